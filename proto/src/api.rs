@@ -1,0 +1,110 @@
+//! Every method and subscription, in one trait: the server implements it, the client is generated.
+//!
+//! Parameters travel by name or by position. Subscriptions need a framing that carries
+//! notifications (not plain HTTP; there `run.events` long-polls the same log).
+
+use jsonrpsee::core::{RpcResult, SubscriptionResult};
+use jsonrpsee::proc_macros::rpc;
+
+use crate::event::{Answer, RunEvent};
+use crate::health::{
+    AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
+    SubmitResponse,
+};
+use crate::id::{AskId, RunId, Seq};
+use crate::run::{RunDetail, RunRequest};
+
+/// The method set. Names are `resource.verb`; what each takes and gives is in its types.
+#[cfg_attr(all(feature = "server", feature = "client"), rpc(server, client))]
+#[cfg_attr(all(feature = "server", not(feature = "client")), rpc(server))]
+#[cfg_attr(all(not(feature = "server"), feature = "client"), rpc(client))]
+pub trait CopexApi {
+    /// Versions, both ways. Never required; a client of another protocol learns it here.
+    #[method(name = "hello", param_kind = map)]
+    async fn hello(&self, client: Option<ClientInfo>) -> RpcResult<HelloResponse>;
+
+    /// Submits a run and streams its events to the end. A repeated `key` finds the run again.
+    #[subscription(name = "run.start" => "run.event", unsubscribe = "run.start.end", item = RunEvent, param_kind = map, with_extensions)]
+    async fn run_start(&self, request: RunRequest, key: Option<String>) -> SubscriptionResult;
+
+    /// Submits a run and returns at once. A repeated `key` finds the run again.
+    #[method(name = "run.submit", param_kind = map, with_extensions)]
+    async fn run_submit(
+        &self,
+        request: RunRequest,
+        key: Option<String>,
+    ) -> RpcResult<SubmitResponse>;
+
+    /// Streams a run's events after `after` (default 0: from the first) to its end.
+    #[subscription(name = "run.watch" => "run.watched", unsubscribe = "run.unwatch", item = RunEvent, param_kind = map, with_extensions)]
+    async fn run_watch(&self, run: RunId, after: Option<Seq>) -> SubscriptionResult;
+
+    /// The events after `after`, at most `limit` (default 256, most 4,096); waits up to
+    /// `wait_ms` (default 0, most 60,000) for the first.
+    #[method(name = "run.events", param_kind = map)]
+    async fn run_events(
+        &self,
+        run: RunId,
+        after: Option<Seq>,
+        limit: Option<u32>,
+        wait_ms: Option<u64>,
+    ) -> RpcResult<EventsResponse>;
+
+    /// One run in full.
+    #[method(name = "run.get", param_kind = map)]
+    async fn run_get(&self, run: RunId) -> RpcResult<RunDetail>;
+
+    /// Runs, newest first, at most `limit` (default 50, most 500).
+    #[method(name = "run.list", param_kind = map)]
+    async fn run_list(
+        &self,
+        filter: Option<RunFilter>,
+        cursor: Option<RunId>,
+        limit: Option<u32>,
+    ) -> RpcResult<ListResponse>;
+
+    /// Cancels a run. Asking twice changes nothing.
+    #[method(name = "run.cancel", param_kind = map)]
+    async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse>;
+
+    /// Starts a new run that goes on where an ended one stopped, in the same session.
+    #[method(name = "run.resume", param_kind = map, with_extensions)]
+    async fn run_resume(&self, run: RunId, prompt: Option<String>) -> RpcResult<SubmitResponse>;
+
+    /// Answers a question of a run. The first answer wins.
+    #[method(name = "run.answer", param_kind = map)]
+    async fn run_answer(&self, ask: AskId, answer: Answer) -> RpcResult<AnswerResponse>;
+
+    /// Models: the account's when signed in, else the Copilot CLI's catalogue, and the provider's.
+    #[method(name = "model.list", param_kind = map)]
+    async fn model_list(&self, query: Option<BackendQuery>) -> RpcResult<ModelList>;
+
+    /// Whether the Copilot CLI is signed in.
+    #[method(name = "auth.status", param_kind = map)]
+    async fn auth_status(&self, query: Option<BackendQuery>) -> RpcResult<AuthStatus>;
+
+    /// The Copilot runtimes and their sessions.
+    #[method(name = "pool.status")]
+    async fn pool_status(&self) -> RpcResult<PoolStatus>;
+
+    /// The daemon's own settings in force, with where each came from.
+    #[method(name = "config.get")]
+    async fn config_get(&self) -> RpcResult<serde_json::Value>;
+
+    /// How the daemon is.
+    #[method(name = "daemon.status", with_extensions)]
+    async fn daemon_status(&self) -> RpcResult<DaemonStatus>;
+
+    /// Takes no new runs and lets the present ones end.
+    #[method(name = "daemon.drain")]
+    async fn daemon_drain(&self) -> RpcResult<StopResponse>;
+
+    /// Stops the daemon. Unfinished runs go on when one starts again.
+    #[method(name = "daemon.stop")]
+    async fn daemon_stop(&self) -> RpcResult<StopResponse>;
+
+    /// This contract as an OpenRPC document.
+    #[method(name = "rpc.discover")]
+    async fn rpc_discover(&self) -> RpcResult<serde_json::Value>;
+}

@@ -1,0 +1,1 @@
+//! The contract as an OpenRPC document, generated from the types.

@@ -1,0 +1,583 @@
+//! What a client asks for, and how a run stands.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ErrorInfo;
+use crate::event::{Outcome, Usage};
+use crate::id::{AskId, RunId, Seq, SessionId};
+use crate::secret::Secret;
+
+/// One unit of work, tagged by `mode`. The client resolves flags, files and its
+/// environment and sends a complete request, so the daemon needs nothing of the
+/// client's surroundings afterwards.
+///
+/// An unknown field is refused by name: a misspelt option must never be ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum RunRequest {
+    /// One prompt, one answer.
+    Chat(ChatRequest),
+    /// The same prompt again and again until it is true.
+    Ralph(RalphRequest),
+    /// A task turned into steps, and the steps carried out.
+    Plan(PlanRequest),
+    /// Many tasks with dependencies.
+    Fleet(FleetRequest),
+    /// Several models, one decision.
+    Council(CouncilRequest),
+}
+
+/// The mode of a run, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// One prompt, one answer.
+    Chat,
+    /// A loop until a promise holds.
+    Ralph,
+    /// Steps with gates.
+    Plan,
+    /// Parallel tasks.
+    Fleet,
+    /// Several models, one decision.
+    Council,
+}
+
+impl Mode {
+    /// The name on the wire and in the shell.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Ralph => "ralph",
+            Self::Plan => "plan",
+            Self::Fleet => "fleet",
+            Self::Council => "council",
+        }
+    }
+}
+
+/// A chat: one turn in a new or continued session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChatRequest {
+    /// What to say to the agent. Never empty.
+    pub prompt: String,
+    /// Everything that is the same in all modes.
+    #[serde(flatten)]
+    pub options: RunOptions,
+}
+
+/// A ralph loop.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RalphRequest {
+    /// The prompt of every iteration.
+    pub prompt: String,
+    /// The text the model must promise, in `<promise>TEXT</promise>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<String>,
+    /// Commands that must all exit 0 before a promise is believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verify: Vec<String>,
+    /// The most iterations (default 30).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_iterations: Option<u32>,
+    /// Everything that is the same in all modes.
+    #[serde(flatten)]
+    pub options: RunOptions,
+}
+
+/// A plan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanRequest {
+    /// The task to plan.
+    pub task: String,
+    /// Whether to carry the plan out.
+    #[serde(default)]
+    pub execute: bool,
+    /// Everything that is the same in all modes.
+    #[serde(flatten)]
+    pub options: RunOptions,
+}
+
+/// A fleet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FleetRequest {
+    /// The tasks, as in a fleet file.
+    pub tasks: Vec<FleetTask>,
+    /// The most tasks at once (default 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent: Option<u32>,
+    /// Everything that is the same in all modes.
+    #[serde(flatten)]
+    pub options: RunOptions,
+}
+
+/// One task of a fleet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FleetTask {
+    /// Its name inside the fleet.
+    pub id: String,
+    /// What to do.
+    pub prompt: String,
+    /// Names of the tasks that must be done first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+}
+
+/// A council.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CouncilRequest {
+    /// What to decide.
+    pub task: String,
+    /// The members, each `MODEL` or `MODEL:EFFORT`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// Everything that is the same in all modes.
+    #[serde(flatten)]
+    pub options: RunOptions,
+}
+
+/// What every mode shares. Absent means the daemon's default, stated per field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RunOptions {
+    /// Absolute working folder. Default: the user's home folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The model to ask. Default: the provider's, else the Copilot CLI's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How hard to think. Lowered with a warning where the model cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<Effort>,
+    /// Fail instead of going on when another model answers than was asked.
+    #[serde(skip_serializing_if = "is_false")]
+    pub strict_model: bool,
+    /// A bring-your-own endpoint instead of GitHub's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// Secrets by name, held in memory only: never stored, logged or shown.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Answer from the built-in demonstration model: no account, no endpoint.
+    #[serde(skip_serializing_if = "is_false")]
+    pub demo: bool,
+    /// Words for the system message, added to the Copilot CLI's own or replacing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_message: Option<SystemMessage>,
+    /// Only these tools are offered. An empty list offers none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_tools: Option<Vec<String>>,
+    /// These tools are not offered, whatever else is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excluded_tools: Vec<String>,
+    /// Absolute folders that hold skills (`NAME/SKILL.md`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skill_directories: Vec<String>,
+    /// Skills that are not loaded, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disabled_skills: Vec<String>,
+    /// MCP servers by name, each as in the Copilot CLI's own configuration.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp_servers: BTreeMap<String, serde_json::Value>,
+    /// Whether text arrives while it is written. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<bool>,
+    /// Who decides about tools.
+    pub approval: Approval,
+    /// The environment for tools and gates. Default: the daemon's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+    /// Which conversation to speak in.
+    pub session: SessionChoice,
+    /// The Copilot CLI to run. Default: found by the daemon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cli_path: Option<String>,
+    /// Seconds without a sign of life from a model request before the turn is aborted. Default 300.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<f64>,
+    /// The most attempts after the first. Default 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+    /// The most prompt tokens of the conversation before it is compacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_budget: Option<u64>,
+    /// Whether the run ends when its client goes away (and 5 s pass).
+    #[serde(skip_serializing_if = "is_false")]
+    pub foreground: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl RunRequest {
+    /// The mode by name.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::Chat(_) => Mode::Chat,
+            Self::Ralph(_) => Mode::Ralph,
+            Self::Plan(_) => Mode::Plan,
+            Self::Fleet(_) => Mode::Fleet,
+            Self::Council(_) => Mode::Council,
+        }
+    }
+
+    /// What every mode shares.
+    pub fn options(&self) -> &RunOptions {
+        match self {
+            Self::Chat(request) => &request.options,
+            Self::Ralph(request) => &request.options,
+            Self::Plan(request) => &request.options,
+            Self::Fleet(request) => &request.options,
+            Self::Council(request) => &request.options,
+        }
+    }
+
+    /// What every mode shares, to change.
+    pub fn options_mut(&mut self) -> &mut RunOptions {
+        match self {
+            Self::Chat(request) => &mut request.options,
+            Self::Ralph(request) => &mut request.options,
+            Self::Plan(request) => &mut request.options,
+            Self::Fleet(request) => &mut request.options,
+            Self::Council(request) => &mut request.options,
+        }
+    }
+
+    /// The first words of what was asked, for lists.
+    pub fn title(&self) -> &str {
+        let text = match self {
+            Self::Chat(request) => &request.prompt,
+            Self::Ralph(request) => &request.prompt,
+            Self::Plan(request) => &request.task,
+            Self::Fleet(request) => request.tasks.first().map_or("", |task| &task.prompt),
+            Self::Council(request) => &request.task,
+        };
+        let line = text.trim_start().lines().next().unwrap_or("");
+        line.char_indices().nth(TITLE_CHARS).map_or(line, |(end, _)| &line[..end])
+    }
+}
+
+/// Characters of a run's title.
+const TITLE_CHARS: usize = 80;
+
+impl<'de> Deserialize<'de> for RunRequest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+
+        let mut fields = serde_json::Map::<String, serde_json::Value>::deserialize(deserializer)?;
+        let mode = fields.remove("mode").ok_or_else(|| D::Error::missing_field("mode"))?;
+        let mode: Mode = serde_json::from_value(mode).map_err(D::Error::custom)?;
+        refuse_unknown::<D::Error>(mode, &fields)?;
+        let fields = serde_json::Value::Object(fields);
+        let request = match mode {
+            Mode::Chat => serde_json::from_value(fields).map(Self::Chat),
+            Mode::Ralph => serde_json::from_value(fields).map(Self::Ralph),
+            Mode::Plan => serde_json::from_value(fields).map(Self::Plan),
+            Mode::Fleet => serde_json::from_value(fields).map(Self::Fleet),
+            Mode::Council => serde_json::from_value(fields).map(Self::Council),
+        };
+        request.map_err(D::Error::custom)
+    }
+}
+
+/// Field names per mode, read off the schema so that they cannot drift from the types.
+static FIELDS: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
+    let names = |schema: schemars::Schema| -> Vec<String> {
+        let properties = schema.get("properties").and_then(serde_json::Value::as_object);
+        properties.map(|map| map.keys().cloned().collect()).unwrap_or_default()
+    };
+    BTreeMap::from([
+        ("chat", names(schemars::schema_for!(ChatRequest))),
+        ("ralph", names(schemars::schema_for!(RalphRequest))),
+        ("plan", names(schemars::schema_for!(PlanRequest))),
+        ("fleet", names(schemars::schema_for!(FleetRequest))),
+        ("council", names(schemars::schema_for!(CouncilRequest))),
+    ])
+});
+
+fn refuse_unknown<E: serde::de::Error>(
+    mode: Mode,
+    fields: &serde_json::Map<String, serde_json::Value>,
+) -> Result<(), E> {
+    let known = FIELDS.get(mode.as_str()).map(Vec::as_slice).unwrap_or_default();
+    for name in fields.keys() {
+        if known.iter().any(|field| field == name) {
+            continue;
+        }
+        let near = crate::config::nearest(name, known.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(E::custom(format!(
+            "unknown field `{name}` in a {} request{hint}",
+            mode.as_str()
+        )));
+    }
+    Ok(())
+}
+
+/// How hard the model thinks.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// The least that the newest models offer.
+    Minimal,
+    /// A little.
+    Low,
+    /// Balanced.
+    Medium,
+    /// Thorough.
+    High,
+    /// As much as the GPT models offer.
+    #[serde(alias = "xh")]
+    Xhigh,
+    /// As much as the newest models offer.
+    Max,
+}
+
+impl Effort {
+    /// Every level, from none to most.
+    pub const ALL: [Self; 7] =
+        [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
+
+    /// The name on the wire and in the shell.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+}
+
+impl std::str::FromStr for Effort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let lower = text.to_ascii_lowercase();
+        let lower = if lower == "xh" { "xhigh" } else { &lower };
+        Self::ALL.into_iter().find(|effort| effort.as_str() == lower).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|effort| effort.as_str()).collect();
+            format!("`{text}` is not a reasoning effort; use one of {}", names.join(", "))
+        })
+    }
+}
+
+/// A model endpoint of the user's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Which dialect it speaks.
+    #[serde(rename = "type", default)]
+    pub kind: ProviderKind,
+    /// Where it is, for example `http://127.0.0.1:11434/v1`.
+    pub base_url: String,
+    /// `completions` or `responses`; OpenAI dialect only. Default `completions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_api: Option<String>,
+    /// Where the key comes from. Absent for endpoints without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeySource>,
+    /// The API version of an Azure endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure_api_version: Option<String>,
+    /// Further headers; values must not be secrets, they are stored with the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The model's context window in tokens, where the endpoint does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_prompt_tokens: Option<u64>,
+    /// The reasoning efforts the endpoint's model supports, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_efforts: Option<Vec<Effort>>,
+}
+
+/// The dialect of a provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// OpenAI's and everything compatible, Ollama included.
+    #[default]
+    Openai,
+    /// Azure OpenAI.
+    Azure,
+    /// Anthropic.
+    Anthropic,
+}
+
+/// Where a key comes from. The key itself is never stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySource {
+    /// A variable: looked up in the request's `secrets`, then in the daemon's environment.
+    Env(String),
+    /// The first line that a shell command prints.
+    Command(String),
+    /// The first line of a file.
+    File(String),
+}
+
+/// Words for the system message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SystemMessage {
+    /// Whether they are added or replace the Copilot CLI's own.
+    #[serde(default)]
+    pub mode: SystemMessageMode,
+    /// The words.
+    pub text: String,
+}
+
+/// What becomes of the Copilot CLI's own system message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemMessageMode {
+    /// It stays; ours follows.
+    #[default]
+    Append,
+    /// Ours takes its place.
+    Replace,
+}
+
+/// Which conversation a run speaks in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionChoice {
+    /// A new one.
+    #[default]
+    New,
+    /// The last one that a run of this daemon used in the same folder.
+    Continue,
+    /// The one with this id (or this unique beginning of it).
+    Resume(String),
+}
+
+/// Who decides about tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Approval {
+    /// The rule for whatever no pattern names.
+    pub mode: ApprovalMode,
+    /// Patterns that are allowed without asking, as in the Copilot CLI's `--allow-tool`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Patterns that are denied, whatever else is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+    /// Seconds an ask waits for a person before it counts as denied. Default 86,400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask_timeout_s: Option<u64>,
+}
+
+/// The rule for tools that no pattern names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalMode {
+    /// Inside the working folder yes; outside it, URLs and dangerous commands ask.
+    #[default]
+    Workspace,
+    /// Everything that writes, runs or reaches out asks.
+    Ask,
+    /// Everything is allowed.
+    Auto,
+    /// Everything is denied.
+    Deny,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Accepted, waiting for its turn.
+    Queued,
+    /// At work.
+    Running,
+    /// Waits for a person's answer.
+    Asking,
+    /// Waits for a known moment.
+    Parked,
+    /// Ended well.
+    Done,
+    /// Ended with an error.
+    Failed,
+    /// Ended because only a person can go on.
+    Blocked,
+    /// Ended at a limit.
+    Exhausted,
+    /// Ended by a cancel.
+    Cancelled,
+}
+
+impl RunState {
+    /// Whether nothing more will happen.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Queued | Self::Running | Self::Asking | Self::Parked => false,
+            Self::Done | Self::Failed | Self::Blocked | Self::Exhausted | Self::Cancelled => true,
+        }
+    }
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunSummary {
+    /// Which run.
+    pub run: RunId,
+    /// Its mode.
+    pub mode: Mode,
+    /// How it stands.
+    pub state: RunState,
+    /// The first words of what was asked.
+    pub title: String,
+    /// Where it works.
+    pub cwd: String,
+    /// The model asked for, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The Copilot session it speaks in, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Number of its newest event.
+    pub last_seq: Seq,
+    /// When it was accepted, in Unix milliseconds.
+    pub accepted_at: u64,
+    /// When it ended, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
+    /// The run it was resumed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<RunId>,
+}
+
+/// A run in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunDetail {
+    /// What a list shows.
+    pub summary: RunSummary,
+    /// The request, without its secrets.
+    pub request: serde_json::Value,
+    /// Questions that wait for an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<AskId>,
+    /// Tokens and money so far.
+    pub usage: Usage,
+    /// What came of it, once it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why it failed, was blocked or ran out, once it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorInfo>,
+}
