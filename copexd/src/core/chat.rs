@@ -1,0 +1,560 @@
+//! The chat machine: one prompt, one answer, whatever happens to the backend meanwhile.
+//!
+//! ```text
+//! Opening --Opened(Nothing)--> Sending --Sent--> Working --Idle--> ended
+//!    ^         Opened(Unfinished) ------------------^  |
+//!    |         Opened(Finished) -> ended               | backend gone
+//!    +----------------- Backoff <----------------------+
+//! ```
+//!
+//! Invariant: the prompt is sent at most once per session. After any break the
+//! transcript is read first ([`Effect::Open`] answers with what it has), and the turn is
+//! run again over the history, never by sending the prompt a second time.
+
+use serde::{Deserialize, Serialize};
+
+use super::approval::{self, Policy};
+use super::backoff::Backoff;
+use super::effort::Effort;
+use super::failure::{Failure, FailureClass};
+use super::machine::{
+    Decision, Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Question, Reply,
+    Resolution, Tail, Timer, Verdict,
+};
+use super::moment::Moment;
+use super::signal::{CallUsage, Signal, Wish};
+use super::turn::Turn;
+
+/// How often a turn goes on after its runtime died. A runtime that dies with the same
+/// turn four times dies of that turn.
+pub const MOST_RUNTIME_DEATHS: u32 = 3;
+
+/// How long an aborted turn may take to end before its session is given up.
+/// The Copilot CLI needs about 10 ms.
+pub const ABORT_GRACE_MS: u64 = 5_000;
+
+/// What a chat needs to know of its request.
+#[derive(Debug, Clone)]
+pub struct ChatSpec {
+    /// Names the run, for the names of its questions.
+    pub run: String,
+    /// Who may do what.
+    pub policy: Policy,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The effort that is sent.
+    pub effort: Option<Effort>,
+    /// Whether another model than the one asked for is a failure.
+    pub strict_model: bool,
+    /// Silence of a model request that ends the attempt, in milliseconds.
+    pub idle_ms: u64,
+    /// How long a question waits, in milliseconds.
+    pub ask_timeout_ms: u64,
+    /// Warnings that came up while the request was read.
+    pub warnings: Vec<(String, String)>,
+}
+
+/// The stored part of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Whether the prompt may have been sent.
+    pub sent: bool,
+    /// The session, once open.
+    pub session: Option<String>,
+    /// User messages that the session had before ours.
+    pub user_messages: u64,
+    /// Tries so far.
+    pub attempts: u32,
+    /// Deaths of the runtime so far.
+    pub deaths: u32,
+    /// Cost of broken attempts.
+    pub usage: CallUsage,
+    /// Tools that ran in broken attempts.
+    pub tools: u32,
+    /// Questions asked so far.
+    pub asked: u32,
+    /// Wishes that a person allowed for the rest of the run.
+    pub always: Vec<String>,
+    /// Questions that wait.
+    pub open: Vec<OpenQuestion>,
+    /// Answers given, by wish, for the case that the backend asks the same again.
+    pub decided: Vec<(Wish, Reply)>,
+    /// Whether the run was told to end.
+    pub cancelled: bool,
+}
+
+/// A question that waits for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenQuestion {
+    /// Its name.
+    pub ask: String,
+    /// The backend's request.
+    pub request: String,
+    /// What it is about, when it is about a tool.
+    pub wish: Option<Wish>,
+    /// When it counts as denied.
+    pub expires_at: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    New,
+    Opening,
+    Sending,
+    Working,
+    Resting,
+    Ending,
+    Ended,
+}
+
+/// The machine of a chat.
+#[derive(Debug)]
+pub struct Chat {
+    spec: ChatSpec,
+    progress: Progress,
+    phase: Phase,
+    turn: Turn,
+    failure: Option<Failure>,
+    requesting: bool,
+    model_told: bool,
+}
+
+impl Chat {
+    /// A chat that has not begun.
+    pub fn new(spec: ChatSpec) -> Self {
+        Self::restored(spec, Progress::default())
+    }
+
+    /// A chat that goes on from its checkpoint.
+    pub fn restored(spec: ChatSpec, progress: Progress) -> Self {
+        let turn = Turn::resumed(progress.usage.clone(), progress.tools);
+        Self {
+            spec,
+            progress,
+            phase: Phase::New,
+            turn,
+            failure: None,
+            requesting: false,
+            model_told: false,
+        }
+    }
+
+    fn start(&mut self) -> Vec<Effect> {
+        let mut effects = vec![Effect::Emit(Fact::Running)];
+        for (code, message) in std::mem::take(&mut self.spec.warnings) {
+            effects.push(Effect::Emit(Fact::Warning { code, message }));
+        }
+        self.phase = Phase::Opening;
+        effects.push(Effect::Open);
+        effects
+    }
+
+    fn recover(&mut self, tail: &Tail) -> Vec<Effect> {
+        let mut effects = vec![Effect::Emit(Fact::Running)];
+        for (call, name) in &tail.open_tools {
+            effects.push(Effect::Emit(Fact::ToolEnd {
+                call: call.clone(),
+                name: name.clone(),
+                success: false,
+                result: "interrupted".to_owned(),
+                duration_ms: 0,
+            }));
+        }
+        if tail.unconfirmed_text {
+            effects.push(Effect::Emit(Fact::Restarted("the daemon was restarted".to_owned())));
+        }
+        if self.progress.cancelled {
+            let failure = Failure::new(FailureClass::Cancelled, "cancelled");
+            effects.extend(self.finish(Verdict::Cancelled(failure)));
+            return effects;
+        }
+        self.phase = Phase::Opening;
+        effects.push(Effect::Open);
+        effects
+    }
+
+    fn opened(&mut self, opened: Opened, moment: Moment) -> Vec<Effect> {
+        self.progress.attempts += 1;
+        self.progress.session = Some(opened.session.clone());
+        let attempt = Effect::Emit(Fact::Attempt {
+            number: self.progress.attempts,
+            backend: opened.backend,
+            session: opened.session,
+        });
+        match opened.found {
+            Found::Nothing => {
+                self.progress.sent = true;
+                self.progress.user_messages = opened.user_messages;
+                self.phase = Phase::Sending;
+                vec![attempt, Effect::Checkpoint, Effect::Send, self.watch_idle()]
+            }
+            Found::Finished { messages } => {
+                let mut effects = vec![attempt];
+                for text in messages.into_iter().filter(|text| !text.is_empty()) {
+                    effects.push(Effect::Emit(self.turn.take_message(text)));
+                }
+                effects.extend(self.idle(moment));
+                effects
+            }
+            Found::Unfinished { waiting } => {
+                self.phase = Phase::Working;
+                self.requesting = true;
+                let mut effects = vec![attempt, Effect::Checkpoint];
+                if waiting.is_empty() {
+                    // Questions of the last attempt died with it; the agent asks again.
+                    effects.extend(self.drop_questions());
+                    effects.push(Effect::Rerun);
+                    effects.push(self.watch_idle());
+                } else {
+                    for (request, wish) in waiting {
+                        effects.extend(self.permission(request, wish, moment));
+                    }
+                }
+                effects
+            }
+        }
+    }
+
+    fn drop_questions(&mut self) -> Vec<Effect> {
+        let open = std::mem::take(&mut self.progress.open);
+        open.into_iter().map(|open| Effect::Unwait(Timer::Ask(open.ask))).collect()
+    }
+
+    fn watch_idle(&self) -> Effect {
+        Effect::Wait(Timer::Idle, self.spec.idle_ms)
+    }
+
+    fn signal(&mut self, signal: Signal, moment: Moment) -> Vec<Effect> {
+        if matches!(self.phase, Phase::New | Phase::Opening | Phase::Resting | Phase::Ended) {
+            return Vec::new();
+        }
+        let mut effects: Vec<Effect> =
+            self.turn.fold(&signal, moment).into_iter().map(Effect::Emit).collect();
+        match signal {
+            Signal::Requesting(requesting) => self.requesting = requesting,
+            Signal::Usage(usage) => {
+                effects.extend(self.check_model(usage.model.as_deref()));
+            }
+            Signal::Permission { request, wish } => {
+                effects.extend(self.permission(request, wish, moment));
+            }
+            Signal::Question { request, question, choices } => {
+                let title = question;
+                effects.extend(self.ask(request, None, (title, String::new()), choices, moment));
+            }
+            Signal::Failed(failure) => self.failure = Some(failure),
+            Signal::Idle => {
+                effects.push(Effect::Unwait(Timer::Idle));
+                effects.extend(self.idle(moment));
+                return effects;
+            }
+            Signal::Closed(failure) => {
+                effects.push(Effect::Unwait(Timer::Idle));
+                effects.extend(self.broke(failure, moment));
+                return effects;
+            }
+            Signal::MessageDelta(_)
+            | Signal::Message { .. }
+            | Signal::ReasoningDelta(_)
+            | Signal::ToolStart { .. }
+            | Signal::ToolEnd { .. }
+            | Signal::Restarting(_)
+            | Signal::Notice { .. } => {}
+        }
+        if self.phase == Phase::Ending {
+            return effects;
+        }
+        // The idle watchdog counts only while a model request is in flight: never in a
+        // tool, never while a person is asked.
+        if self.requesting && !self.turn.in_tool() && self.progress.open.is_empty() {
+            effects.push(self.watch_idle());
+        } else {
+            effects.push(Effect::Unwait(Timer::Idle));
+        }
+        effects
+    }
+
+    fn check_model(&mut self, answered: Option<&str>) -> Vec<Effect> {
+        let (Some(asked), Some(answered)) = (self.spec.model.as_deref(), answered) else {
+            return Vec::new();
+        };
+        if asked == answered || asked == "auto" || self.model_told {
+            return Vec::new();
+        }
+        self.model_told = true;
+        let message = format!("asked for the model {asked}, but {answered} answered");
+        if self.spec.strict_model {
+            let hint = "leave out strict_model to accept it, or pick one of `copexctl models`";
+            self.failure = Some(Failure::new(FailureClass::Client, message).with_hint(hint));
+            self.phase = Phase::Ending;
+            return vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)];
+        }
+        vec![Effect::Emit(Fact::Warning { code: "model_replaced".to_owned(), message })]
+    }
+
+    fn permission(&mut self, request: String, wish: Wish, moment: Moment) -> Vec<Effect> {
+        match self.spec.policy.decide(&wish, &self.progress.always) {
+            approval::Verdict::Allow => {
+                return vec![Effect::Decide { request, decision: Decision::Allow }];
+            }
+            approval::Verdict::Deny(why) => {
+                let (title, detail) = approval::question(&wish);
+                let message = format!("{why}: {title} {detail}");
+                return vec![
+                    Effect::Emit(Fact::Warning { code: "tool_denied".to_owned(), message }),
+                    Effect::Decide { request, decision: Decision::Deny(why) },
+                ];
+            }
+            approval::Verdict::Ask => {}
+        }
+        // The same question may come again after a restart: a recorded answer is never
+        // asked for twice, and a waiting question keeps its name.
+        if let Some(at) = self.progress.decided.iter().position(|(known, _)| *known == wish) {
+            let (_, reply) = self.progress.decided.remove(at);
+            return vec![
+                Effect::Checkpoint,
+                Effect::Decide { request, decision: decision_of(&reply) },
+            ];
+        }
+        let waiting = self.progress.open.iter_mut().find(|open| open.wish.as_ref() == Some(&wish));
+        if let Some(open) = waiting {
+            open.request = request;
+            let left = open.expires_at.saturating_sub(moment.now_ms);
+            let timer = Timer::Ask(open.ask.clone());
+            return vec![Effect::Checkpoint, Effect::Emit(Fact::Asking), Effect::Wait(timer, left)];
+        }
+        let question = approval::question(&wish);
+        self.ask(request, Some(wish), question, Vec::new(), moment)
+    }
+
+    fn ask(
+        &mut self,
+        request: String,
+        wish: Option<Wish>,
+        (title, detail): (String, String),
+        choices: Vec<String>,
+        moment: Moment,
+    ) -> Vec<Effect> {
+        self.progress.asked += 1;
+        let ask = format!("{}-{}", self.spec.run, self.progress.asked);
+        let expires_at = moment.now_ms + self.spec.ask_timeout_ms;
+        let permission = wish.is_some();
+        self.progress.open.push(OpenQuestion { ask: ask.clone(), request, wish, expires_at });
+        let detail = super::turn::clip(&detail, super::turn::TOOL_RESULT_BYTES);
+        let question =
+            Question { ask: ask.clone(), permission, title, detail, choices, expires_at };
+        vec![
+            Effect::Emit(Fact::Ask(question)),
+            Effect::Emit(Fact::Asking),
+            Effect::Checkpoint,
+            Effect::Unwait(Timer::Idle),
+            Effect::Wait(Timer::Ask(ask), self.spec.ask_timeout_ms),
+        ]
+    }
+
+    fn answered(&mut self, resolution: Resolution) -> Vec<Effect> {
+        let Some(at) = self.progress.open.iter().position(|open| open.ask == resolution.ask) else {
+            return Vec::new();
+        };
+        let open = self.progress.open.remove(at);
+        let reply = resolution.answer.clone();
+        let mut effects =
+            vec![Effect::Unwait(Timer::Ask(open.ask)), Effect::Emit(Fact::Answered(resolution))];
+        if self.progress.open.is_empty() {
+            effects.push(Effect::Emit(Fact::Running));
+        }
+        let working = self.phase == Phase::Working;
+        match open.wish {
+            Some(wish) => {
+                if reply == Reply::AllowAlways {
+                    self.progress.always.push(approval::key(&wish));
+                }
+                let decision = decision_of(&reply);
+                if !working {
+                    // The backend is away just now; it will ask again, and this answer counts.
+                    self.progress.decided.push((wish, reply));
+                }
+                effects.push(Effect::Checkpoint);
+                if working {
+                    effects.push(Effect::Decide { request: open.request, decision });
+                }
+            }
+            None => {
+                let text = if let Reply::Text(text) = reply { Some(text) } else { None };
+                effects.push(Effect::Checkpoint);
+                effects.push(Effect::Reply { request: open.request, text });
+            }
+        }
+        effects
+    }
+
+    fn timer(&mut self, timer: Timer, moment: Moment) -> Vec<Effect> {
+        match (timer, self.phase) {
+            (Timer::Backoff, Phase::Resting) => {
+                self.phase = Phase::Opening;
+                vec![Effect::Open]
+            }
+            (Timer::Idle, Phase::Sending | Phase::Working) => {
+                let seconds = self.spec.idle_ms / 1_000;
+                let message = format!("no sign of life from the model for {seconds} s");
+                let hint = "raise `timeout`, or try another model";
+                self.failure = Some(Failure::new(FailureClass::Timeout, message).with_hint(hint));
+                self.phase = Phase::Ending;
+                vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)]
+            }
+            (Timer::AbortGrace, Phase::Ending) => self.idle(moment),
+            (Timer::Ask(ask), _) => {
+                let answer = Reply::Deny(Some("nobody answered in time".to_owned()));
+                self.answered(Resolution { ask, answer, by_client: false })
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn cancel(&mut self) -> Vec<Effect> {
+        let failure = Failure::new(FailureClass::Cancelled, "cancelled");
+        self.progress.cancelled = true;
+        match self.phase {
+            Phase::Ended => Vec::new(),
+            Phase::New | Phase::Opening | Phase::Resting => {
+                self.finish(Verdict::Cancelled(failure))
+            }
+            Phase::Sending | Phase::Working | Phase::Ending => {
+                self.phase = Phase::Ending;
+                self.failure = Some(failure);
+                vec![
+                    Effect::Checkpoint,
+                    Effect::Unwait(Timer::Idle),
+                    Effect::Abort,
+                    Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS),
+                ]
+            }
+        }
+    }
+
+    /// The turn is over, one way or another.
+    fn idle(&mut self, moment: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let failure = self.failure.take().or_else(|| {
+            let hint = "try again, or ask another model";
+            let silent = || Failure::new(FailureClass::Unknown, "the model gave no answer");
+            self.turn.answer().is_empty().then(|| silent().with_hint(hint))
+        });
+        let verdict = match failure {
+            None => Verdict::Done,
+            Some(failure) => {
+                let facts = self.turn.break_off(&failure.message, moment);
+                effects.extend(facts.into_iter().map(Effect::Emit));
+                match failure.class {
+                    FailureClass::Cancelled => Verdict::Cancelled(failure),
+                    FailureClass::Auth | FailureClass::Quota => Verdict::Blocked(failure),
+                    _ => Verdict::Failed(failure),
+                }
+            }
+        };
+        effects.extend(self.finish(verdict));
+        effects
+    }
+
+    /// The backend is gone in the middle of the turn.
+    fn broke(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {
+        let mut effects: Vec<Effect> =
+            self.turn.break_off(&failure.message, moment).into_iter().map(Effect::Emit).collect();
+        if self.phase == Phase::Ending {
+            effects.extend(self.idle(moment));
+            return effects;
+        }
+        self.progress.deaths += 1;
+        let retryable = failure.class == FailureClass::RuntimeDied;
+        if !retryable || self.progress.deaths > MOST_RUNTIME_DEATHS {
+            self.failure = Some(failure);
+            effects.extend(self.idle(moment));
+            return effects;
+        }
+        self.progress.usage = self.turn.usage().clone();
+        self.progress.tools = self.turn.tools_run();
+        self.failure = None;
+        self.requesting = false;
+        self.phase = Phase::Resting;
+        let attempt = self.progress.attempts + 1;
+        let delay_ms = Backoff::RUNTIME.delay_ms(attempt, moment.chance);
+        effects.push(Effect::Emit(Fact::Retrying { attempt, failure, delay_ms }));
+        effects.push(Effect::Checkpoint);
+        effects.push(Effect::Release { poisoned: true });
+        effects.push(Effect::Wait(Timer::Backoff, delay_ms));
+        effects
+    }
+
+    fn refused(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {
+        match self.phase {
+            Phase::Opening | Phase::Sending | Phase::Working | Phase::Ending => {
+                self.broke(failure, moment)
+            }
+            Phase::New | Phase::Resting | Phase::Ended => Vec::new(),
+        }
+    }
+
+    fn finish(&mut self, verdict: Verdict) -> Vec<Effect> {
+        self.phase = Phase::Ended;
+        let usage = self.turn.usage().clone();
+        let outcome = Outcome {
+            content: self.turn.answer().to_owned(),
+            model: usage.model.clone().or_else(|| self.spec.model.clone()),
+            requested_model: self.spec.model.clone(),
+            effort: self.spec.effort,
+            retries: self.progress.attempts.saturating_sub(1),
+            tools: self.turn.tools_run(),
+            session: self.progress.session.clone(),
+            usage,
+        };
+        let poisoned = !matches!(verdict, Verdict::Done);
+        vec![Effect::Finish(End { verdict, outcome }), Effect::Release { poisoned }]
+    }
+}
+
+impl Machine for Chat {
+    fn handle(&mut self, input: Input, moment: Moment) -> Vec<Effect> {
+        if self.phase == Phase::Ended {
+            return Vec::new();
+        }
+        match input {
+            Input::Start => self.start(),
+            Input::Recover(tail) => self.recover(&tail),
+            Input::Opened(opened) if self.phase == Phase::Opening => self.opened(opened, moment),
+            Input::Opened(_) => vec![Effect::Release { poisoned: false }],
+            Input::Refused(failure) => self.refused(failure, moment),
+            Input::Sent(message) => {
+                if !message.is_empty() {
+                    self.turn.sent(message);
+                }
+                if self.phase == Phase::Sending {
+                    self.phase = Phase::Working;
+                    self.requesting = true;
+                }
+                Vec::new()
+            }
+            Input::Signal(signal) => self.signal(signal, moment),
+            Input::Answered(resolution) => self.answered(resolution),
+            Input::Timer(timer) => self.timer(timer, moment),
+            Input::Cancel => self.cancel(),
+        }
+    }
+
+    fn checkpoint(&self) -> serde_json::Value {
+        serde_json::to_value(&self.progress).unwrap_or_default()
+    }
+}
+
+fn decision_of(reply: &Reply) -> Decision {
+    match reply {
+        Reply::Allow | Reply::AllowAlways => Decision::Allow,
+        Reply::Deny(feedback) => {
+            Decision::Deny(feedback.clone().unwrap_or_else(|| "the user said no".to_owned()))
+        }
+        Reply::Text(text) => Decision::Deny(text.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The chat machine, effect by effect. No IO, no async.
+
+use super::*;
+use crate::core::approval::Mode;
+
+const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
+
+fn chat() -> Chat {
+    Chat::new(spec(Mode::Workspace))
+}
+
+fn spec(mode: Mode) -> ChatSpec {
+    ChatSpec {
+        run: "r".to_owned(),
+        policy: Policy::try_new(mode, &[], &[], "/repo").unwrap(),
+        model: Some("m".to_owned()),
+        effort: None,
+        strict_model: false,
+        idle_ms: 300_000,
+        ask_timeout_ms: 1_000,
+        warnings: Vec::new(),
+    }
+}
+
+fn opened(found: Found) -> Input {
+    Input::Opened(Opened {
+        session: "s".to_owned(),
+        user_messages: 2,
+        backend: "sdk".to_owned(),
+        found,
+    })
+}
+
+fn working() -> Chat {
+    let mut chat = chat();
+    chat.handle(Input::Start, NOW);
+    chat.handle(opened(Found::Nothing), NOW);
+    chat.handle(Input::Sent("m1".to_owned()), NOW);
+    chat
+}
+
+fn message(text: &str) -> Input {
+    Input::Signal(Signal::Message { text: text.to_owned(), answers: Some("m1".to_owned()) })
+}
+
+fn died() -> Input {
+    Input::Signal(Signal::Closed(Failure::new(FailureClass::RuntimeDied, "died")))
+}
+
+fn count(effects: &[Effect], wanted: &Effect) -> usize {
+    effects.iter().filter(|effect| *effect == wanted).count()
+}
+
+fn end(effects: &[Effect]) -> Option<&End> {
+    effects
+        .iter()
+        .find_map(|effect| if let Effect::Finish(end) = effect { Some(end) } else { None })
+}
+
+#[test]
+fn the_checkpoint_comes_before_the_prompt_leaves() {
+    let mut chat = chat();
+    assert_eq!(chat.handle(Input::Start, NOW).last(), Some(&Effect::Open));
+    let effects = chat.handle(opened(Found::Nothing), NOW);
+    let checkpoint = effects.iter().position(|effect| *effect == Effect::Checkpoint);
+    let send = effects.iter().position(|effect| *effect == Effect::Send);
+    assert!(checkpoint < send && send.is_some(), "{effects:?}");
+    assert_eq!(chat.progress.user_messages, 2);
+}
+
+#[test]
+fn an_answer_ends_the_run_at_idle_and_not_before() {
+    let mut chat = working();
+    assert!(end(&chat.handle(message("hi"), NOW)).is_none());
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    let end = end(&effects).unwrap();
+    assert_eq!((end.verdict.clone(), end.outcome.content.as_str()), (Verdict::Done, "hi"));
+    assert!(effects.contains(&Effect::Release { poisoned: false }));
+}
+
+#[test]
+fn silence_is_a_failure_and_never_an_empty_success() {
+    let mut chat = working();
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    assert!(matches!(end(&effects).unwrap().verdict, Verdict::Failed(_)));
+}
+
+#[test]
+fn a_dead_runtime_is_followed_by_a_rerun_and_never_by_a_second_prompt() {
+    let mut chat = working();
+    chat.handle(Input::Signal(Signal::MessageDelta("Hel".to_owned())), NOW);
+    let effects = chat.handle(died(), NOW);
+    assert!(effects.contains(&Effect::Emit(Fact::Restarted("died".to_owned()))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Wait(Timer::Backoff, _))));
+    assert_eq!(chat.handle(Input::Timer(Timer::Backoff), NOW), vec![Effect::Open]);
+    let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
+    assert_eq!(count(&effects, &Effect::Rerun), 1);
+    assert_eq!(count(&effects, &Effect::Send), 0);
+    chat.handle(message("Hello"), NOW);
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    assert_eq!(end(&effects).unwrap().outcome.retries, 1);
+}
+
+#[test]
+fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
+    let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
+    let tail = Tail { unconfirmed_text: true, open_tools: Vec::new() };
+    let effects = chat.handle(Input::Recover(tail), NOW);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Restarted(_)))));
+    let found = Found::Finished { messages: vec!["one".to_owned(), "two".to_owned()] };
+    let effects = chat.handle(opened(found), NOW);
+    assert_eq!(count(&effects, &Effect::Rerun) + count(&effects, &Effect::Send), 0);
+    assert_eq!(end(&effects).unwrap().outcome.content, "two");
+}
+
+#[test]
+fn four_deaths_are_the_turns_own_fault() {
+    let mut chat = working();
+    for _ in 0..MOST_RUNTIME_DEATHS {
+        assert!(end(&chat.handle(died(), NOW)).is_none());
+        chat.handle(Input::Timer(Timer::Backoff), NOW);
+        chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
+    }
+    assert!(matches!(end(&chat.handle(died(), NOW)).unwrap().verdict, Verdict::Failed(_)));
+}
+
+fn url() -> Wish {
+    Wish::Url { url: "https://example.org".to_owned() }
+}
+
+fn wants(request: &str) -> Input {
+    Input::Signal(Signal::Permission { request: request.to_owned(), wish: url() })
+}
+
+fn answer(reply: Reply) -> Input {
+    Input::Answered(Resolution { ask: "r-1".to_owned(), answer: reply, by_client: true })
+}
+
+#[test]
+fn a_question_stops_the_idle_watchdog_and_its_answer_reaches_the_backend() {
+    let mut chat = working();
+    let effects = chat.handle(wants("p"), NOW);
+    assert!(effects.contains(&Effect::Unwait(Timer::Idle)));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Ask(_)))));
+    let effects = chat.handle(answer(Reply::AllowAlways), NOW);
+    let decide = Effect::Decide { request: "p".to_owned(), decision: Decision::Allow };
+    assert_eq!(count(&effects, &decide), 1);
+    // The same wish again is not asked again.
+    let effects = chat.handle(wants("q"), NOW);
+    let decide = Effect::Decide { request: "q".to_owned(), decision: Decision::Allow };
+    assert_eq!(effects[0], decide);
+}
+
+#[test]
+fn an_unanswered_question_counts_as_denied() {
+    let mut chat = working();
+    chat.handle(wants("p"), NOW);
+    let effects = chat.handle(Input::Timer(Timer::Ask("r-1".to_owned())), NOW);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Decide { decision: Decision::Deny(_), .. }))
+    );
+}
+
+#[test]
+fn a_question_keeps_its_name_and_its_answer_over_a_restart() {
+    let mut first = working();
+    first.handle(wants("p"), NOW);
+    let mut chat = Chat::restored(spec(Mode::Workspace), first.progress);
+    chat.handle(Input::Recover(Tail::default()), NOW);
+    // Answered while the session is not open yet: recorded, and used when it asks again.
+    let effects = chat.handle(answer(Reply::Allow), NOW);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Decide { .. })));
+    let waiting = vec![("p2".to_owned(), url())];
+    let effects = chat.handle(opened(Found::Unfinished { waiting }), NOW);
+    let decide = Effect::Decide { request: "p2".to_owned(), decision: Decision::Allow };
+    assert_eq!(count(&effects, &decide), 1);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Ask(_)))));
+}
+
+#[test]
+fn cancel_ends_every_phase_and_only_once() {
+    let mut fresh = chat();
+    fresh.handle(Input::Start, NOW);
+    assert!(matches!(
+        end(&fresh.handle(Input::Cancel, NOW)).unwrap().verdict,
+        Verdict::Cancelled(_)
+    ));
+    assert_eq!(fresh.handle(Input::Cancel, NOW), vec![]);
+
+    let mut chat = working();
+    let effects = chat.handle(Input::Cancel, NOW);
+    assert!(effects.contains(&Effect::Abort));
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    assert!(matches!(end(&effects).unwrap().verdict, Verdict::Cancelled(_)));
+    assert!(effects.contains(&Effect::Release { poisoned: true }));
+}
+
+#[test]
+fn a_backend_that_ignores_the_abort_does_not_hold_the_run() {
+    let mut chat = working();
+    chat.handle(Input::Cancel, NOW);
+    assert!(end(&chat.handle(Input::Timer(Timer::AbortGrace), NOW)).is_some());
+}
+
+#[test]
+fn the_idle_watchdog_fires_only_on_a_silent_request() {
+    let mut chat = working();
+    let effects = chat.handle(Input::Timer(Timer::Idle), NOW);
+    assert!(effects.contains(&Effect::Abort));
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    let Verdict::Failed(failure) = &end(&effects).unwrap().verdict else { panic!("{effects:?}") };
+    assert_eq!(failure.class, FailureClass::Timeout);
+}
+
+#[test]
+fn another_model_is_told_once_and_refused_when_strict() {
+    let usage = || {
+        Input::Signal(Signal::Usage(CallUsage {
+            model: Some("other".to_owned()),
+            calls: 1,
+            ..CallUsage::default()
+        }))
+    };
+    let mut chat = working();
+    let warned = |effects: &[Effect]| {
+        effects.iter().any(|effect| {
+            matches!(effect, Effect::Emit(Fact::Warning { code, .. }) if code == "model_replaced")
+        })
+    };
+    assert!(warned(&chat.handle(usage(), NOW)));
+    assert!(!warned(&chat.handle(usage(), NOW)));
+
+    let mut strict = Chat::new(ChatSpec { strict_model: true, ..spec(Mode::Workspace) });
+    strict.handle(Input::Start, NOW);
+    strict.handle(opened(Found::Nothing), NOW);
+    strict.handle(Input::Sent("m1".to_owned()), NOW);
+    assert!(strict.handle(usage(), NOW).contains(&Effect::Abort));
+    let effects = strict.handle(Input::Signal(Signal::Idle), NOW);
+    assert!(matches!(end(&effects).unwrap().verdict, Verdict::Failed(_)));
+}
+
+#[test]
+fn every_input_in_every_phase_is_harmless_and_never_ends_twice() {
+    let inputs = || {
+        vec![
+            Input::Start,
+            Input::Recover(Tail::default()),
+            opened(Found::Nothing),
+            opened(Found::Unfinished { waiting: Vec::new() }),
+            opened(Found::Finished { messages: vec!["x".to_owned()] }),
+            Input::Refused(Failure::new(FailureClass::RuntimeDied, "no")),
+            Input::Sent("m1".to_owned()),
+            message("x"),
+            Input::Signal(Signal::Idle),
+            died(),
+            wants("p"),
+            answer(Reply::Allow),
+            Input::Timer(Timer::Backoff),
+            Input::Timer(Timer::Idle),
+            Input::Timer(Timer::AbortGrace),
+            Input::Cancel,
+        ]
+    };
+    let count = inputs().len();
+    for first in 0..count {
+        for second in 0..count {
+            for start in [chat, working] {
+                let mut chat = start();
+                let mut ends = 0;
+                for index in [first, second, first, count - 1, count - 2] {
+                    let input = inputs().swap_remove(index);
+                    ends += usize::from(end(&chat.handle(input, NOW)).is_some());
+                }
+                assert_eq!(ends, 1, "inputs {first} and {second}");
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The vocabulary between a run's machine and the engine that drives it.
+//!
+//! Every mode is a machine: [`Input`] in, [`Effect`]s out. The engine journals the
+//! facts and the checkpoint among the effects first, in one commit, and only then
+//! performs the others. So what the world can notice is always in the journal already.
+
+use serde::{Deserialize, Serialize};
+
+use super::effort::Effort;
+use super::failure::Failure;
+use super::moment::Moment;
+use super::signal::{CallUsage, Signal};
+
+/// What a machine is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The run begins.
+    Start,
+    /// The run goes on after the daemon was away; the log's tail says what clients saw last.
+    Recover(Tail),
+    /// The session is open, and this is what its transcript has of the present turn.
+    Opened(Opened),
+    /// The session could not be opened, or the prompt not be sent.
+    Refused(Failure),
+    /// The backend accepted the prompt under this message id.
+    Sent(String),
+    /// The backend said something.
+    Signal(Signal),
+    /// A question was answered, or its time ran out.
+    Answered(Resolution),
+    /// A timer fired.
+    Timer(Timer),
+    /// Somebody wants the run to end.
+    Cancel,
+}
+
+/// What a machine wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Record this fact, for everybody to see.
+    Emit(Fact),
+    /// Record the machine's own state.
+    Checkpoint,
+    /// Open the session (again) and say what it has of the present turn.
+    Open,
+    /// Send the prompt, for the first time.
+    Send,
+    /// Run the turn again over the history, without a new prompt.
+    Rerun,
+    /// Tell the backend what was decided about a tool.
+    Decide {
+        /// The backend's request.
+        request: String,
+        /// Yes or no.
+        decision: Decision,
+    },
+    /// Give the backend the user's answer.
+    Reply {
+        /// The backend's request.
+        request: String,
+        /// The text; none when nobody answered.
+        text: Option<String>,
+    },
+    /// Stop what the backend is doing.
+    Abort,
+    /// Give the session back; `poisoned` when it must not be used warm again.
+    Release {
+        /// Whether the turn ended midway.
+        poisoned: bool,
+    },
+    /// Fire a timer after so many milliseconds; set again, it starts anew.
+    Wait(Timer, u64),
+    /// Forget a timer.
+    Unwait(Timer),
+    /// Record the terminal fact. Nothing follows.
+    Finish(End),
+}
+
+/// Timers by purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Timer {
+    /// The wait before another try.
+    Backoff,
+    /// A model request shows no sign of life.
+    Idle,
+    /// An abort must have led to the end by now.
+    AbortGrace,
+    /// A question counts as denied.
+    Ask(String),
+}
+
+/// A decision about a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    /// Yes.
+    Allow,
+    /// No, with words for the agent.
+    Deny(String),
+}
+
+/// What an opened session has of the present turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The session's id.
+    pub session: String,
+    /// User messages in the transcript before the present turn's.
+    pub user_messages: u64,
+    /// Which backend.
+    pub backend: String,
+    /// The transcript's word on the present turn.
+    pub found: Found,
+}
+
+/// The transcript's word on the present turn.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// Our prompt is not there: send it for the first time.
+    Nothing,
+    /// Our prompt is there and the turn has not ended.
+    Unfinished {
+        /// Permission requests that wait, with what they want.
+        waiting: Vec<(String, super::signal::Wish)>,
+    },
+    /// The turn has ended with these messages.
+    Finished {
+        /// The agent's messages, in order.
+        messages: Vec<String>,
+    },
+}
+
+/// What clients saw last, read off the log at recovery.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tail {
+    /// Whether text was shown that no whole message has confirmed.
+    pub unconfirmed_text: bool,
+    /// Tools that were shown as begun and not as ended: call and name.
+    pub open_tools: Vec<(String, String)>,
+}
+
+/// An answer that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// Which question.
+    pub ask: String,
+    /// The answer.
+    pub answer: Reply,
+    /// Whether a client gave it; otherwise the time ran out.
+    pub by_client: bool,
+}
+
+/// What a person can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Yes, this once.
+    Allow,
+    /// Yes, for the rest of the run.
+    AllowAlways,
+    /// No.
+    Deny(Option<String>),
+    /// The text asked for.
+    Text(String),
+}
+
+/// Something that everybody may see.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// The run works.
+    Running,
+    /// The run waits for a person.
+    Asking,
+    /// A turn is tried.
+    Attempt {
+        /// Which try, from 1.
+        number: u32,
+        /// The backend.
+        backend: String,
+        /// The session.
+        session: String,
+    },
+    /// A piece of the answer.
+    MessageDelta(String),
+    /// A whole message.
+    Message(String),
+    /// A piece of the reasoning.
+    ReasoningDelta(String),
+    /// A tool begins.
+    ToolStart {
+        /// Names the call.
+        call: String,
+        /// The tool.
+        name: String,
+        /// What it was called with.
+        arguments: serde_json::Value,
+    },
+    /// A tool ended.
+    ToolEnd {
+        /// The call.
+        call: String,
+        /// The tool.
+        name: String,
+        /// Whether it succeeded.
+        success: bool,
+        /// What it gave back, clipped.
+        result: String,
+        /// How long it ran.
+        duration_ms: u64,
+    },
+    /// One model call was paid for.
+    Usage(CallUsage),
+    /// The turn failed and is tried again.
+    Retrying {
+        /// The try that comes.
+        attempt: u32,
+        /// What failed.
+        failure: Failure,
+        /// The wait before it.
+        delay_ms: u64,
+    },
+    /// Text shown since the last message is withdrawn.
+    Restarted(String),
+    /// A question for a person.
+    Ask(Question),
+    /// A question was answered.
+    Answered(Resolution),
+    /// Something the user should know.
+    Warning {
+        /// A stable name.
+        code: String,
+        /// The words.
+        message: String,
+    },
+}
+
+/// A question for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// Names it.
+    pub ask: String,
+    /// Whether it is about a tool; otherwise the agent wants to know something.
+    pub permission: bool,
+    /// The question in one line.
+    pub title: String,
+    /// What there is to look at.
+    pub detail: String,
+    /// Answers to pick from.
+    pub choices: Vec<String>,
+    /// When it counts as denied, in Unix milliseconds.
+    pub expires_at: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// The ways to end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Well.
+    Done,
+    /// With an error.
+    Failed(Failure),
+    /// Only a person can go on.
+    Blocked(Failure),
+    /// Somebody cancelled.
+    Cancelled(Failure),
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcome {
+    /// The answer.
+    pub content: String,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// The model asked for.
+    pub requested_model: Option<String>,
+    /// The effort used.
+    pub effort: Option<Effort>,
+    /// Summed over all model calls.
+    pub usage: CallUsage,
+    /// Tries after the first.
+    pub retries: u32,
+    /// Tools that ran.
+    pub tools: u32,
+    /// The session it spoke in.
+    pub session: Option<String>,
+}
+
+/// A run's machine. It keeps no clock and does nothing itself.
+pub trait Machine: Send {
+    /// Takes an input and says what to do. Never fails: an input that does not fit the
+    /// present state changes nothing.
+    fn handle(&mut self, input: Input, moment: Moment) -> Vec<Effect>;
+
+    /// The state to go on from after a crash, as stored with [`Effect::Checkpoint`].
+    fn checkpoint(&self) -> serde_json::Value;
+}

@@ -1,0 +1,18 @@
+//! The decisions of copex, and nothing else: pure values in, pure values out.
+//!
+//! Invariant: no async, no IO, no clock and no randomness in here. Time and chance
+//! are arguments ([`moment::Moment`]), so every rule can be tested as a table.
+//!
+//! Not here: wire types (translated at the two edges, `rpc/convert.rs` and
+//! `engine/events.rs`), the store, processes.
+
+pub mod approval;
+pub mod backoff;
+pub mod chat;
+pub mod effort;
+pub mod failure;
+pub mod machine;
+pub mod moment;
+pub mod pattern;
+pub mod signal;
+pub mod turn;
