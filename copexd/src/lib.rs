@@ -1,3 +1,5 @@
 //! The daemon that owns Copilot sessions, resilience and durable runs.
 
+pub mod backend;
 pub mod core;
+pub mod runtime;

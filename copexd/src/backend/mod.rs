@@ -1,0 +1,133 @@
+//! What copex needs of whoever runs the agent.
+//!
+//! A [`Backend`] opens [`Session`]s; a session takes one turn at a time and speaks in
+//! [`Signal`]s. The adapters classify failures once, from typed fields, into
+//! [`Failure`]; nobody behind this module looks at text.
+//!
+//! Not here: which session serves which run (`pool`), and what a failure leads to
+//! (`core`).
+
+pub mod locate;
+pub mod process;
+pub mod sdk;
+pub mod spec;
+
+use async_trait::async_trait;
+
+use crate::core::failure::Failure;
+use crate::core::machine::{Decision, Found};
+use crate::core::signal::Signal;
+use spec::SessionSpec;
+
+/// Which conversation to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// A new one.
+    New,
+    /// The one with this id.
+    Resume(String),
+}
+
+/// A model as the backend describes it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Model {
+    /// The id to ask for.
+    pub id: String,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Reasoning efforts it supports, by name; `None` when the backend does not say.
+    pub efforts: Option<Vec<String>>,
+    /// Premium requests per call.
+    pub multiplier: Option<f64>,
+    /// Context window in tokens.
+    pub context_tokens: Option<u64>,
+}
+
+/// Whether somebody is signed in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// Whether the backend may use GitHub's models.
+    pub authenticated: bool,
+    /// As whom.
+    pub login: Option<String>,
+    /// How.
+    pub method: Option<String>,
+    /// The backend's own words.
+    pub message: String,
+}
+
+/// A place that runs sessions. One backend is one supervised process.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Its name in events: `sdk`, `demo`.
+    fn name(&self) -> &'static str;
+
+    /// Opens a session.
+    ///
+    /// Bounded by [`OPEN_TIMEOUT`](sdk::runtime::OPEN_TIMEOUT). Cancel safe: dropping
+    /// the future leaves at most an empty session behind.
+    ///
+    /// # Errors
+    /// `SessionCorrupt` when the session to resume does not exist or cannot be read,
+    /// `RuntimeDied` when the process is gone, `Auth` when nobody is signed in.
+    async fn open(
+        &self,
+        spec: &SessionSpec,
+        opening: &Opening,
+    ) -> Result<Box<dyn Session>, Failure>;
+
+    /// The account's models; `Auth` when nobody is signed in.
+    async fn models(&self) -> Result<Vec<Model>, Failure>;
+
+    /// The ids that the Copilot CLI knows without an account.
+    async fn catalogue(&self) -> Result<Vec<String>, Failure>;
+
+    /// Whether somebody is signed in.
+    async fn auth(&self) -> Result<Auth, Failure>;
+}
+
+/// One conversation. It takes one turn at a time: the pool sees to that.
+#[async_trait]
+pub trait Session: Send + Sync {
+    /// Its id, as the Copilot CLI names it.
+    fn id(&self) -> &str;
+
+    /// The name of the backend that runs it.
+    fn backend(&self) -> &'static str;
+
+    /// Whether the process behind it is still there.
+    fn alive(&self) -> bool;
+
+    /// Sends a prompt and returns the message id that answers will name.
+    ///
+    /// # Errors
+    /// `RuntimeDied` when the process is gone: whether the prompt arrived is then only
+    /// known from the transcript. Not cancel safe for the same reason.
+    async fn send(&self, prompt: &str) -> Result<String, Failure>;
+
+    /// Runs a turn over the history as it is, without a new prompt.
+    async fn rerun(&self) -> Result<(), Failure>;
+
+    /// The next signal. Cancel safe: a dropped call loses nothing. After
+    /// [`Signal::Closed`] it never resolves again.
+    async fn next(&mut self) -> Signal;
+
+    /// How many user messages the transcript holds.
+    async fn user_messages(&self) -> Result<u64, Failure>;
+
+    /// What the transcript has of the turn that came after `before` user messages, with
+    /// the permission requests of it that still wait.
+    async fn look(&self, before: u64) -> Result<Found, Failure>;
+
+    /// Decides about a tool.
+    async fn decide(&self, request: &str, decision: &Decision) -> Result<(), Failure>;
+
+    /// Answers a question of the agent; `None` when nobody did.
+    fn reply(&self, request: &str, text: Option<String>);
+
+    /// Stops the present turn. [`Signal::Idle`] follows within milliseconds.
+    async fn abort(&self) -> Result<(), Failure>;
+
+    /// Lets go of the session; its transcript stays and can be resumed.
+    async fn close(self: Box<Self>);
+}

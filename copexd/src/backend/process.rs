@@ -1,0 +1,234 @@
+//! SEAM: starts processes and ends them with everything they started.
+//!
+//! Each tool of the Copilot CLI runs in a session and process group of its own, so a
+//! group kill does not reach it. Every process we start therefore carries a marker in its
+//! environment, which its children inherit; the tree is ended by looking for the marker.
+//! The marker names the daemon by pid and start time, so the next daemon finds what a
+//! killed one left behind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+/// Name of the marker variable.
+pub const MARKER: &str = "COPEX_RUNTIME";
+
+/// How often a tree is searched and killed before we give up on it. A process that forks
+/// faster than it can be found is not worth an endless hunt.
+const KILL_ROUNDS: usize = 8;
+
+/// Whose processes these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Tells stores apart: two daemons of one user do not sweep each other's processes.
+    store: String,
+    pid: u32,
+    started: u64,
+}
+
+impl Owner {
+    /// This process, on behalf of the store with this name (no dots).
+    pub fn here(store: &str) -> Self {
+        let pid = std::process::id();
+        Self { store: store.replace('.', "-"), pid, started: start_time(pid).unwrap_or(0) }
+    }
+
+    fn mark(&self) -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{}.{}.{}.{number}", self.store, self.pid, self.started)
+    }
+}
+
+/// A started process and the way to end all of it.
+#[derive(Debug)]
+pub struct Tree {
+    mark: String,
+}
+
+impl Tree {
+    /// Kills every process that carries this tree's marker.
+    pub fn kill(&self) {
+        kill_marked(|mark| mark == self.mark);
+    }
+
+    /// Pids of the tree's processes.
+    pub fn pids(&self) -> Vec<u32> {
+        marked(|mark| mark == self.mark)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A program to start.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// What to run.
+    pub path: &'a Path,
+    /// With which arguments.
+    pub args: &'a [&'a str],
+    /// In which environment; nothing is inherited.
+    pub env: Vec<(&'a str, &'a str)>,
+    /// In which folder.
+    pub cwd: &'a Path,
+}
+
+/// Starts a program with piped standard streams, in a process group of its own.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn start(program: &Program<'_>, owner: &Owner) -> std::io::Result<(Child, Tree)> {
+    let mark = owner.mark();
+    #[expect(clippy::disallowed_methods, reason = "this is the seam that starts processes")]
+    let mut command = Command::new(program.path);
+    command
+        .args(program.args)
+        .env_clear()
+        .envs(program.env.iter().copied())
+        .env(MARKER, &mark)
+        .current_dir(program.cwd)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    Ok((command.spawn()?, Tree { mark }))
+}
+
+/// Ends what daemons of this store left behind when they were killed. Returns how many
+/// processes were found.
+pub fn sweep(owner: &Owner) -> usize {
+    let mut found = 0;
+    kill_marked(|mark| {
+        let mut parts = mark.split('.');
+        let (store, pid, started) = (parts.next(), parts.next(), parts.next());
+        let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
+        let started = started.and_then(|started| started.parse::<u64>().ok());
+        let (Some(store), Some(pid), Some(started)) = (store, pid, started) else { return false };
+        let orphan = store == owner.store && start_time(pid) != Some(started);
+        found += usize::from(orphan);
+        orphan
+    });
+    found
+}
+
+/// Waits for processes that were handed to us as a child subreaper and have ended. `ours`
+/// are the children that somebody else waits for.
+pub fn reap(ours: impl Fn(u32) -> bool) {
+    use nix::sys::wait::{WaitPidFlag, waitpid};
+    let me = std::process::id();
+    for pid in all_pids() {
+        let Some(stat) = Stat::of(pid) else { continue };
+        if stat.parent == me && stat.state == 'Z' && !ours(pid) {
+            // It may have been waited for meanwhile: then there is nothing left to do.
+            let _ = waitpid(to_pid(pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+/// Makes this process the parent of what its descendants leave behind.
+pub fn become_subreaper() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(%error, "cannot become child subreaper; orphans go to init");
+    }
+}
+
+/// A process's resident memory in bytes; 0 when it is gone.
+pub fn rss_bytes(pid: u32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
+}
+
+fn kill_marked(mut wanted: impl FnMut(&str) -> bool) {
+    for _ in 0..KILL_ROUNDS {
+        let pids = marked(&mut wanted);
+        if pids.is_empty() {
+            return;
+        }
+        for pid in pids {
+            // Gone already is as good as killed.
+            let _ = kill(to_pid(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+fn marked(mut wanted: impl FnMut(&str) -> bool) -> Vec<u32> {
+    let me = std::process::id();
+    let prefix = format!("{MARKER}=").into_bytes();
+    let mut pids = Vec::new();
+    for pid in all_pids() {
+        if pid == me || Stat::of(pid).is_none_or(|stat| stat.state == 'Z') {
+            continue;
+        }
+        let Ok(environ) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
+        let mark = environ
+            .split(|byte| *byte == 0)
+            .find_map(|entry| entry.strip_prefix(prefix.as_slice()))
+            .and_then(|mark| std::str::from_utf8(mark).ok());
+        if mark.is_some_and(&mut wanted) {
+            pids.push(pid);
+        }
+    }
+    pids
+}
+
+fn all_pids() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn to_pid(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
+}
+
+/// When a process started, in clock ticks since boot: with the pid, its identity.
+fn start_time(pid: u32) -> Option<u64> {
+    Stat::of(pid).filter(|stat| stat.state != 'Z').map(|stat| stat.started)
+}
+
+struct Stat {
+    state: char,
+    parent: u32,
+    started: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the name in parentheses and may hold anything.
+        let rest = &text[text.rfind(')')? + 2..];
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        Some(Self {
+            state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+/// Environment for a child: the snapshot, without what speaks to this process alone.
+pub fn child_env<'a>(env: &'a BTreeMap<String, String>) -> Vec<(&'a str, &'a str)> {
+    const OURS: [&str; 6] = [
+        "NOTIFY_SOCKET",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ];
+    env.iter()
+        .filter(|(name, _)| !OURS.contains(&name.as_str()) && name.as_str() != MARKER)
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}

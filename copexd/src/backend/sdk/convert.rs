@@ -1,0 +1,237 @@
+//! From the CLI's session events to signals.
+//!
+//! Under backlog the CLI delivers events twice, old ones mixed among new: a repeated
+//! `event.id` is dropped here. Types and fields that are not known are skipped.
+
+use std::collections::{HashSet, VecDeque};
+
+use github_copilot_sdk::SessionEvent;
+use serde_json::Value;
+
+use super::classify;
+use crate::core::signal::{CallUsage, Signal, Wish};
+
+/// Event ids remembered for the test on repetition. Repeats were measured among backlogs
+/// of 10,000 to 30,000 events; 36-byte ids make this 3 MB at most, per session at work.
+const REMEMBERED_IDS: usize = 32_768;
+
+/// Nano AI units per AI credit.
+const NANO: f64 = 1e9;
+
+/// Turns one session's events into signals.
+#[derive(Debug, Default)]
+pub struct Converter {
+    seen: HashSet<u128>,
+    order: VecDeque<u128>,
+    last_call_failure: Option<Value>,
+}
+
+impl Converter {
+    /// The signals of one event; none when it repeats an earlier one or says nothing of use.
+    pub fn convert(&mut self, event: &SessionEvent) -> Vec<Signal> {
+        if self.repeats(&event.id) {
+            return Vec::new();
+        }
+        let data = &event.data;
+        // A sub-agent's words are not the answer; its cost, its tools and its asks are ours.
+        let own = event.agent_id.is_none();
+        match event.event_type.as_str() {
+            "assistant.message_delta" if own => {
+                one(Signal::MessageDelta(text(data, "deltaContent")))
+            }
+            "assistant.message" if own => one(Signal::Message {
+                text: text(data, "content"),
+                answers: data["originatingMessageId"].as_str().map(str::to_owned),
+            }),
+            "assistant.reasoning_delta" if own => {
+                one(Signal::ReasoningDelta(text(data, "deltaContent")))
+            }
+            "tool.execution_start" => one(Signal::ToolStart {
+                call: text(data, "toolCallId"),
+                name: text(data, "toolName"),
+                arguments: data["arguments"].clone(),
+            }),
+            "tool.execution_complete" => one(tool_end(data)),
+            "assistant.usage" => one(Signal::Usage(usage(data))),
+            "model.call_start" => one(Signal::Requesting(true)),
+            "model.call_finished" => one(Signal::Requesting(false)),
+            "model.call_failure" => {
+                self.last_call_failure = Some(data.clone());
+                one(call_failure(data))
+            }
+            "assistant.turn_retry" if own => {
+                let reason = data["reason"].as_str().unwrap_or("the model call broke off");
+                one(Signal::Restarting(reason.to_owned()))
+            }
+            "permission.requested" => permission(data).map_or_else(Vec::new, one),
+            "session.warning" => one(notice("copilot_warning", text(data, "message"))),
+            "session.compaction_start" => {
+                one(notice("compaction", "the conversation is being compacted".to_owned()))
+            }
+            "session.error" => {
+                let last = self.last_call_failure.take();
+                one(Signal::Failed(classify::session_error(data, last.as_ref())))
+            }
+            "session.idle" => {
+                self.last_call_failure = None;
+                one(Signal::Idle)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn repeats(&mut self, id: &str) -> bool {
+        let Ok(id) = uuid::Uuid::parse_str(id) else { return false };
+        let id = id.as_u128();
+        if !self.seen.insert(id) {
+            return true;
+        }
+        self.order.push_back(id);
+        if self.order.len() > REMEMBERED_IDS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        false
+    }
+}
+
+fn one(signal: Signal) -> Vec<Signal> {
+    vec![signal]
+}
+
+fn text(data: &Value, name: &str) -> String {
+    data[name].as_str().unwrap_or_default().to_owned()
+}
+
+fn list(data: &Value, name: &str, field: Option<&str>) -> Vec<String> {
+    let Some(items) = data[name].as_array() else { return Vec::new() };
+    let item = |item: &Value| field.map_or(item, |field| &item[field]).as_str().map(str::to_owned);
+    items.iter().filter_map(item).collect()
+}
+
+fn notice(code: &'static str, message: String) -> Signal {
+    Signal::Notice { code, message }
+}
+
+fn call_failure(data: &Value) -> Signal {
+    let status =
+        data["statusCode"].as_u64().map(|status| format!(" ({status})")).unwrap_or_default();
+    let words = data["errorMessage"].as_str().unwrap_or("no reason given");
+    notice("model_call_failed", format!("a model call failed{status}: {words}"))
+}
+
+fn tool_end(data: &Value) -> Signal {
+    let result = data["result"]["content"].as_str().or_else(|| data["error"]["message"].as_str());
+    Signal::ToolEnd {
+        call: text(data, "toolCallId"),
+        success: data["success"].as_bool().unwrap_or(false),
+        result: result.unwrap_or_default().to_owned(),
+    }
+}
+
+fn usage(data: &Value) -> CallUsage {
+    let tokens = |name: &str| data[name].as_u64().unwrap_or(0);
+    CallUsage {
+        model: data["model"].as_str().map(str::to_owned),
+        calls: 1,
+        input_tokens: tokens("inputTokens"),
+        output_tokens: tokens("outputTokens"),
+        cached_tokens: tokens("cacheReadTokens"),
+        reasoning_tokens: tokens("reasoningTokens"),
+        premium_requests: data["cost"].as_f64().unwrap_or(0.0),
+        ai_credits: data["copilotUsage"]["totalNanoAiu"].as_f64().map(|nano| nano / NANO),
+    }
+}
+
+/// The wish in a permission event, or in an entry of the list of pending requests.
+pub fn permission(data: &Value) -> Option<Signal> {
+    let request = data["requestId"].as_str()?.to_owned();
+    let inner = ["permissionRequest", "request"].iter().map(|name| &data[*name]);
+    let wish = wish(inner.into_iter().find(|value| value.is_object()).unwrap_or(data));
+    Some(Signal::Permission { request, wish })
+}
+
+fn wish(request: &Value) -> Wish {
+    let resolved = |plain: &str| {
+        let path = request["resolvedPath"].as_str().or_else(|| request[plain].as_str());
+        path.unwrap_or_default().to_owned()
+    };
+    match request["kind"].as_str().unwrap_or("unknown") {
+        "shell" => Wish::Shell {
+            command: text(request, "fullCommandText"),
+            segments: list(request, "commandSegments", Some("fullCommandText")),
+            paths: list(request, "possiblePaths", None),
+            urls: list(request, "possibleUrls", Some("url")),
+        },
+        "write" => Wish::Write { path: resolved("fileName"), diff: text(request, "diff") },
+        "read" => Wish::Read { path: resolved("path") },
+        "url" => Wish::Url { url: text(request, "url") },
+        "mcp" => Wish::Mcp {
+            server: text(request, "serverName"),
+            tool: text(request, "toolName"),
+            arguments: request["args"].to_string(),
+        },
+        kind => Wish::Other { kind: kind.to_owned(), detail: request.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn event(id: u128, kind: &str, data: Value) -> SessionEvent {
+        let id = uuid::Uuid::from_u128(id).to_string();
+        let event =
+            json!({"id": id, "timestamp": "", "parentId": null, "type": kind, "data": data});
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn an_event_that_comes_twice_counts_once() {
+        let mut converter = Converter::default();
+        let delta = event(1, "assistant.message_delta", json!({"deltaContent": "x"}));
+        assert_eq!(converter.convert(&delta), vec![Signal::MessageDelta("x".to_owned())]);
+        assert_eq!(converter.convert(&delta), vec![]);
+    }
+
+    #[test]
+    fn memory_of_ids_is_bounded() {
+        let mut converter = Converter::default();
+        for id in 0..(REMEMBERED_IDS as u128 + 100) {
+            converter.convert(&event(id, "x", Value::Null));
+        }
+        assert_eq!(converter.seen.len(), REMEMBERED_IDS);
+        assert_eq!(converter.order.len(), REMEMBERED_IDS);
+    }
+
+    #[test]
+    fn a_sub_agents_words_are_not_the_answer_but_its_cost_counts() {
+        let mut converter = Converter::default();
+        let mut message = event(1, "assistant.message", json!({"content": "inner"}));
+        message.agent_id = Some("a".to_owned());
+        assert_eq!(converter.convert(&message), vec![]);
+        let mut usage = event(2, "assistant.usage", json!({"inputTokens": 5}));
+        usage.agent_id = Some("a".to_owned());
+        assert!(
+            matches!(&converter.convert(&usage)[..], [Signal::Usage(u)] if u.input_tokens == 5)
+        );
+    }
+
+    #[test]
+    fn a_shell_request_is_taken_apart() {
+        let data = json!({"requestId": "r", "permissionRequest": {
+            "kind": "shell", "fullCommandText": "a && b",
+            "commandSegments": [{"fullCommandText": "a"}, {"fullCommandText": "b"}],
+            "possiblePaths": ["/etc"], "possibleUrls": [{"url": "https://x"}]}});
+        let expected = Wish::Shell {
+            command: "a && b".to_owned(),
+            segments: vec!["a".to_owned(), "b".to_owned()],
+            paths: vec!["/etc".to_owned()],
+            urls: vec!["https://x".to_owned()],
+        };
+        let Some(Signal::Permission { request, wish }) = permission(&data) else { panic!() };
+        assert_eq!((request.as_str(), wish), ("r", expected));
+    }
+}

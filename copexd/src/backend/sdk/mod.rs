@@ -1,0 +1,15 @@
+//! The Copilot SDK adapter: a `copilot-runtime` that we start and supervise ourselves,
+//! spoken to through the official crate over its standard streams.
+//!
+//! Invariant: classification happens here and only here ([`classify`]), and events that
+//! the CLI delivers twice leave this module once ([`convert`]).
+
+pub mod classify;
+pub mod convert;
+pub mod demo;
+pub mod options;
+pub mod runtime;
+pub mod session;
+pub mod transcript;
+
+pub use runtime::Runtime;

@@ -1,0 +1,267 @@
+//! One Copilot session over the SDK.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use github_copilot_sdk::handler::{
+    PermissionHandler, PermissionResult, UserInputHandler, UserInputResponse,
+};
+use github_copilot_sdk::rpc::SendMessagesRequest;
+use github_copilot_sdk::session::Session as CopilotSession;
+use github_copilot_sdk::subscription::{EventSubscription, RecvErrorKind};
+use github_copilot_sdk::{
+    MessageOptions, PermissionRequestData, RequestId, SessionEvent, SessionId,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::convert::{self, Converter};
+use super::options::{self, Handlers};
+use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
+use super::transcript;
+use crate::backend::spec::SessionSpec;
+use crate::backend::{Opening, Session};
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::machine::{Decision, Found};
+use crate::core::signal::Signal;
+use crate::runtime::tasks::Tasks;
+
+/// Signals that wait for the run. The run takes them in batches between two commits of
+/// the journal (0.2 ms); a fast model makes a handful in that time.
+const SIGNALS: usize = 1_024;
+
+type Questions = Arc<Mutex<HashMap<String, oneshot::Sender<Option<String>>>>>;
+
+/// A session and the pump that turns its events into signals.
+pub struct SdkSession {
+    id: String,
+    session: CopilotSession,
+    runtime: Arc<Runtime>,
+    signals: mpsc::Receiver<Signal>,
+    questions: Questions,
+}
+
+impl SdkSession {
+    pub(super) async fn open(
+        runtime: &Arc<Runtime>,
+        spec: &SessionSpec,
+        opening: &Opening,
+        tasks: &Tasks,
+    ) -> Result<Self, Failure> {
+        let (sender, signals) = mpsc::channel(SIGNALS);
+        let questions = Questions::default();
+        let handlers = Handlers {
+            permission: Arc::new(Elsewhere),
+            user_input: Arc::new(Asker { signals: sender.clone(), questions: questions.clone() }),
+        };
+        let client = runtime.client();
+        let prepared = match opening {
+            Opening::New => {
+                let id = uuid::Uuid::new_v4().to_string();
+                client.prepare_session(options::create(spec, &id, handlers)?)
+            }
+            Opening::Resume(id) => {
+                client.prepare_resume_session(options::resume(spec, id, handlers)?)
+            }
+        };
+        let prepared = prepared.map_err(|error| {
+            let message = format!("the session options do not fit: {error}");
+            Failure::new(FailureClass::Usage, message)
+        })?;
+        let events = prepared.subscribe();
+        let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
+        let session = opened.map_err(|failure| refusal(failure, opening))?;
+        let id = session.id().to_string();
+        tasks.spawn("session pump", pump(events, sender, runtime.clone()));
+        Ok(Self { id, session, runtime: runtime.clone(), signals, questions })
+    }
+
+    async fn events(&self) -> Result<Vec<SessionEvent>, Failure> {
+        let events = self.session.get_events();
+        self.runtime.call("reading the transcript", CALL_TIMEOUT, events).await
+    }
+}
+
+/// A session that cannot be opened for a reason other than a dead runtime: when it was to be
+/// resumed, it does not exist or cannot be read.
+fn refusal(failure: Failure, opening: &Opening) -> Failure {
+    match opening {
+        Opening::Resume(id) if failure.class == FailureClass::Unknown => {
+            let message = format!("session {id} cannot be resumed: {}", failure.message);
+            let hint = "start a new session; `copexctl runs list` shows the sessions of runs";
+            Failure::new(FailureClass::SessionCorrupt, message).with_hint(hint)
+        }
+        _ => failure,
+    }
+}
+
+async fn pump(mut events: EventSubscription, signals: mpsc::Sender<Signal>, runtime: Arc<Runtime>) {
+    let mut converter = Converter::default();
+    let death = runtime.death();
+    // Holding the runtime itself would keep a dead one alive for as long as its pump.
+    drop(runtime);
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = death.cancelled() => break,
+            () = signals.closed() => return,
+        };
+        let converted = match event {
+            Ok(event) => converter.convert(&event),
+            Err(error) if matches!(error.kind(), RecvErrorKind::Lagged(_)) => {
+                let message = format!("the event stream fell behind: {error}");
+                vec![Signal::Notice { code: "events_lost", message }]
+            }
+            Err(_) => break,
+        };
+        for signal in converted {
+            if signals.send(signal).await.is_err() {
+                return;
+            }
+        }
+    }
+    let failure = Failure::new(FailureClass::RuntimeDied, "the Copilot runtime died");
+    // Nobody may be listening any more.
+    let _ = signals.send(Signal::Closed(failure)).await;
+}
+
+#[async_trait]
+impl Session for SdkSession {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn backend(&self) -> &'static str {
+        self.runtime.name()
+    }
+
+    fn alive(&self) -> bool {
+        self.runtime.alive()
+    }
+
+    async fn send(&self, prompt: &str) -> Result<String, Failure> {
+        let send = self.session.send(MessageOptions::new(prompt));
+        self.runtime.call("sending the prompt", OPEN_TIMEOUT, send).await
+    }
+
+    async fn rerun(&self) -> Result<(), Failure> {
+        let rpc = self.session.rpc();
+        let rerun = rpc.send_messages(SendMessagesRequest::default());
+        self.runtime.call("running the turn again", OPEN_TIMEOUT, rerun).await.map(drop)
+    }
+
+    async fn next(&mut self) -> Signal {
+        match self.signals.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn user_messages(&self) -> Result<u64, Failure> {
+        Ok(transcript::user_messages(&self.events().await?))
+    }
+
+    async fn look(&self, before: u64) -> Result<Found, Failure> {
+        let events = self.events().await?;
+        let found = transcript::look(&events, before);
+        if !matches!(found, Found::Unfinished { .. }) {
+            return Ok(found);
+        }
+        let pending = self.session.client().call(
+            "session.permissions.pendingRequests",
+            Some(serde_json::json!({ "sessionId": self.id })),
+        );
+        let pending = self.runtime.call("reading pending requests", CALL_TIMEOUT, pending).await?;
+        let items = pending["items"].as_array().cloned().unwrap_or_default();
+        let ids: Vec<&str> = items.iter().filter_map(|item| item["requestId"].as_str()).collect();
+        let asked = events.iter().filter(|event| event.event_type == "permission.requested");
+        let waiting = asked.filter_map(|event| match convert::permission(&event.data) {
+            Some(Signal::Permission { request, wish }) if ids.contains(&request.as_str()) => {
+                Some((request, wish))
+            }
+            _ => None,
+        });
+        Ok(Found::Unfinished { waiting: waiting.collect() })
+    }
+
+    async fn decide(&self, request: &str, decision: &Decision) -> Result<(), Failure> {
+        let result = match decision {
+            Decision::Allow => serde_json::json!({ "kind": "approve-once" }),
+            Decision::Deny(why) => serde_json::json!({ "kind": "reject", "feedback": why }),
+        };
+        let params = serde_json::json!({
+            "sessionId": self.id, "requestId": request, "result": result,
+        });
+        let method = "session.permissions.handlePendingPermissionRequest";
+        let call = self.session.client().call(method, Some(params));
+        self.runtime.call("deciding about a tool", CALL_TIMEOUT, call).await.map(drop)
+    }
+
+    fn reply(&self, request: &str, text: Option<String>) {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = questions.remove(request) {
+            // The agent may have given up on the question.
+            let _ = waiting.send(text);
+        }
+    }
+
+    async fn abort(&self) -> Result<(), Failure> {
+        self.runtime.call("stopping the turn", CALL_TIMEOUT, self.session.abort()).await
+    }
+
+    async fn close(self: Box<Self>) {
+        if !self.runtime.alive() {
+            return;
+        }
+        let close = self.session.disconnect();
+        if let Err(error) = self.runtime.call("closing the session", CALL_TIMEOUT, close).await {
+            tracing::debug!(session = self.id, %error, "session not closed");
+        }
+    }
+}
+
+/// Leaves every permission request to the event stream, where the run decides it: one path
+/// for requests of now and for those that waited while the daemon was away.
+struct Elsewhere;
+
+#[async_trait]
+impl PermissionHandler for Elsewhere {
+    async fn handle(
+        &self,
+        _session: SessionId,
+        _request: RequestId,
+        _data: PermissionRequestData,
+    ) -> PermissionResult {
+        PermissionResult::NoResult
+    }
+}
+
+/// Turns the agent's questions into signals and waits for their answers.
+struct Asker {
+    signals: mpsc::Sender<Signal>,
+    questions: Questions,
+}
+
+#[async_trait]
+impl UserInputHandler for Asker {
+    async fn handle(
+        &self,
+        _session: SessionId,
+        question: String,
+        choices: Option<Vec<String>>,
+        _allow_freeform: Option<bool>,
+    ) -> Option<UserInputResponse> {
+        let request = uuid::Uuid::new_v4().to_string();
+        let (sender, answer) = oneshot::channel();
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(request.clone(), sender);
+        let choices = choices.unwrap_or_default();
+        let signal = Signal::Question { request, question, choices: choices.clone() };
+        self.signals.send(signal).await.ok()?;
+        let answer = answer.await.ok().flatten()?;
+        let was_freeform = !choices.contains(&answer);
+        Some(UserInputResponse { answer, was_freeform })
+    }
+}

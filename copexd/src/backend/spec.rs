@@ -1,0 +1,149 @@
+//! What a session is made of, in the backend's own terms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// A secret in memory. Never printed, never stored.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one who has to send it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// What tells one runtime process from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuntimeSpec {
+    /// The Copilot CLI to use; found when absent.
+    pub cli_path: Option<PathBuf>,
+    /// The whole environment of the process and of the tools it starts.
+    pub env: BTreeMap<String, String>,
+    /// Secrets that go into the environment as well.
+    pub secret_env: BTreeMap<String, SecretText>,
+    /// Whether the built-in demonstration model answers.
+    pub demo: bool,
+}
+
+/// A model endpoint of the user's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProviderSpec {
+    /// `openai`, `azure` or `anthropic`.
+    pub kind: String,
+    /// Where it is.
+    pub base_url: String,
+    /// `completions` or `responses`.
+    pub wire_api: Option<String>,
+    /// The key, if it wants one.
+    pub key: Option<SecretText>,
+    /// The API version of an Azure endpoint.
+    pub azure_api_version: Option<String>,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+    /// The context window in tokens.
+    pub max_prompt_tokens: Option<u64>,
+}
+
+/// What a session is made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SessionSpec {
+    /// Its process.
+    pub runtime: RuntimeSpec,
+    /// Its working folder, canonical.
+    pub cwd: PathBuf,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The effort to send, by name.
+    pub effort: Option<String>,
+    /// The endpoint, if not GitHub's.
+    pub provider: Option<ProviderSpec>,
+    /// Words for the system message and whether they replace it.
+    pub system_message: Option<(String, bool)>,
+    /// Only these tools.
+    pub available_tools: Option<Vec<String>>,
+    /// Never these tools.
+    pub excluded_tools: Vec<String>,
+    /// Folders with skills.
+    pub skill_directories: Vec<PathBuf>,
+    /// Skills by name that stay out.
+    pub disabled_skills: Vec<String>,
+    /// MCP servers by name, as the Copilot CLI takes them.
+    pub mcp_servers: BTreeMap<String, serde_json::Value>,
+    /// Whether text arrives while it is written.
+    pub streaming: bool,
+    /// The most prompt tokens before the conversation is compacted.
+    pub context_budget: Option<u64>,
+}
+
+impl RuntimeSpec {
+    /// Tells runtimes apart.
+    pub fn key(&self) -> String {
+        digest(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+impl SessionSpec {
+    /// Tells sessions apart: every option, the folder, and the state of the files that the
+    /// Copilot CLI reads when a session begins. `stamp` gives a file's state or nothing.
+    pub fn key(&self, stamp: impl Fn(&Path) -> Option<u128>) -> String {
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        for path in self.read_at_start() {
+            bytes.extend(stamp(&path).unwrap_or(0).to_le_bytes());
+        }
+        digest(&bytes)
+    }
+
+    /// Files whose content goes into a new session.
+    fn read_at_start(&self) -> Vec<PathBuf> {
+        const IN_FOLDERS: [&str; 7] = [
+            "AGENTS.md",
+            "CLAUDE.md",
+            "GEMINI.md",
+            ".github/copilot-instructions.md",
+            ".github/instructions",
+            ".mcp.json",
+            ".git/HEAD",
+        ];
+        const IN_HOME: [&str; 3] = ["copilot-instructions.md", "mcp-config.json", "config.json"];
+        let mut paths = Vec::new();
+        for folder in self.cwd.ancestors() {
+            paths.extend(IN_FOLDERS.iter().map(|name| folder.join(name)));
+        }
+        let env = &self.runtime.env;
+        let home = env.get("COPILOT_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".copilot")));
+        if let Some(home) = home {
+            paths.extend(IN_HOME.iter().map(|name| home.join(name)));
+        }
+        paths.extend(self.skill_directories.iter().cloned());
+        paths
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(32);
+    for byte in &Sha256::digest(bytes)[..16] {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

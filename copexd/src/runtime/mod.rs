@@ -1,0 +1,5 @@
+//! The seams to the world: time, tasks, signals, the supervisor.
+
+pub mod clock;
+pub mod notify;
+pub mod tasks;
