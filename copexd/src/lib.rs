@@ -2,4 +2,5 @@
 
 pub mod backend;
 pub mod core;
+pub mod pool;
 pub mod runtime;

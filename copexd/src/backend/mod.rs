@@ -12,6 +12,8 @@ pub mod process;
 pub mod sdk;
 pub mod spec;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::core::failure::Failure;
@@ -74,7 +76,7 @@ pub trait Backend: Send + Sync {
         &self,
         spec: &SessionSpec,
         opening: &Opening,
-    ) -> Result<Box<dyn Session>, Failure>;
+    ) -> Result<Arc<dyn Session>, Failure>;
 
     /// The account's models; `Auth` when nobody is signed in.
     async fn models(&self) -> Result<Vec<Model>, Failure>;
@@ -109,8 +111,8 @@ pub trait Session: Send + Sync {
     async fn rerun(&self) -> Result<(), Failure>;
 
     /// The next signal. Cancel safe: a dropped call loses nothing. After
-    /// [`Signal::Closed`] it never resolves again.
-    async fn next(&mut self) -> Signal;
+    /// [`Signal::Closed`] it never resolves again. For one listener at a time.
+    async fn next(&self) -> Signal;
 
     /// How many user messages the transcript holds.
     async fn user_messages(&self) -> Result<u64, Failure>;
@@ -129,5 +131,5 @@ pub trait Session: Send + Sync {
     async fn abort(&self) -> Result<(), Failure>;
 
     /// Lets go of the session; its transcript stays and can be resumed.
-    async fn close(self: Box<Self>);
+    async fn close(&self);
 }

@@ -48,7 +48,7 @@ pub struct Runtime {
     located: Located,
     demo: bool,
     pid: u32,
-    tree: Tree,
+    tree: Arc<Tree>,
     dead: CancellationToken,
     started_at: u64,
 }
@@ -88,7 +88,8 @@ impl Runtime {
             demo::install(&client, tasks).await?;
         }
         let dead = CancellationToken::new();
-        tasks.spawn("runtime watch", watch(child, pid, dead.clone(), tasks.stopping()));
+        let tree = Arc::new(tree);
+        tasks.spawn("runtime watch", watch(child, tree.clone(), dead.clone(), tasks.stopping()));
         tracing::info!(pid, program = %located.program.display(), "runtime started");
         let demo = spec.demo;
         Ok(Arc::new(Self { client, located, demo, pid, tree, dead, started_at: now_ms }))
@@ -186,9 +187,9 @@ impl Runtime {
         spec: &SessionSpec,
         opening: &Opening,
         tasks: &Tasks,
-    ) -> Result<Box<dyn Session>, Failure> {
+    ) -> Result<Arc<dyn Session>, Failure> {
         self.require_sign_in(spec).await?;
-        Ok(Box::new(SdkSession::open(self, spec, opening, tasks).await?))
+        Ok(Arc::new(SdkSession::open(self, spec, opening, tasks).await?))
     }
 }
 
@@ -218,7 +219,7 @@ impl Backend for SdkBackend {
         &self,
         spec: &SessionSpec,
         opening: &Opening,
-    ) -> Result<Box<dyn Session>, Failure> {
+    ) -> Result<Arc<dyn Session>, Failure> {
         self.runtime.open_session(spec, opening, &self.tasks).await
     }
 
@@ -241,7 +242,8 @@ impl Runtime {
         if self.demo { "demo" } else { "sdk" }
     }
 
-    async fn models(&self) -> Result<Vec<Model>, Failure> {
+    /// As [`Backend::models`].
+    pub async fn models(&self) -> Result<Vec<Model>, Failure> {
         let list = self.client.list_models();
         let models = self.call("listing the models", CALL_TIMEOUT, list).await?;
         let convert = |model: &github_copilot_sdk::Model| {
@@ -265,7 +267,8 @@ impl Runtime {
         Ok(models.iter().map(convert).collect())
     }
 
-    async fn catalogue(&self) -> Result<Vec<String>, Failure> {
+    /// As [`Backend::catalogue`].
+    pub async fn catalogue(&self) -> Result<Vec<String>, Failure> {
         let rpc = self.client.rpc();
         let models = rpc.models();
         let list = models.get_built_in_catalog();
@@ -273,7 +276,8 @@ impl Runtime {
         Ok(catalogue.models.into_iter().map(|model| model.id).collect())
     }
 
-    async fn auth(&self) -> Result<Auth, Failure> {
+    /// As [`Backend::auth`].
+    pub async fn auth(&self) -> Result<Auth, Failure> {
         let status = self.client.get_auth_status();
         let status = self.call("asking who is signed in", CALL_TIMEOUT, status).await?;
         Ok(Auth {
@@ -349,7 +353,14 @@ async fn listen(stderr: tokio::process::ChildStderr, talk: Talk, pid: u32) {
     }
 }
 
-async fn watch(mut child: Child, pid: u32, dead: CancellationToken, stopping: CancellationToken) {
+/// Waits for the process to end, and ends with it what it started.
+async fn watch(
+    mut child: Child,
+    tree: Arc<Tree>,
+    dead: CancellationToken,
+    stopping: CancellationToken,
+) {
+    let pid = child.id();
     tokio::select! {
         status = child.wait() => {
             let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
@@ -359,6 +370,7 @@ async fn watch(mut child: Child, pid: u32, dead: CancellationToken, stopping: Ca
         () = stopping.cancelled() => reap(&mut child).await,
     }
     dead.cancel();
+    tree.kill();
 }
 
 async fn reap(child: &mut Child) {

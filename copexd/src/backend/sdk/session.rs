@@ -37,7 +37,7 @@ pub struct SdkSession {
     id: String,
     session: CopilotSession,
     runtime: Arc<Runtime>,
-    signals: mpsc::Receiver<Signal>,
+    signals: tokio::sync::Mutex<mpsc::Receiver<Signal>>,
     questions: Questions,
 }
 
@@ -73,6 +73,7 @@ impl SdkSession {
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
         tasks.spawn("session pump", pump(events, sender, runtime.clone()));
+        let signals = tokio::sync::Mutex::new(signals);
         Ok(Self { id, session, runtime: runtime.clone(), signals, questions })
     }
 
@@ -150,8 +151,8 @@ impl Session for SdkSession {
         self.runtime.call("running the turn again", OPEN_TIMEOUT, rerun).await.map(drop)
     }
 
-    async fn next(&mut self) -> Signal {
-        match self.signals.recv().await {
+    async fn next(&self) -> Signal {
+        match self.signals.lock().await.recv().await {
             Some(signal) => signal,
             None => std::future::pending().await,
         }
@@ -209,7 +210,7 @@ impl Session for SdkSession {
         self.runtime.call("stopping the turn", CALL_TIMEOUT, self.session.abort()).await
     }
 
-    async fn close(self: Box<Self>) {
+    async fn close(&self) {
         if !self.runtime.alive() {
             return;
         }

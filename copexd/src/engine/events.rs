@@ -1,0 +1,264 @@
+//! The one place where the core's facts become wire events.
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::event::{
+    Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying, ToolEnd,
+    ToolStart, Usage,
+};
+use copex_proto::id::{AskId, SessionId};
+use copex_proto::run::{Effort, RunState};
+
+use crate::core::effort;
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::machine::{self, End, Fact, Question, Reply, Resolution, Verdict};
+use crate::core::signal::CallUsage;
+
+/// Bytes of one merged delta. A delta event stays small enough to be shown at once.
+const MERGED_BYTES: usize = 4 * 1024;
+
+/// What a fact needs to know of its run.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The effort sent.
+    pub effort: Option<effort::Effort>,
+    /// When the run was accepted, in Unix milliseconds.
+    pub accepted_at: u64,
+}
+
+/// Facts as events. Deltas that follow each other become one, up to 4 KiB.
+pub fn bodies(facts: Vec<Fact>, context: &Context) -> Vec<EventBody> {
+    let mut bodies: Vec<EventBody> = Vec::with_capacity(facts.len());
+    for fact in facts {
+        let body = body(fact, context);
+        match (bodies.last_mut(), &body) {
+            (
+                Some(EventBody::MessageDelta { text: last }),
+                EventBody::MessageDelta { text: next },
+            )
+            | (
+                Some(EventBody::ReasoningDelta { text: last }),
+                EventBody::ReasoningDelta { text: next },
+            ) if last.len() + next.len() <= MERGED_BYTES => last.push_str(next),
+            _ => bodies.push(body),
+        }
+    }
+    bodies
+}
+
+fn body(fact: Fact, context: &Context) -> EventBody {
+    match fact {
+        Fact::Running => EventBody::State { state: RunState::Running },
+        Fact::Asking => EventBody::State { state: RunState::Asking },
+        Fact::Attempt { number, backend, session } => EventBody::Attempt(Attempt {
+            number,
+            model: context.model.clone(),
+            effort: context.effort.map(wire_effort),
+            backend,
+            session: SessionId(session),
+        }),
+        Fact::MessageDelta(text) => EventBody::MessageDelta { text },
+        Fact::Message(text) => EventBody::Message { text },
+        Fact::ReasoningDelta(text) => EventBody::ReasoningDelta { text },
+        Fact::ToolStart { call, name, arguments } => {
+            EventBody::ToolStart(ToolStart { call, name, arguments })
+        }
+        Fact::ToolEnd { call, name, success, result, duration_ms } => {
+            EventBody::ToolEnd(ToolEnd { call, name, success, result, duration_ms })
+        }
+        Fact::Usage(usage) => EventBody::Usage(wire_usage(&usage)),
+        Fact::Retrying { attempt, failure, delay_ms } => {
+            EventBody::Retrying(Retrying { attempt, error: error_info(&failure), delay_ms })
+        }
+        Fact::Restarted(reason) => EventBody::Restarted { reason },
+        Fact::Ask(question) => EventBody::Ask(wire_ask(question)),
+        Fact::Answered(resolution) => answered(resolution),
+        Fact::Warning { code, message } => EventBody::Warning { code, message },
+    }
+}
+
+/// The terminal event.
+pub fn terminal(end: End, context: &Context, now_ms: u64) -> EventBody {
+    let outcome = wire_outcome(end.outcome, now_ms.saturating_sub(context.accepted_at));
+    let ending = |failure: &Failure, outcome| Ending { error: error_info(failure), outcome };
+    match &end.verdict {
+        Verdict::Done => EventBody::Done(outcome),
+        Verdict::Failed(failure) => EventBody::Failed(ending(failure, outcome)),
+        Verdict::Blocked(failure) => EventBody::Blocked(ending(failure, outcome)),
+        Verdict::Cancelled(failure) => EventBody::Cancelled(ending(failure, outcome)),
+    }
+}
+
+/// The state that an event puts its run into, if it does.
+pub fn state_after(body: &EventBody) -> Option<RunState> {
+    match body {
+        EventBody::State { state } => Some(*state),
+        EventBody::Parked { .. } => Some(RunState::Parked),
+        EventBody::Done(_) => Some(RunState::Done),
+        EventBody::Failed(_) => Some(RunState::Failed),
+        EventBody::Blocked(_) => Some(RunState::Blocked),
+        EventBody::Exhausted(_) => Some(RunState::Exhausted),
+        EventBody::Cancelled(_) => Some(RunState::Cancelled),
+        _ => None,
+    }
+}
+
+/// Whether an event promises something that must outlast a power cut.
+pub fn promises(body: &EventBody) -> bool {
+    body.is_terminal()
+        || matches!(
+            body,
+            EventBody::Accepted(_)
+                | EventBody::Ask(_)
+                | EventBody::Answered { .. }
+                | EventBody::Gate { .. }
+        )
+}
+
+fn answered(resolution: Resolution) -> EventBody {
+    EventBody::Answered {
+        ask: AskId(resolution.ask),
+        answer: wire_answer(resolution.answer),
+        by: if resolution.by_client { AnsweredBy::Client } else { AnsweredBy::Timeout },
+    }
+}
+
+/// An answer on the wire.
+pub fn wire_answer(reply: Reply) -> Answer {
+    match reply {
+        Reply::Allow => Answer::Allow,
+        Reply::AllowAlways => Answer::AllowAlways,
+        Reply::Deny(feedback) => Answer::Deny { feedback },
+        Reply::Text(text) => Answer::Text { text },
+    }
+}
+
+/// An answer for the core.
+pub fn core_reply(answer: Answer) -> Reply {
+    match answer {
+        Answer::Allow => Reply::Allow,
+        Answer::AllowAlways => Reply::AllowAlways,
+        Answer::Deny { feedback } => Reply::Deny(feedback),
+        Answer::Text { text } => Reply::Text(text),
+    }
+}
+
+fn wire_ask(question: Question) -> Ask {
+    Ask {
+        ask: AskId(question.ask),
+        kind: if question.permission { AskKind::Permission } else { AskKind::UserInput },
+        title: question.title,
+        detail: question.detail,
+        choices: question.choices,
+        expires_at: Some(question.expires_at),
+    }
+}
+
+/// Usage on the wire.
+pub fn wire_usage(usage: &CallUsage) -> Usage {
+    Usage {
+        model: usage.model.clone(),
+        calls: usage.calls,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_tokens: usage.cached_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+        premium_requests: usage.premium_requests,
+        ai_credits: usage.ai_credits,
+    }
+}
+
+fn wire_outcome(outcome: machine::Outcome, duration_ms: u64) -> Outcome {
+    Outcome {
+        usage: wire_usage(&outcome.usage),
+        content: outcome.content,
+        model: outcome.model,
+        requested_model: outcome.requested_model,
+        effort: outcome.effort.map(wire_effort),
+        retries: outcome.retries,
+        fallbacks: 0,
+        tools: outcome.tools,
+        session: outcome.session.map(SessionId),
+        duration_ms,
+    }
+}
+
+/// An effort on the wire.
+pub fn wire_effort(level: effort::Effort) -> Effort {
+    match level {
+        effort::Effort::None => Effort::None,
+        effort::Effort::Minimal => Effort::Minimal,
+        effort::Effort::Low => Effort::Low,
+        effort::Effort::Medium => Effort::Medium,
+        effort::Effort::High => Effort::High,
+        effort::Effort::Xhigh => Effort::Xhigh,
+        effort::Effort::Max => Effort::Max,
+    }
+}
+
+/// An effort for the core.
+pub fn core_effort(level: Effort) -> effort::Effort {
+    match level {
+        Effort::None => effort::Effort::None,
+        Effort::Minimal => effort::Effort::Minimal,
+        Effort::Low => effort::Effort::Low,
+        Effort::Medium => effort::Effort::Medium,
+        Effort::High => effort::Effort::High,
+        Effort::Xhigh => effort::Effort::Xhigh,
+        Effort::Max => effort::Effort::Max,
+    }
+}
+
+/// A failure as clients see it.
+pub fn error_info(failure: &Failure) -> ErrorInfo {
+    let class = match failure.class {
+        FailureClass::RateLimit => ErrorClass::RateLimit,
+        FailureClass::Quota => ErrorClass::Quota,
+        FailureClass::Network => ErrorClass::Network,
+        FailureClass::Server => ErrorClass::Server,
+        FailureClass::Timeout => ErrorClass::Timeout,
+        FailureClass::Auth => ErrorClass::Auth,
+        FailureClass::Client => ErrorClass::Client,
+        FailureClass::ContextLimit => ErrorClass::ContextLimit,
+        FailureClass::ContentFilter => ErrorClass::ContentFilter,
+        FailureClass::RuntimeDied => ErrorClass::RuntimeDied,
+        FailureClass::SessionCorrupt => ErrorClass::SessionCorrupt,
+        FailureClass::Cancelled => ErrorClass::Cancelled,
+        FailureClass::Unavailable => ErrorClass::Unavailable,
+        FailureClass::Usage => ErrorClass::Usage,
+        FailureClass::Unknown => ErrorClass::Unknown,
+    };
+    let mut error = ErrorInfo::new(class, failure.message.clone());
+    error.hint.clone_from(&failure.hint);
+    error.retryable = matches!(
+        failure.class,
+        FailureClass::RateLimit
+            | FailureClass::Network
+            | FailureClass::Server
+            | FailureClass::Timeout
+            | FailureClass::RuntimeDied
+    );
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_deltas_become_one_up_to_the_bound() {
+        let delta = |text: &str| Fact::MessageDelta(text.to_owned());
+        let facts = vec![delta("a"), delta("b"), Fact::ReasoningDelta("r".to_owned()), delta("c")];
+        let texts: Vec<String> = bodies(facts, &Context::default())
+            .into_iter()
+            .map(|body| match body {
+                EventBody::MessageDelta { text } | EventBody::ReasoningDelta { text } => text,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(texts, ["ab", "r", "c"]);
+        let big = "x".repeat(MERGED_BYTES);
+        assert_eq!(bodies(vec![delta(&big), delta("y")], &Context::default()).len(), 2);
+    }
+}

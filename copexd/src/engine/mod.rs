@@ -1,0 +1,98 @@
+//! The engine: every run is a machine behind one loop, with one log.
+//!
+//! A request becomes a journaled run ([`Engine::submit`]); its task ([`drive`]) feeds the
+//! mode's machine and performs what it says; what happens is numbered, encoded once,
+//! committed, and only then visible ([`log`]). Watchers read the log by number and never
+//! hold anything back.
+//!
+//! Invariant: journal before effect. Facts and checkpoint of one step are one commit, and
+//! the step's effects begin after it.
+//!
+//! Not here: what a step decides (`core`), wire framing (`rpc`).
+
+mod drive;
+mod effort;
+pub mod events;
+pub mod key;
+pub mod log;
+pub mod prepare;
+mod recover;
+mod registry;
+mod report;
+mod submit;
+mod watch;
+
+use std::sync::Arc;
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
+
+use crate::pool::Pool;
+use crate::runtime::tasks::Tasks;
+use crate::store::{Store, StoreError};
+use registry::Registry;
+
+pub use prepare::Ambient;
+pub use report::MOST_LISTED;
+pub use submit::Submitted;
+pub use watch::{MOST_EVENTS, MOST_WAIT, Watcher};
+
+/// The engine. Clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    pool: Pool,
+    tasks: Tasks,
+    registry: Registry,
+    ambient: Ambient,
+    /// Serialises submissions that carry an idempotency key: look-up and write are one.
+    keyed: tokio::sync::Mutex<()>,
+}
+
+impl Engine {
+    /// An engine over an open store.
+    pub fn new(store: Store, pool: Pool, tasks: Tasks, ambient: Ambient) -> Self {
+        let registry = Registry::default();
+        let keyed = tokio::sync::Mutex::default();
+        Self { inner: Arc::new(Inner { store, pool, tasks, registry, ambient, keyed }) }
+    }
+
+    /// The pool, for questions about it.
+    pub fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+
+    /// The store, for questions about it.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// What the daemon knows of its own surroundings.
+    pub fn ambient(&self) -> &Ambient {
+        &self.inner.ambient
+    }
+
+    /// Runs that have not ended.
+    pub fn active_runs(&self) -> u32 {
+        self.inner.registry.len()
+    }
+
+    /// Takes no new runs from now on.
+    pub fn drain(&self) {
+        self.inner.registry.close();
+    }
+
+    /// Fires when no run is left. For a draining engine.
+    pub async fn drained(&self) {
+        self.inner.registry.emptied().await;
+    }
+}
+
+/// A store error in the words of the wire.
+pub fn store_error(error: &StoreError) -> ErrorInfo {
+    let info = ErrorInfo::new(ErrorClass::Store, error.to_string());
+    info.with_hint("see `copexctl doctor`")
+}

@@ -1,0 +1,127 @@
+//! The runs at work.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::id::RunId;
+use copex_proto::secret::Secret;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::log::RunLog;
+use crate::core::machine::Resolution;
+use crate::store::RunSummary;
+
+/// Runs at work at once. Each costs a task, a session and its ring of events; more than
+/// this is a loop gone wild and not a person's work.
+pub const MOST_LIVE_RUNS: usize = 1_024;
+
+/// Commands that wait for a run: cancels and answers, which are rare.
+const COMMANDS: usize = 64;
+
+/// How soon to ask again when all places are taken.
+const RETRY_MS: u64 = 2_000;
+
+/// What a run can be told.
+#[derive(Debug)]
+pub enum Command {
+    /// End.
+    Cancel,
+    /// A question was answered. Replied with whether this answer was the first.
+    Answer(Resolution, tokio::sync::oneshot::Sender<bool>),
+}
+
+/// A run at work.
+pub struct Live {
+    /// Its log.
+    pub log: Arc<RunLog>,
+    /// Its summary as last recorded.
+    pub summary: watch::Sender<RunSummary>,
+    /// Tells it things.
+    pub commands: mpsc::Sender<Command>,
+    /// Connections that follow it.
+    pub attached: AtomicUsize,
+    /// Secrets that came with the request, for this process's lifetime only.
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// The runs at work, by id.
+#[derive(Default)]
+pub struct Registry {
+    runs: Mutex<HashMap<RunId, Arc<Live>>>,
+    closed: AtomicBool,
+    changed: Notify,
+}
+
+impl Registry {
+    /// Adds a run and gives the end where it hears commands.
+    pub fn add(
+        &self,
+        log: Arc<RunLog>,
+        summary: RunSummary,
+        secrets: BTreeMap<String, Secret>,
+    ) -> (Arc<Live>, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let run = summary.run;
+        let (summary, _) = watch::channel(summary);
+        let attached = AtomicUsize::new(0);
+        let live = Arc::new(Live { log, summary, commands, attached, secrets });
+        self.lock().insert(run, live.clone());
+        (live, inbox)
+    }
+
+    /// Whether another run may begin.
+    ///
+    /// # Errors
+    /// `Unavailable` while draining, `Overloaded` when all places are taken.
+    pub fn admit(&self) -> Result<(), ErrorInfo> {
+        if self.closed.load(Ordering::Relaxed) {
+            let message = "the daemon is stopping and takes no new runs";
+            return Err(ErrorInfo::new(ErrorClass::Unavailable, message).retry_after(RETRY_MS));
+        }
+        if self.lock().len() >= MOST_LIVE_RUNS {
+            let message = format!("{MOST_LIVE_RUNS} runs are at work already");
+            return Err(ErrorInfo::new(ErrorClass::Overloaded, message)
+                .retry_after(RETRY_MS)
+                .with_hint("`copexctl runs list` shows them; cancel some, or wait"));
+        }
+        Ok(())
+    }
+
+    /// The run, if it is at work.
+    pub fn get(&self, run: RunId) -> Option<Arc<Live>> {
+        self.lock().get(&run).cloned()
+    }
+
+    /// Takes out a run that ended.
+    pub fn remove(&self, run: RunId) {
+        self.lock().remove(&run);
+        self.changed.notify_waiters();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.lock().len()).unwrap_or(u32::MAX)
+    }
+
+    /// Admits nobody from now on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Fires when there is none.
+    pub async fn emptied(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Live>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

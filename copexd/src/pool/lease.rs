@@ -1,0 +1,72 @@
+//! The right to use a session. Dropping it gives the session back.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::runtimes::Busy;
+use super::{Pool, Resting};
+use crate::backend::Session;
+use crate::backend::sdk::Runtime;
+use crate::backend::spec::SessionSpec;
+use crate::runtime::clock;
+
+/// A session on loan. Unless [`Lease::clean`] is called first, dropping it counts as a turn
+/// that was left midway: the session is closed and not used warm again.
+pub struct Lease {
+    pool: Pool,
+    session: Arc<dyn Session>,
+    runtime: Arc<Runtime>,
+    spec: SessionSpec,
+    key: String,
+    clean: bool,
+    guard: Option<OwnedMutexGuard<()>>,
+    _busy: Busy,
+}
+
+impl Lease {
+    pub(super) fn new(
+        pool: &Pool,
+        session: Arc<dyn Session>,
+        runtime: Arc<Runtime>,
+        spec: &SessionSpec,
+        key: String,
+        guard: OwnedMutexGuard<()>,
+    ) -> Self {
+        let busy = pool.inner.runtimes.busy(&runtime);
+        let (pool, spec) = (pool.clone(), spec.clone());
+        Self { pool, session, runtime, spec, key, clean: false, guard: Some(guard), _busy: busy }
+    }
+
+    /// The session.
+    pub fn session(&self) -> Arc<dyn Session> {
+        self.session.clone()
+    }
+
+    /// The turn ended: the session may be used warm again.
+    pub fn clean(mut self) {
+        self.clean = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let pool = self.pool.clone();
+        let (session, runtime) = (self.session.clone(), self.runtime.clone());
+        let (key, clean, guard) = (self.key.clone(), self.clean, self.guard.take());
+        let spec = self.spec.clone();
+        let tasks = pool.inner.tasks.clone();
+        tasks.spawn("session return", async move {
+            if clean {
+                let since_ms = clock::now_ms();
+                pool.rest(Resting { session, runtime, key, since_ms }).await;
+            } else {
+                session.close().await;
+            }
+            drop(guard);
+            if clean {
+                pool.prepare_spare(&spec).await;
+            }
+        });
+    }
+}
