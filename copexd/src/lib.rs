@@ -1,1 +1,3 @@
-//! x
+//! The daemon that owns Copilot sessions, resilience and durable runs.
+
+pub mod store;
