@@ -4,3 +4,4 @@ pub mod backend;
 pub mod core;
 pub mod pool;
 pub mod runtime;
+pub mod store;
