@@ -1,0 +1,130 @@
+//! What every transport promises alike: a panic is answered, a batch has our limits and
+//! starts no subscription, an unknown method names its neighbour.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
+use jsonrpsee::core::server::{BatchResponseBuilder, MethodCallback};
+use jsonrpsee::types::{Id, Request};
+use jsonrpsee::{MethodResponse, Methods};
+
+use super::refusal;
+
+/// Whether this method starts a subscription.
+pub(super) fn is_subscription(methods: &Methods, method: &str) -> bool {
+    matches!(methods.method(method), Some(MethodCallback::Subscription(_)))
+}
+
+/// The answers of a batch, within the limit of one answer.
+#[derive(Debug)]
+pub(super) struct Answers {
+    builder: BatchResponseBuilder,
+    limit: u32,
+}
+
+impl Answers {
+    pub(super) fn new(limit: u32) -> Self {
+        Self { builder: BatchResponseBuilder::new_with_limit(limit as usize), limit }
+    }
+
+    /// Adds one, or gives the answer to the whole batch when there is no more room.
+    pub(super) fn add(&mut self, answer: MethodResponse) -> Result<(), MethodResponse> {
+        self.builder.append(answer).map_err(|_| {
+            MethodResponse::error(Id::Null, refusal::batch_answer_too_large(self.limit))
+        })
+    }
+
+    /// The answer to the batch, unless there is nothing to answer.
+    pub(super) fn finish(self) -> Option<MethodResponse> {
+        (!self.builder.is_empty()).then(|| MethodResponse::from_batch(self.builder.finish()))
+    }
+}
+
+/// Wraps jsonrpsee's own service for HTTP and WebSocket.
+#[derive(Debug, Clone)]
+pub(super) struct Guard<S> {
+    inner: S,
+    methods: Methods,
+    response_bytes: u32,
+}
+
+impl<S> Guard<S> {
+    pub(super) fn new(inner: S, methods: Methods, response_bytes: u32) -> Self {
+        Self { inner, methods, response_bytes }
+    }
+}
+
+impl<S> RpcServiceT for Guard<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let Self { inner, methods, .. } = self.clone();
+        async move {
+            if methods.method(request.method_name()).is_none() {
+                let error = refusal::no_such_method(&methods, request.method_name());
+                return MethodResponse::error(request.id(), error);
+            }
+            let id = request.id().into_owned();
+            let method = request.method_name().to_owned();
+            let running = AssertUnwindSafe(async move { inner.call(request).await });
+            running.catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(method, "a handler panicked");
+                MethodResponse::error(id, refusal::panicked(&method))
+            })
+        }
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.clone();
+        async move {
+            if batch.is_empty() {
+                let error = refusal::not_a_request("the batch is empty");
+                return MethodResponse::error(Id::Null, error);
+            }
+            let mut answers = Answers::new(service.response_bytes);
+            for entry in batch {
+                let answer = match entry {
+                    Ok(BatchEntry::Notification(_)) => continue,
+                    Ok(BatchEntry::Call(request)) => {
+                        let method = request.method_name();
+                        if is_subscription(&service.methods, method) {
+                            let error = refusal::subscription_in_batch(method);
+                            MethodResponse::error(request.id(), error)
+                        } else {
+                            service.call(request).await
+                        }
+                    }
+                    Err(refused) => {
+                        let (error, id) = refused.into_parts();
+                        MethodResponse::error(id, error)
+                    }
+                };
+                if let Err(too_large) = answers.add(answer) {
+                    return too_large;
+                }
+            }
+            answers.finish().unwrap_or_else(MethodResponse::notification)
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let inner = self.inner.clone();
+        async move { inner.notification(notification).await }
+    }
+}
