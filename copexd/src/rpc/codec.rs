@@ -1,5 +1,7 @@
 //! The two line framings: bytes to frames and back. No IO.
 
+use std::ops::ControlFlow;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes of a header block. LSP has two headers; this is room for any client's extras.
@@ -61,8 +63,8 @@ impl Decoder {
                         other => return other,
                     },
                     Framing::Headers => {
-                        if let Some(frame) = self.header(buffer)? {
-                            return Some(frame);
+                        if let ControlFlow::Break(frame) = self.header(buffer) {
+                            return frame;
                         }
                     }
                 },
@@ -131,28 +133,29 @@ impl Decoder {
         }
     }
 
-    /// Outer nothing: more bytes are needed. Inner nothing: a header was read.
-    fn header(&mut self, buffer: &mut BytesMut) -> Option<Option<Frame>> {
+    /// Reads one header block. Breaks with nothing when more bytes are needed.
+    fn header(&mut self, buffer: &mut BytesMut) -> ControlFlow<Option<Frame>> {
         // Some clients end a body with a newline of their own.
         let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         buffer.advance(blank);
         let Some(end) = header_end(&buffer[..buffer.len().min(HEADER_BYTES)]) else {
             let broken = buffer.len() >= HEADER_BYTES;
-            return broken.then_some(Some(Frame::Broken("a header is longer than 4,096 bytes")));
+            let why = "a header is longer than 4,096 bytes";
+            return ControlFlow::Break(broken.then_some(Frame::Broken(why)));
         };
         let length = match content_length(&buffer[..end]) {
             Ok(length) => length,
-            Err(why) => return Some(Some(Frame::Broken(why))),
+            Err(why) => return ControlFlow::Break(Some(Frame::Broken(why))),
         };
         buffer.advance(end);
         match usize::try_from(length) {
             Ok(length) if length <= self.limit => {
                 self.state = State::Body(length);
-                Some(None)
+                ControlFlow::Continue(())
             }
             _ => {
                 self.state = State::SkipBody(length);
-                Some(Some(Frame::TooLarge))
+                ControlFlow::Break(Some(Frame::TooLarge))
             }
         }
     }

@@ -110,7 +110,7 @@ fn admit(stream: UnixStream, connections: &Connections) -> Option<(UnixStream, P
     }
     let Some(slot) = connections.admit() else {
         let error = refusal::too_many_connections(connections.limit());
-        say(&stream, MethodResponse::error(Id::Null, error));
+        say(&stream, &MethodResponse::error(Id::Null, error));
         return None;
     };
     let peer = Peer {
@@ -129,7 +129,7 @@ pub(super) fn may_speak(peer: u32, own: u32) -> bool {
 }
 
 /// One line without waiting: a client that does not take it misses nothing it can use.
-fn say(stream: &UnixStream, answer: MethodResponse) {
+fn say(stream: &UnixStream, answer: &MethodResponse) {
     let mut line = Vec::new();
     codec::encode(Framing::Lines, answer.as_ref(), &mut line);
     if let Err(error) = stream.try_write(&line) {
@@ -163,7 +163,7 @@ async fn converse(mut stream: UnixStream, peer: Peer, shared: Shared) {
         }
         Habit::Unknown => {
             let why = "a connection starts with JSON, a Content-Length header, or HTTP";
-            say(&stream, MethodResponse::error(Id::Null, refusal::not_json(why)));
+            say(&stream, &MethodResponse::error(Id::Null, refusal::not_json(why)));
         }
     }
 }

@@ -4,7 +4,9 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use jsonrpsee::core::server::{BoundedSubscriptions, MethodCallback, MethodSink, SubscriptionState};
+use jsonrpsee::core::server::{
+    BoundedSubscriptions, MethodCallback, MethodSink, SubscriptionState,
+};
 use jsonrpsee::server::RandomStringIdProvider;
 use jsonrpsee::types::Id;
 use jsonrpsee::{ConnectionId, Extensions, MethodResponse, Methods};

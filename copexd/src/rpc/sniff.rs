@@ -26,9 +26,7 @@ pub(super) enum Habit {
 /// Reads until the habit is known. Nothing when the client left before that. What was read
 /// is in the buffer: it is read rather than peeked, because a peek cannot wait for the
 /// second byte without spinning.
-pub(super) async fn sniff(
-    stream: &mut UnixStream,
-) -> std::io::Result<Option<(Habit, BytesMut)>> {
+pub(super) async fn sniff(stream: &mut UnixStream) -> std::io::Result<Option<(Habit, BytesMut)>> {
     let mut start = BytesMut::with_capacity(FIRST_READ);
     loop {
         if stream.read_buf(&mut start).await? == 0 {

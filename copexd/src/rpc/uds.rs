@@ -9,9 +9,7 @@
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{
-    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt,
-};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -125,10 +123,11 @@ impl SocketGuard {
 
 impl Drop for SocketGuard {
     fn drop(&mut self) {
-        if self.file.is_some() && self.file == identity(&self.path) {
-            if let Err(error) = std::fs::remove_file(&self.path) {
-                tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
-            }
+        if self.file.is_some()
+            && self.file == identity(&self.path)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
         }
     }
 }
@@ -196,9 +195,9 @@ fn io_error(doing: &'static str, path: &Path, source: io::Error) -> BindError {
 }
 
 fn folder(path: &Path) -> Result<&Path, BindError> {
-    path.parent().filter(|dir| dir.is_absolute()).ok_or_else(|| {
-        io_error("bind", path, io::Error::other("the path has no absolute folder"))
-    })
+    path.parent()
+        .filter(|dir| dir.is_absolute())
+        .ok_or_else(|| io_error("bind", path, io::Error::other("the path has no absolute folder")))
 }
 
 fn make_folder(dir: &Path) -> Result<(), BindError> {

@@ -19,7 +19,7 @@ async fn a_message_over_the_limit_is_skipped_not_kept() {
     let server = Server::with(small());
     let mut client = server.connect().await;
     for length in [1001, 1002, 500_000] {
-        client.send(format!("{}\n", "x".repeat(length))).await;
+        client.send(format!("{{{}\n", "x".repeat(length - 1))).await;
         let answer = client.hear().await;
         assert_eq!((code(&answer), &answer["id"]), (-32007, &Value::Null), "{length}");
     }
@@ -107,7 +107,12 @@ async fn one_connection_too_many_is_told_so() {
     assert_eq!(refused["error"]["data"]["class"], "overloaded");
     assert!(refused["error"]["data"]["retry_after_ms"].is_u64());
     drop(first);
-    soon(async { while server.connections.count() > 1 { tokio::task::yield_now().await } }).await;
+    soon(async {
+        while server.connections.count() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let mut fourth = server.connect().await;
     assert_eq!(fourth.call("add", json!([1, 1])).await["result"], 2);
 }

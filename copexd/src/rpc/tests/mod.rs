@@ -1,5 +1,6 @@
 //! The server over real sockets, with a small method set of its own.
 
+mod contract;
 mod drain;
 mod framing;
 mod leaving;
@@ -109,9 +110,7 @@ fn methods(stage: Arc<Stage>) -> jsonrpsee::Methods {
             params.parse::<Add>().map(|add| add.left + add.right)
         })
         .unwrap();
-    module
-        .register_async_method("slow", |_, stage, _| async move { slow(&stage).await })
-        .unwrap();
+    module.register_async_method("slow", |_, stage, _| async move { slow(&stage).await }).unwrap();
     module.register_method::<u32, _>("panic", |_, _, _| panic!("as the test asked")).unwrap();
     module
         .register_method("big", |params, _, _| "x".repeat(params.one::<usize>().unwrap_or(0)))
@@ -269,6 +268,7 @@ impl Client {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers pass `json!(…)`")]
 fn request(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }

@@ -109,14 +109,14 @@ async fn a_websocket_that_leaves_is_noticed() {
     let server = Server::start();
     let client = connect(&server).await;
     assert_eq!(call(&client, "watch_me").await.unwrap(), true);
-    let _items: Subscription<u32> =
+    let items: Subscription<u32> =
         soon(client.subscribe("count", rpc_params![0, true], "uncount")).await.unwrap();
     let calling = TaskTracker::new();
     let called = Arc::clone(&client);
     let call = calling.spawn(async move { call(&called, "slow").await });
     taken(&server.stage.started).await;
     call.abort();
-    drop((soon(call).await, client, _items));
+    drop((soon(call).await, client, items));
     taken(&server.stage.left).await;
     taken(&server.stage.dropped).await;
     taken(&server.stage.closed).await;
