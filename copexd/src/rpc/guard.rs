@@ -2,6 +2,7 @@
 //! starts no subscription, an unknown method names its neighbour.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
@@ -14,6 +15,46 @@ use super::refusal;
 /// Whether this method starts a subscription.
 pub(super) fn is_subscription(methods: &Methods, method: &str) -> bool {
     matches!(methods.method(method), Some(MethodCallback::Subscription(_)))
+}
+
+/// Whether this method ends a subscription.
+pub(super) fn is_unsubscription(methods: &Methods, method: &str) -> bool {
+    matches!(methods.method(method), Some(MethodCallback::Unsubscription(_)))
+}
+
+/// Runs an unsubscribe until it finds its subscription.
+///
+/// jsonrpsee answers a subscribe first and enters it in its table after; a client that
+/// unsubscribes at once can be faster, would be told "no such subscription", and the
+/// subscription would stay.
+pub(super) async fn unsubscribe<F>(mut run: impl FnMut() -> F) -> MethodResponse
+where
+    F: Future<Output = MethodResponse>,
+{
+    let mut response = run().await;
+    for _ in 0..UNSUBSCRIBE_TRIES {
+        if !is_false(&response) {
+            break;
+        }
+        tokio::time::sleep(UNSUBSCRIBE_PAUSE).await;
+        response = run().await;
+    }
+    response
+}
+
+/// The gap is two statements wide; this outlasts a thread that was taken off its core in
+/// it, and is what a client pays that unsubscribes from nothing.
+const UNSUBSCRIBE_TRIES: u32 = 5;
+
+/// See [`UNSUBSCRIBE_TRIES`].
+const UNSUBSCRIBE_PAUSE: Duration = Duration::from_millis(1);
+
+fn is_false(response: &MethodResponse) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        result: bool,
+    }
+    serde_json::from_str::<Said>(response.as_ref()).is_ok_and(|said| !said.result)
 }
 
 /// The answers of a batch, within the limit of one answer.
@@ -79,7 +120,12 @@ where
             }
             let id = request.id().into_owned();
             let method = request.method_name().to_owned();
-            let running = AssertUnwindSafe(async move { inner.call(request).await });
+            let running = AssertUnwindSafe(async move {
+                if is_unsubscription(&methods, request.method_name()) {
+                    return unsubscribe(|| inner.call(request.clone())).await;
+                }
+                inner.call(request).await
+            });
             running.catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(method, "a handler panicked");
                 MethodResponse::error(id, refusal::panicked(&method))

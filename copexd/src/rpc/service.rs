@@ -72,7 +72,12 @@ impl Service {
             None if self.is_subscription(&call.method) => return None,
             None => Id::Null,
         };
-        let running = AssertUnwindSafe(async { self.start(id.clone(), call).await });
+        let running = AssertUnwindSafe(async {
+            if guard::is_unsubscription(&self.methods, &call.method) {
+                return guard::unsubscribe(|| self.start(id.clone(), call)).await;
+            }
+            self.start(id.clone(), call).await
+        });
         let response = running.catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(method = call.method, "a handler panicked");
             MethodResponse::error(id, refusal::panicked(&call.method))

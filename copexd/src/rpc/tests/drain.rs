@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn calls_in_flight_are_answered_and_subscriptions_end() {
     let server = Server::start();
     let mut lines = server.connect().await;
@@ -33,7 +33,7 @@ async fn calls_in_flight_are_answered_and_subscriptions_end() {
     assert_eq!(server.stopped().await, Drained { cut: 0 });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn calls_that_do_not_end_are_cut() {
     let server = Server::with(Limits { drain: Duration::from_millis(50), ..Limits::default() });
     let mut lines = server.connect().await;
@@ -59,7 +59,7 @@ async fn calls_that_do_not_end_are_cut() {
     assert_eq!(connections.count(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_deaf_client_does_not_hold_the_server_up() {
     let server = Server::with(Limits { drain: Duration::from_millis(50), ..Limits::default() });
     let mut deaf = server.connect().await;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn lines_carry_calls_by_name_and_by_position() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -15,7 +15,7 @@ async fn lines_carry_calls_by_name_and_by_position() {
     assert_eq!(who["connection"], 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn frames_carry_calls_and_subscriptions() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -35,7 +35,7 @@ async fn frames_carry_calls_and_subscriptions() {
     assert_eq!(client.hear_frame().await["result"]["transport"], "Lsp");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_frame_may_come_in_pieces_and_with_other_headers() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -51,7 +51,7 @@ async fn a_frame_may_come_in_pieces_and_with_other_headers() {
     assert_eq!(client.hear_frame().await["result"], json!(["ü"]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn lines_carry_subscriptions() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -64,7 +64,7 @@ async fn lines_carry_subscriptions() {
     taken(&server.stage.left).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn calls_of_one_connection_overtake_each_other() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -75,7 +75,7 @@ async fn calls_of_one_connection_overtake_each_other() {
     assert_eq!(client.hear().await, json!({"jsonrpc": "2.0", "id": 1, "result": 1}));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_batch_is_answered_as_one() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -97,7 +97,7 @@ async fn a_batch_is_answered_as_one() {
     assert_eq!(client.call("add", json!([2, 2])).await["result"], 4);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn nonsense_is_answered_and_the_connection_lives() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -128,7 +128,7 @@ async fn nonsense_is_answered_and_the_connection_lives() {
     assert_eq!(client.call("add", json!([1, 1])).await["result"], 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_null_id_is_a_call_and_a_notification_runs_without_an_answer() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -141,7 +141,7 @@ async fn a_null_id_is_a_call_and_a_notification_runs_without_an_answer() {
     assert_eq!(client.call("add", json!([1, 2])).await["result"], 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_client_cancels_its_own_call() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -159,7 +159,7 @@ async fn a_client_cancels_its_own_call() {
     assert_eq!(late["result"], false);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_broken_header_is_answered_and_ends_the_connection() {
     let server = Server::start();
     for header in [

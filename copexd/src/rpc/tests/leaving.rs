@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_half_closed_client_gets_what_it_is_owed() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -20,7 +20,7 @@ async fn a_half_closed_client_gets_what_it_is_owed() {
     server.deserted().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_half_closed_client_that_leaves_is_noticed() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -35,7 +35,7 @@ async fn a_half_closed_client_that_leaves_is_noticed() {
     server.deserted().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_client_that_leaves_takes_its_calls_along() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -55,7 +55,7 @@ async fn a_client_that_leaves_takes_its_calls_along() {
     assert_eq!(server.sockets(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_client_that_leaves_while_nobody_reads_is_noticed() {
     let server = Server::with(Limits { calls: 1, ..Limits::default() });
     let mut client = server.connect().await;
@@ -67,7 +67,7 @@ async fn a_client_that_leaves_while_nobody_reads_is_noticed() {
     server.deserted().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_client_that_never_reads_stops_its_subscription_only() {
     let server = Server::start();
     let mut deaf = server.connect().await;
@@ -79,7 +79,7 @@ async fn a_client_that_never_reads_stops_its_subscription_only() {
     server.deserted().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn clients_that_vanish_leave_nothing_behind() {
     let server = Server::start();
     let beginnings = [

@@ -14,7 +14,7 @@ fn small() -> Limits {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_message_over_the_limit_is_skipped_not_kept() {
     let server = Server::with(small());
     let mut client = server.connect().await;
@@ -32,7 +32,7 @@ async fn a_message_over_the_limit_is_skipped_not_kept() {
     assert_eq!(client.hear_frame().await["result"], 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn an_endless_line_is_refused_before_it_ends() {
     let server = Server::with(small());
     let mut client = server.connect().await;
@@ -42,7 +42,7 @@ async fn an_endless_line_is_refused_before_it_ends() {
     assert_eq!(client.call("add", json!([1, 1])).await["result"], 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn an_answer_over_the_limit_is_an_error() {
     let server = Server::with(small());
     let mut client = server.connect().await;
@@ -51,7 +51,7 @@ async fn an_answer_over_the_limit_is_an_error() {
     assert_eq!(code(&client.ask(json!([big(1), big(2), big(3)])).await), -32008);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_batch_has_a_limit() {
     let server = Server::with(small());
     let mut client = server.connect().await;
@@ -59,7 +59,7 @@ async fn a_batch_has_a_limit() {
     assert_eq!(client.ask(json!([1, 2, 3])).await.as_array().unwrap().len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn subscriptions_are_counted_per_connection() {
     let server = Server::with(small());
     let mut client = server.connect().await;
@@ -72,7 +72,7 @@ async fn subscriptions_are_counted_per_connection() {
     soon(async { while client.call("count", json!([0, true])).await["result"].is_null() {} }).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn with_enough_calls_in_flight_reading_stops() {
     let server = Server::with(small());
     let mut client = server.connect().await;
@@ -93,7 +93,7 @@ async fn with_enough_calls_in_flight_reading_stops() {
     assert_eq!(answered, [1, 2, 3, 4]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn one_connection_too_many_is_told_so() {
     let server = Server::with(small());
     let mut first = server.connect().await;
@@ -117,7 +117,7 @@ async fn one_connection_too_many_is_told_so() {
     assert_eq!(fourth.call("add", json!([1, 1])).await["result"], 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_silent_client_is_let_go() {
     let limits = Limits { sniff: Duration::from_millis(20), ..small() };
     let server = Server::with(limits);

@@ -42,7 +42,7 @@ pub(super) async fn call(client: &WebSocket, method: &str) -> Result<Value, Clie
     soon(client.request(method, rpc_params![])).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn http_carries_calls_and_batches() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -69,7 +69,7 @@ async fn http_carries_calls_and_batches() {
     server.deserted().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn http_keeps_its_limits() {
     let server = Server::with(Limits { request_bytes: 1000, batch: 2, ..Limits::default() });
     let mut client = server.connect().await;
@@ -80,7 +80,7 @@ async fn http_keeps_its_limits() {
     assert_eq!(code(&body(&mut client).await), -32010);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn websocket_carries_calls_batches_and_subscriptions() {
     let server = Server::start();
     let client = connect(&server).await;
@@ -104,7 +104,7 @@ async fn websocket_carries_calls_batches_and_subscriptions() {
     assert!(matches!(panicked, ClientError::Call(error) if error.code() == -32603));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_websocket_that_leaves_is_noticed() {
     let server = Server::start();
     let client = connect(&server).await;
@@ -124,7 +124,7 @@ async fn a_websocket_that_leaves_is_noticed() {
     assert_eq!(server.sockets(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn an_http_client_that_leaves_takes_its_call_along() {
     let server = Server::start();
     let mut client = server.connect().await;
@@ -135,7 +135,7 @@ async fn an_http_client_that_leaves_takes_its_call_along() {
     server.deserted().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_stopping_server_answers_websockets_and_closes_them() {
     let server = Server::start();
     let client = connect(&server).await;
