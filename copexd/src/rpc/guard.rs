@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
 use jsonrpsee::core::server::{BatchResponseBuilder, MethodCallback};
-use jsonrpsee::types::{Id, Request};
+use jsonrpsee::types::{ErrorObjectOwned, Id, Request};
 use jsonrpsee::{MethodResponse, Methods};
 
 use super::refusal;
@@ -55,6 +55,27 @@ fn is_false(response: &MethodResponse) -> bool {
         result: bool,
     }
     serde_json::from_str::<Said>(response.as_ref()).is_ok_and(|said| !said.result)
+}
+
+/// Gives an error of jsonrpsee's own, such as parameters that do not fit, the data that
+/// every error of ours has.
+pub(super) fn in_our_words(response: MethodResponse) -> MethodResponse {
+    #[derive(serde::Deserialize)]
+    struct Failed<'a> {
+        #[serde(borrow)]
+        id: Id<'a>,
+        error: ErrorObjectOwned,
+    }
+    if response.as_error_code().is_none() || !response.is_method_call() {
+        return response;
+    }
+    match serde_json::from_str::<Failed<'_>>(response.as_ref()) {
+        Ok(failed) => match refusal::with_info(&failed.error) {
+            Some(error) => MethodResponse::error(failed.id, error),
+            None => response,
+        },
+        Err(_) => response,
+    }
 }
 
 /// The answers of a batch, within the limit of one answer.
@@ -126,10 +147,11 @@ where
                 }
                 inner.call(request).await
             });
-            running.catch_unwind().await.unwrap_or_else(|_| {
+            let response = running.catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(method, "a handler panicked");
                 MethodResponse::error(id, refusal::panicked(&method))
-            })
+            });
+            in_our_words(response)
         }
     }
 

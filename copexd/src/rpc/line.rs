@@ -223,7 +223,7 @@ impl Session {
 
     async fn run(&self, message: Message) -> Option<MethodResponse> {
         match message {
-            Message::Single(call) => self.service.call(&call).await,
+            Message::Single(call) => self.service.call(call).await,
             Message::Batch(batch) => self.service.batch(batch).await,
         }
     }
@@ -256,7 +256,8 @@ impl Session {
             #[serde(borrow)]
             id: Id<'a>,
         }
-        let which = call.params().and_then(|text| serde_json::from_str::<Which<'_>>(text).ok());
+        let params = call.params.as_deref();
+        let which = params.and_then(|text| serde_json::from_slice::<Which<'_>>(text).ok());
         let which = which.map(|which| which.id.into_owned());
         let found = which.and_then(|id| self.running().calls.remove(&id));
         if let Some((_, token)) = &found {

@@ -21,13 +21,6 @@ pub(super) struct Call {
     pub(super) params: Option<Bytes>,
 }
 
-impl Call {
-    /// The JSON text of the parameters.
-    pub(super) fn params(&self) -> Option<&str> {
-        self.params.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok())
-    }
-}
-
 /// A request that is answered without running anything.
 #[derive(Debug)]
 pub(super) struct Refused {

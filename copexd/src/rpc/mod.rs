@@ -15,9 +15,13 @@
 //!
 //! What HTTP and WebSocket cannot do, because jsonrpsee decides it on its own: an `id` that
 //! is negative, fractional or a list makes the message a notification; a notification never
-//! runs its method; a batch over the limit is -32010; WebSocket calls have no in-flight
-//! limit; a panic below a WebSocket subscription is silent. Sizes, subscriptions and batches
-//! have the same bounds there, and [`guard`] keeps panics and batches the same.
+//! runs its method; a batch over the limit is -32010, which is also our store's number; a
+//! message over the limit and a batch over it are refused without our error data; WebSocket
+//! calls have no in-flight limit. Sizes, subscriptions and batches have the same bounds
+//! there, and [`guard`] keeps panics, batches and error data the same.
+//!
+//! What no transport can do: a panic of a subscription's handler after it was accepted is
+//! silent, so handlers end their stream with a last item or an error of their own.
 
 mod codec;
 mod connections;

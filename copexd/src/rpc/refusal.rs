@@ -3,10 +3,33 @@
 use copex_proto::error::{ErrorClass, ErrorInfo, code};
 use jsonrpsee::Methods;
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
+use serde_json::value::RawValue;
 
 /// An error under `code` with `info` as its data.
 pub fn error_object(code: i32, info: &ErrorInfo) -> ErrorObjectOwned {
     ErrorObject::owned(code, info.message.clone(), Some(info))
+}
+
+/// The same error with an [`ErrorInfo`] as its data; nothing when it has one.
+pub(super) fn with_info(error: &ErrorObjectOwned) -> Option<ErrorObjectOwned> {
+    let data = error.data().map(RawValue::get);
+    if data.is_some_and(|data| serde_json::from_str::<ErrorInfo>(data).is_ok()) {
+        return None;
+    }
+    let class = match error.code() {
+        code::INVALID_PARAMS | code::INVALID_REQUEST | code::ANSWER_TOO_LARGE => ErrorClass::Usage,
+        _ => ErrorClass::Unknown,
+    };
+    let detail = data.and_then(|data| serde_json::from_str::<String>(data).ok());
+    let message = match detail {
+        Some(detail) => format!("{}: {detail}", error.message()),
+        None => error.message().to_owned(),
+    };
+    let mut info = ErrorInfo::new(class, message);
+    if error.code() == code::ANSWER_TOO_LARGE {
+        info.hint = Some("ask for less at once, with `limit`".to_owned());
+    }
+    Some(error_object(error.code(), &info))
 }
 
 /// The frame is not JSON.

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jsonrpsee::core::server::{
@@ -65,24 +66,31 @@ impl Service {
 
     /// Runs one call to its answer; nothing when the method answers by itself or the call
     /// is a notification. A panic becomes an answer.
-    pub(super) async fn call(&self, call: &Call) -> Option<MethodResponse> {
-        let id = match &call.id {
+    pub(super) async fn call(&self, call: Call) -> Option<MethodResponse> {
+        let Call { id: answer_to, method, params } = call;
+        let id = match &answer_to {
             Some(id) => id.clone(),
             // A subscription that nobody can address is not worth starting.
-            None if self.is_subscription(&call.method) => return None,
+            None if self.is_subscription(&method) => return None,
             None => Id::Null,
         };
         let running = AssertUnwindSafe(async {
-            if guard::is_unsubscription(&self.methods, &call.method) {
-                return guard::unsubscribe(|| self.start(id.clone(), call)).await;
+            let params = params;
+            if guard::is_unsubscription(&self.methods, &method) {
+                let run = || self.start(id.clone(), &method, params.as_ref());
+                return guard::unsubscribe(run).await;
             }
-            self.start(id.clone(), call).await
+            let running = self.start(id.clone(), &method, params.as_ref());
+            // The handler has its own copy; the frame need not wait for a slow one.
+            drop(params);
+            running.await
         });
         let response = running.catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(method = call.method, "a handler panicked");
-            MethodResponse::error(id, refusal::panicked(&call.method))
+            tracing::error!(method, "a handler panicked");
+            MethodResponse::error(id.clone(), refusal::panicked(&method))
         });
-        (call.id.is_some() && response.is_method_call()).then_some(response)
+        let answers = answer_to.is_some() && response.is_method_call();
+        answers.then(|| guard::in_our_words(response))
     }
 
     /// Runs a batch in order; nothing when it holds notifications only.
@@ -96,7 +104,7 @@ impl Service {
                         let error = refusal::subscription_in_batch(&call.method);
                         Some(MethodResponse::error(id, error))
                     }
-                    _ => self.call(&call).await,
+                    _ => self.call(call).await,
                 },
             };
             if let Some(answer) = answer
@@ -108,13 +116,20 @@ impl Service {
         answers.finish()
     }
 
-    fn start(&self, id: Id<'static>, call: &Call) -> BoxFuture<'static, MethodResponse> {
-        let params = jsonrpsee::types::Params::new(call.params());
+    fn start(
+        &self,
+        id: Id<'static>,
+        method: &str,
+        params: Option<&Bytes>,
+    ) -> BoxFuture<'static, MethodResponse> {
+        // Read as JSON already, so it is text.
+        let params = params.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let params = jsonrpsee::types::Params::new(params);
         let extensions = self.extensions.clone();
         let limit = self.sink.max_response_size() as usize;
-        match self.methods.method(&call.method) {
+        match self.methods.method(method) {
             None => {
-                let error = refusal::no_such_method(&self.methods, &call.method);
+                let error = refusal::no_such_method(&self.methods, method);
                 ready(MethodResponse::error(id, error))
             }
             Some(MethodCallback::Sync(run)) => ready(run(id, params, limit, extensions)),

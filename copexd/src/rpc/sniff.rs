@@ -6,7 +6,7 @@ use tokio::net::UnixStream;
 
 use super::codec::Framing;
 
-/// Begins every header of the LSP framing. `CONNECT` parts from it at the third letter.
+/// Begins every header of the LSP framing. `CONNECT` parts from it at the fourth letter.
 const CONTENT: &[u8] = b"content-";
 
 /// Bytes of the first read: most first messages whole.

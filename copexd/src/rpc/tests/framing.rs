@@ -1,5 +1,7 @@
 //! What each line framing carries, and what it answers to nonsense.
 
+use copex_proto::error::ErrorInfo;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -120,6 +122,8 @@ async fn nonsense_is_answered_and_the_connection_lives() {
         client.send(format!("{line}\n\n  \n")).await;
         let answer = client.hear().await;
         assert_eq!((code(&answer), &answer["id"]), (expected, &id), "{line} -> {answer}");
+        let info = serde_json::from_value::<ErrorInfo>(answer["error"]["data"].clone());
+        assert!(info.is_ok(), "{line} -> {answer}");
     }
     client.send(b"{\"\xff\"}\n").await;
     assert_eq!(code(&client.hear().await), -32700);

@@ -1,5 +1,6 @@
 //! The server over real sockets, with a small method set of its own.
 
+mod codec;
 mod contract;
 mod drain;
 mod framing;
