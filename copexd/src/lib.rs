@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod core;
+pub mod engine;
 pub mod pool;
+pub mod rpc;
 pub mod runtime;
 pub mod store;

@@ -1,1 +1,257 @@
 //! The contract as an OpenRPC document, generated from the types.
+//!
+//! Names, summaries and parameter names stand here once more, because a trait cannot be
+//! asked for them; tests compare them with the trait, so they cannot drift.
+
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use crate::error::{ErrorInfo, code};
+use crate::event::{Answer, RunEvent};
+use crate::health::{
+    AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
+    SubmitResponse,
+};
+use crate::id::{AskId, RunId, Seq};
+use crate::run::{RunDetail, RunRequest};
+
+/// Every error code with its name in the document and what it means.
+pub const ERRORS: [(i32, &str, &str); 18] = [
+    (code::PARSE, "Parse", "The frame is not JSON."),
+    (code::INVALID_REQUEST, "InvalidRequest", "The frame is JSON but not a request."),
+    (code::METHOD_NOT_FOUND, "MethodNotFound", "No such method."),
+    (code::INVALID_PARAMS, "InvalidParams", "The parameters do not fit the method."),
+    (code::INTERNAL, "Internal", "A bug of the daemon."),
+    (code::OVERLOADED, "Overloaded", "A queue is full; see retry_after_ms."),
+    (code::NOT_FOUND, "NotFound", "The thing named does not exist."),
+    (code::CONFLICT, "Conflict", "It clashes with the present state."),
+    (code::UNAVAILABLE, "Unavailable", "The daemon or the Copilot CLI cannot serve now."),
+    (code::NOT_AVAILABLE, "NotAvailable", "Known by name, but not in this version."),
+    (code::TOO_MANY_SUBSCRIPTIONS, "TooManySubscriptions", "Too many on this connection."),
+    (code::TOO_LARGE, "TooLarge", "One message is larger than the limit."),
+    (code::ANSWER_TOO_LARGE, "AnswerTooLarge", "The answer is larger than the limit."),
+    (code::TOO_MANY_CONNECTIONS, "TooManyConnections", "The daemon has no room for another."),
+    (code::STORE, "Store", "The store refused."),
+    (code::AUTH, "Auth", "Not signed in, or not allowed."),
+    (code::BACKEND, "Backend", "The backend failed; the class in data says how."),
+    (code::CALL_CANCELLED, "CallCancelled", "A call was cancelled by its own client."),
+];
+
+/// The OpenRPC 1.3 document of this contract.
+pub fn openrpc() -> Value {
+    let mut document = Document::new();
+    document.daemon_methods();
+    document.run_methods();
+    document.answer_methods();
+    document.backend_methods();
+    document.finish()
+}
+
+/// Whether a parameter may be left out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    Optional,
+}
+
+/// What each call may fail with, besides its own.
+const COMMON: [&str; 3] = ["InvalidParams", "Internal", "Unavailable"];
+
+struct Document {
+    generator: SchemaGenerator,
+    methods: Vec<Value>,
+}
+
+/// A method, while it is described.
+struct Method<'a> {
+    document: &'a mut Document,
+    name: &'static str,
+    summary: &'static str,
+    params: Vec<Value>,
+    errors: Vec<&'static str>,
+}
+
+impl Document {
+    fn new() -> Self {
+        let settings = SchemaSettings::draft07().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        let mut generator = settings.into_generator();
+        // Every error refers to it.
+        let _reference = generator.subschema_for::<ErrorInfo>();
+        Self { generator, methods: Vec::new() }
+    }
+
+    fn method(&mut self, name: &'static str, summary: &'static str) -> Method<'_> {
+        let errors = COMMON.to_vec();
+        Method { document: self, name, summary, params: Vec::new(), errors }
+    }
+
+    fn daemon_methods(&mut self) {
+        self.method(
+            "hello",
+            "Versions, both ways. Never required; a client of another protocol learns it here.",
+        )
+        .param::<ClientInfo>("client", Need::Optional)
+        .gives::<HelloResponse>();
+        self.method("config.get", "The daemon's own settings in force, with where each came from.")
+            .gives::<Value>();
+        self.method("daemon.status", "How the daemon is.").gives::<DaemonStatus>();
+        self.method("daemon.drain", "Takes no new runs and lets the present ones end.")
+            .gives::<StopResponse>();
+        self.method(
+            "daemon.stop",
+            "Stops the daemon. Unfinished runs go on when one starts again.",
+        )
+        .gives::<StopResponse>();
+        self.method("rpc.discover", "This contract as an OpenRPC document.").gives::<Value>();
+    }
+
+    fn run_methods(&mut self) {
+        self.method("run.start", "Submits a run and streams its events to the end. A repeated `key` finds the run again.")
+            .param::<RunRequest>("request", Need::Required)
+            .param::<String>("key", Need::Optional)
+            .fails(&["Overloaded", "Conflict", "Store", "NotAvailable", "TooManySubscriptions"])
+            .streams::<RunEvent>("run.event", "run.start.end");
+        self.method(
+            "run.submit",
+            "Submits a run and returns at once. A repeated `key` finds the run again.",
+        )
+        .param::<RunRequest>("request", Need::Required)
+        .param::<String>("key", Need::Optional)
+        .fails(&["Overloaded", "Conflict", "Store", "NotAvailable"])
+        .gives::<SubmitResponse>();
+        self.method(
+            "run.watch",
+            "Streams a run's events after `after` (default 0: from the first) to its end.",
+        )
+        .param::<RunId>("run", Need::Required)
+        .param::<Seq>("after", Need::Optional)
+        .fails(&["NotFound", "Store", "TooManySubscriptions"])
+        .streams::<RunEvent>("run.watched", "run.unwatch");
+        self.method("run.events", "The events after `after`, at most `limit` (default 256, most 4,096); waits up to `wait_ms` (default 0, most 60,000) for the first.")
+            .param::<RunId>("run", Need::Required)
+            .param::<Seq>("after", Need::Optional)
+            .param::<u32>("limit", Need::Optional)
+            .param::<u64>("wait_ms", Need::Optional)
+            .fails(&["NotFound", "Store"])
+            .gives::<EventsResponse>();
+        self.method("run.get", "One run in full.")
+            .param::<RunId>("run", Need::Required)
+            .fails(&["NotFound", "Store"])
+            .gives::<RunDetail>();
+        self.method("run.list", "Runs, newest first, at most `limit` (default 50, most 500).")
+            .param::<RunFilter>("filter", Need::Optional)
+            .param::<RunId>("cursor", Need::Optional)
+            .param::<u32>("limit", Need::Optional)
+            .fails(&["Store"])
+            .gives::<ListResponse>();
+    }
+
+    fn answer_methods(&mut self) {
+        self.method("run.cancel", "Cancels a run. Asking twice changes nothing.")
+            .param::<RunId>("run", Need::Required)
+            .fails(&["NotFound", "Store"])
+            .gives::<CancelResponse>();
+        self.method(
+            "run.resume",
+            "Starts a new run that goes on where an ended one stopped, in the same session.",
+        )
+        .param::<RunId>("run", Need::Required)
+        .param::<String>("prompt", Need::Optional)
+        .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
+        .gives::<SubmitResponse>();
+        self.method("run.answer", "Answers a question of a run. The first answer wins.")
+            .param::<AskId>("ask", Need::Required)
+            .param::<Answer>("answer", Need::Required)
+            .fails(&["NotFound", "Conflict", "Store"])
+            .gives::<AnswerResponse>();
+    }
+
+    fn backend_methods(&mut self) {
+        self.method("model.list", "Models: the account's when signed in, else the Copilot CLI's catalogue, and the provider's.")
+            .param::<BackendQuery>("query", Need::Optional)
+            .fails(&["Auth", "Backend"])
+            .gives::<ModelList>();
+        self.method("auth.status", "Whether the Copilot CLI is signed in.")
+            .param::<BackendQuery>("query", Need::Optional)
+            .fails(&["Backend"])
+            .gives::<AuthStatus>();
+        self.method("pool.status", "The Copilot runtimes and their sessions.")
+            .gives::<PoolStatus>();
+    }
+
+    fn finish(mut self) -> Value {
+        let schemas = self.generator.take_definitions(true);
+        let errors: Map<String, Value> = ERRORS
+            .iter()
+            .map(|(code, name, meaning)| {
+                let data = json!({"$ref": "#/components/schemas/ErrorInfo"});
+                let error = json!({"code": code, "message": meaning, "data": data});
+                ((*name).to_owned(), error)
+            })
+            .collect();
+        json!({
+            "openrpc": "1.3.2",
+            "info": {
+                "title": "copexd",
+                "version": crate::PROTOCOL_VERSION.to_string(),
+                "description": "JSON-RPC 2.0 on one Unix socket, as newline-delimited JSON, \
+                    Content-Length frames, WebSocket, or HTTP (calls only). On the first two \
+                    `$/cancelRequest {id}` ends a call of one's own with -32800.",
+            },
+            "methods": self.methods,
+            "components": {"schemas": schemas, "errors": errors},
+        })
+    }
+}
+
+impl Method<'_> {
+    fn schema<T: JsonSchema>(&mut self) -> Schema {
+        self.document.generator.subschema_for::<T>()
+    }
+
+    fn param<T: JsonSchema>(mut self, name: &'static str, need: Need) -> Self {
+        let schema = self.schema::<T>();
+        let required = need == Need::Required;
+        self.params.push(json!({"name": name, "required": required, "schema": schema}));
+        self
+    }
+
+    fn fails(mut self, errors: &[&'static str]) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
+    fn gives<R: JsonSchema>(mut self) {
+        let schema = self.schema::<R>();
+        let result = json!({"name": "result", "schema": schema});
+        let method = self.describe(&result);
+        self.document.methods.push(method);
+    }
+
+    fn streams<I: JsonSchema>(mut self, notification: &str, unsubscribe: &str) {
+        let item = self.schema::<I>();
+        let result = json!({"name": "subscription", "schema": {"type": "string"}});
+        let mut method = self.describe(&result);
+        method["x-subscription"] = json!({
+            "notification": notification, "unsubscribe": unsubscribe, "item": item,
+        });
+        self.document.methods.push(method);
+    }
+
+    fn describe(&self, result: &Value) -> Value {
+        let reference = |name: &&str| json!({"$ref": format!("#/components/errors/{name}")});
+        json!({
+            "name": self.name,
+            "summary": self.summary,
+            "paramStructure": "either",
+            "params": self.params,
+            "result": result,
+            "errors": self.errors.iter().map(reference).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -111,7 +111,8 @@ impl RunLog {
         loop {
             let Err(error) = self.store.commit(commit.clone()).await else { return Ok(()) };
             let mut health = self.store.health();
-            if !matches!(*health.borrow(), Health::Frozen(_)) && !matches!(error, StoreError::Busy { .. })
+            if !matches!(*health.borrow(), Health::Frozen(_))
+                && !matches!(error, StoreError::Busy { .. })
             {
                 return Err(error);
             }

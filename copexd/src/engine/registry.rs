@@ -15,7 +15,7 @@ use crate::store::RunSummary;
 
 /// Runs at work at once. Each costs a task, a session and its ring of events; more than
 /// this is a loop gone wild and not a person's work.
-pub const MOST_LIVE_RUNS: usize = 1_024;
+pub(super) const MOST_LIVE_RUNS: usize = 1_024;
 
 /// Commands that wait for a run: cancels and answers, which are rare.
 const COMMANDS: usize = 64;
@@ -25,7 +25,7 @@ const RETRY_MS: u64 = 2_000;
 
 /// What a run can be told.
 #[derive(Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// End.
     Cancel,
     /// A question was answered. Replied with whether this answer was the first.
@@ -33,22 +33,22 @@ pub enum Command {
 }
 
 /// A run at work.
-pub struct Live {
+pub(super) struct Live {
     /// Its log.
-    pub log: Arc<RunLog>,
+    pub(super) log: Arc<RunLog>,
     /// Its summary as last recorded.
-    pub summary: watch::Sender<RunSummary>,
+    pub(super) summary: watch::Sender<RunSummary>,
     /// Tells it things.
-    pub commands: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Sender<Command>,
     /// Connections that follow it.
-    pub attached: AtomicUsize,
+    pub(super) attached: AtomicUsize,
     /// Secrets that came with the request, for this process's lifetime only.
-    pub secrets: BTreeMap<String, Secret>,
+    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
 /// The runs at work, by id.
 #[derive(Default)]
-pub struct Registry {
+pub(super) struct Registry {
     runs: Mutex<HashMap<RunId, Arc<Live>>>,
     closed: AtomicBool,
     changed: Notify,
@@ -56,7 +56,7 @@ pub struct Registry {
 
 impl Registry {
     /// Adds a run and gives the end where it hears commands.
-    pub fn add(
+    pub(super) fn add(
         &self,
         log: Arc<RunLog>,
         summary: RunSummary,
@@ -75,7 +75,7 @@ impl Registry {
     ///
     /// # Errors
     /// `Unavailable` while draining, `Overloaded` when all places are taken.
-    pub fn admit(&self) -> Result<(), ErrorInfo> {
+    pub(super) fn admit(&self) -> Result<(), ErrorInfo> {
         if self.closed.load(Ordering::Relaxed) {
             let message = "the daemon is stopping and takes no new runs";
             return Err(ErrorInfo::new(ErrorClass::Unavailable, message).retry_after(RETRY_MS));
@@ -90,28 +90,28 @@ impl Registry {
     }
 
     /// The run, if it is at work.
-    pub fn get(&self, run: RunId) -> Option<Arc<Live>> {
+    pub(super) fn get(&self, run: RunId) -> Option<Arc<Live>> {
         self.lock().get(&run).cloned()
     }
 
     /// Takes out a run that ended.
-    pub fn remove(&self, run: RunId) {
+    pub(super) fn remove(&self, run: RunId) {
         self.lock().remove(&run);
         self.changed.notify_waiters();
     }
 
     /// How many there are.
-    pub fn len(&self) -> u32 {
+    pub(super) fn len(&self) -> u32 {
         u32::try_from(self.lock().len()).unwrap_or(u32::MAX)
     }
 
     /// Admits nobody from now on.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Fires when there is none.
-    pub async fn emptied(&self) {
+    pub(super) async fn emptied(&self) {
         loop {
             let changed = self.changed.notified();
             if self.lock().is_empty() {

@@ -45,8 +45,7 @@ impl Watcher {
             let visible = *self.visible.borrow_and_update();
             if visible.last > self.after {
                 let log = self.log.clone();
-                let events =
-                    log.read(self.after, BATCH).map_err(|error| store_error(&error))?;
+                let events = log.read(self.after, BATCH).map_err(|error| store_error(&error))?;
                 if let Some((seq, _)) = events.last() {
                     self.after = *seq;
                     return Ok(Some(events));

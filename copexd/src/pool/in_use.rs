@@ -13,7 +13,11 @@ use crate::core::failure::{Failure, FailureClass};
 ///
 /// # Errors
 /// `SessionCorrupt`, naming the process.
-pub(super) fn refuse_if_held(spec: &RuntimeSpec, session: &str, ours: &[u32]) -> Result<(), Failure> {
+pub(super) fn refuse_if_held(
+    spec: &RuntimeSpec,
+    session: &str,
+    ours: &[u32],
+) -> Result<(), Failure> {
     let variable = |name: &str| spec.env.get(name).filter(|value| !value.is_empty());
     let home = variable("COPILOT_HOME")
         .map(PathBuf::from)

@@ -1,0 +1,525 @@
+//! The one loop: an input, the machine's word, one commit, and only then the effects.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use copex_proto::error::ErrorClass;
+use copex_proto::event::EventBody;
+use copex_proto::id::{AskId, SessionId};
+use copex_proto::run::{RunRequest, RunState, SessionChoice};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::events::{self, Context};
+use super::registry::{Command, Live};
+use super::submit::state_name;
+use super::{Engine, effort, prepare};
+use crate::backend::Opening;
+use crate::core::chat::{Chat, Progress};
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::machine::{
+    Decision, Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Resolution, Timer, Verdict,
+};
+use crate::core::signal::Signal;
+use crate::pool::Lease;
+use crate::runtime::clock;
+use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
+
+/// Signals taken together into one commit. A commit costs 0.2 ms; what a model says in
+/// that time fits many times over.
+const BATCH: usize = 256;
+
+/// What an operation in flight led to.
+enum Done {
+    /// An input for the machine.
+    Input(Input),
+    /// The session was opened.
+    Opened(Box<Lease>, Input),
+    /// Nothing to tell.
+    Nothing,
+}
+
+/// One run at work.
+struct Driver {
+    engine: Engine,
+    live: Arc<Live>,
+    request: RunRequest,
+    cwd: String,
+    context: Context,
+    machine: Box<dyn Machine>,
+    lease: Option<Lease>,
+    operations: FuturesUnordered<BoxFuture<'static, Done>>,
+    timers: BTreeMap<Timer, Instant>,
+    ended: bool,
+}
+
+impl Engine {
+    /// Sets a journaled run to work.
+    pub(super) fn spawn_run(
+        &self,
+        live: Arc<Live>,
+        inbox: mpsc::Receiver<Command>,
+        request: RunRequest,
+        progress: Option<Progress>,
+        first: Input,
+    ) {
+        let engine = self.clone();
+        self.inner.tasks.spawn("run", async move {
+            let run = live.summary.borrow().run;
+            if let Err(error) = engine.clone().drive(live, inbox, request, progress, first).await {
+                tracing::error!(%run, %error, "the run stops: the store refuses");
+            }
+            engine.inner.registry.remove(run);
+        });
+    }
+
+    async fn drive(
+        self,
+        live: Arc<Live>,
+        mut inbox: mpsc::Receiver<Command>,
+        request: RunRequest,
+        progress: Option<Progress>,
+        first: Input,
+    ) -> Result<(), StoreError> {
+        let (run, cwd, accepted_at) = {
+            let summary = live.summary.borrow();
+            (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
+        };
+        let options = request.options();
+        let mut context = Context { model: options.model.clone(), effort: None, accepted_at };
+        let spec = prepare::chat_spec(run.as_str(), options, &cwd);
+        let mut spec = match spec {
+            Ok(spec) => spec,
+            Err(error) => return refuse(&live, &context, &error.message).await,
+        };
+        if options.reasoning_effort.is_some() && !options.demo {
+            let runtime = prepare::runtime_spec(options, &live.secrets, &self.inner.ambient);
+            let resolved = effort::resolve(options, &runtime, &self.inner.pool).await;
+            spec.effort = resolved.effort;
+            context.effort = resolved.effort;
+            let warning = resolved.warning.filter(|_| progress.is_none());
+            spec.warnings.extend(warning.map(|text| ("effort_lowered".to_owned(), text)));
+        }
+        if options.demo && progress.is_none() {
+            let text = "a built-in demonstration model answers; sign in with `copexctl login` or \
+                        set [provider] in the configuration for a real one";
+            spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
+        }
+        let machine: Box<dyn Machine> = match progress {
+            Some(progress) => Box::new(Chat::restored(spec, progress)),
+            None => Box::new(Chat::new(spec)),
+        };
+        let mut driver = Driver {
+            engine: self,
+            live,
+            request,
+            cwd,
+            context,
+            machine,
+            lease: None,
+            operations: FuturesUnordered::new(),
+            timers: BTreeMap::new(),
+            ended: false,
+        };
+        driver.step(vec![first]).await?;
+        let stopping = driver.engine.inner.tasks.stopping();
+        while !driver.ended {
+            let inputs = tokio::select! {
+                biased;
+                // The run stays unfinished in the journal and goes on when a daemon starts.
+                () = stopping.cancelled() => return Ok(()),
+                command = inbox.recv() => match command {
+                    Some(command) => driver.command(command),
+                    None => return Ok(()),
+                },
+                Some(done) = driver.operations.next() => driver.done(done),
+                inputs = listen(driver.lease.as_ref()) => inputs,
+                timer = expire(&driver.timers) => {
+                    driver.timers.remove(&timer);
+                    vec![Input::Timer(timer)]
+                }
+            };
+            driver.step(inputs).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends a run that cannot even begin.
+async fn refuse(live: &Live, context: &Context, why: &str) -> Result<(), StoreError> {
+    let failure = Failure::new(FailureClass::Usage, why);
+    let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
+    let body = events::terminal(end, context, clock::now_ms());
+    let ops = live.record(std::slice::from_ref(&body)).into_iter().collect();
+    live.log.append(vec![body], ops, Durability::Synced).await
+}
+
+/// The signals that are there now, at least one.
+async fn listen(lease: Option<&Lease>) -> Vec<Input> {
+    let Some(lease) = lease else { return std::future::pending().await };
+    let session = lease.session();
+    let mut inputs = vec![Input::Signal(session.next().await)];
+    while inputs.len() < BATCH
+        && let Some(signal) = session.next().now_or_never()
+    {
+        inputs.push(Input::Signal(signal));
+    }
+    inputs
+}
+
+async fn expire(timers: &BTreeMap<Timer, Instant>) -> Timer {
+    let first = timers.iter().min_by_key(|(_, at)| **at);
+    let Some((timer, at)) = first else { return std::future::pending().await };
+    tokio::time::sleep_until(*at).await;
+    timer.clone()
+}
+
+impl Driver {
+    fn command(&mut self, command: Command) -> Vec<Input> {
+        match command {
+            Command::Cancel => vec![Input::Cancel],
+            Command::Answer(resolution, first) => {
+                // The asker may have gone; the answer counts all the same.
+                let _ = first.send(true);
+                vec![Input::Answered(resolution)]
+            }
+        }
+    }
+
+    fn done(&mut self, done: Done) -> Vec<Input> {
+        match done {
+            Done::Input(input) => vec![input],
+            Done::Opened(lease, input) => {
+                self.lease = Some(*lease);
+                vec![input]
+            }
+            Done::Nothing => Vec::new(),
+        }
+    }
+
+    /// Feeds the machine, commits what it says, performs the rest.
+    async fn step(&mut self, inputs: Vec<Input>) -> Result<(), StoreError> {
+        let mut facts = Vec::new();
+        let mut checkpoint = false;
+        let mut end = None;
+        let mut effects = VecDeque::new();
+        for input in inputs {
+            for effect in self.machine.handle(input, clock::moment()) {
+                match effect {
+                    Effect::Emit(fact) => facts.push(fact),
+                    Effect::Checkpoint => checkpoint = true,
+                    Effect::Finish(it) => end = Some(it),
+                    other => effects.push_back(other),
+                }
+            }
+        }
+        self.journal(facts, checkpoint, end).await?;
+        for effect in effects {
+            self.perform(effect);
+        }
+        Ok(())
+    }
+
+    async fn journal(
+        &mut self,
+        facts: Vec<Fact>,
+        checkpoint: bool,
+        end: Option<End>,
+    ) -> Result<(), StoreError> {
+        let run = self.live.summary.borrow().run;
+        let now = clock::now_ms();
+        let mut ops = Vec::new();
+        for fact in &facts {
+            ops.extend(self.side_records(fact, now));
+        }
+        let mut bodies = events::bodies(facts, &self.context);
+        if let Some(end) = end {
+            bodies.push(events::terminal(end, &self.context, now));
+            self.ended = true;
+            ops.push(Op::DeleteCheckpoint(run));
+        } else if checkpoint {
+            let state = serde_json::to_vec(&self.machine.checkpoint()).unwrap_or_default();
+            ops.push(Op::PutCheckpoint { run, bytes: Bytes::from(state) });
+        }
+        ops.extend(self.live.record(&bodies));
+        let promised = checkpoint || bodies.iter().any(events::promises);
+        let durability = if promised { Durability::Synced } else { Durability::Flushed };
+        self.live.log.append(bodies, ops, durability).await
+    }
+
+    /// What a fact leaves in the store beside the log.
+    fn side_records(&self, fact: &Fact, now: u64) -> Vec<Op> {
+        let run = self.live.summary.borrow().run;
+        match fact {
+            Fact::Attempt { session, .. } => {
+                self.live.summary.send_modify(|summary| {
+                    summary.session = Some(SessionId(session.clone()));
+                });
+                vec![Op::PutSession(SessionRecord {
+                    session: SessionId(session.clone()),
+                    cwd: self.cwd.clone(),
+                    created_at: now,
+                    used_at: now,
+                    run: Some(run),
+                    detail: serde_json::Value::Null,
+                })]
+            }
+            Fact::Ask(question) => vec![Op::PutAsk(AskRecord {
+                ask: AskId(question.ask.clone()),
+                run,
+                opened_at: now,
+                due_at: Some(question.expires_at),
+                closed_at: None,
+                question: serde_json::to_value(question).unwrap_or_default(),
+                answer: None,
+            })],
+            Fact::Answered(resolution) => {
+                let ask = AskId(resolution.ask.clone());
+                let known = self.engine.inner.store.ask(&ask).ok().flatten();
+                let closed = known.map(|known| AskRecord {
+                    closed_at: Some(now),
+                    answer: serde_json::to_value(resolution).ok(),
+                    ..known
+                });
+                closed.into_iter().map(Op::PutAsk).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open => self.open(),
+            Effect::Send => self.send(),
+            Effect::Rerun => {
+                self.operate(|session| async move {
+                    match session.rerun().await {
+                        Ok(()) => Done::Input(Input::Sent(String::new())),
+                        Err(failure) => Done::Input(Input::Refused(failure)),
+                    }
+                });
+            }
+            Effect::Decide { request, decision } => self.decide(request, decision),
+            Effect::Reply { request, text } => {
+                if let Some(lease) = &self.lease {
+                    lease.session().reply(&request, text);
+                }
+            }
+            Effect::Abort => self.operate(|session| async move {
+                // A runtime that does not take the abort is dead, and says so by itself.
+                let _ = session.abort().await;
+                Done::Nothing
+            }),
+            Effect::Release { poisoned } => {
+                self.operations.clear();
+                match self.lease.take() {
+                    Some(lease) if !poisoned => lease.clean(),
+                    other => drop(other),
+                }
+            }
+            Effect::Wait(timer, ms) => {
+                let at = Instant::now() + std::time::Duration::from_millis(ms);
+                self.timers.insert(timer, at);
+            }
+            Effect::Unwait(timer) => {
+                self.timers.remove(&timer);
+            }
+            Effect::Emit(_) | Effect::Checkpoint | Effect::Finish(_) => {}
+        }
+    }
+
+    fn operate<F, Fut>(&mut self, operation: F)
+    where
+        F: FnOnce(Arc<dyn crate::backend::Session>) -> Fut,
+        Fut: Future<Output = Done> + Send + 'static,
+    {
+        if let Some(lease) = &self.lease {
+            self.operations.push(operation(lease.session()).boxed());
+        }
+    }
+
+    fn decide(&mut self, request: String, decision: Decision) {
+        self.operate(|session| async move {
+            if let Err(error) = session.decide(&request, &decision).await {
+                tracing::warn!(%error, "a decision did not reach the backend");
+            }
+            Done::Nothing
+        });
+    }
+
+    fn send(&mut self) {
+        let RunRequest::Chat(chat) = &self.request else { return };
+        let prompt = chat.prompt.clone();
+        self.operate(|session| async move {
+            match session.send(&prompt).await {
+                Ok(message) => Done::Input(Input::Sent(message)),
+                Err(failure) => Done::Input(Input::Refused(failure)),
+            }
+        });
+    }
+
+    fn open(&mut self) {
+        let progress: Progress =
+            serde_json::from_value(self.machine.checkpoint()).unwrap_or_default();
+        let engine = self.engine.clone();
+        let live = self.live.clone();
+        let mut options = self.request.options().clone();
+        options.reasoning_effort = self.context.effort.map(events::wire_effort);
+        let cwd = self.cwd.clone();
+        self.operations.push(
+            async move {
+                let ambient = &engine.inner.ambient;
+                let spec = prepare::session_spec(&options, &live.secrets, &cwd, ambient).await;
+                let opened = match spec {
+                    Ok(spec) => open(&engine, &spec, &options.session, &progress).await,
+                    Err(failure) => Err(failure),
+                };
+                match opened {
+                    Ok((lease, opened)) => Done::Opened(Box::new(lease), Input::Opened(opened)),
+                    Err(failure) => Done::Input(Input::Refused(failure)),
+                }
+            }
+            .boxed(),
+        );
+    }
+}
+
+/// Opens the session by the rule of recovery: the transcript is read before anything is
+/// sent; a session that is gone although nothing of ours can be in it is made anew.
+async fn open(
+    engine: &Engine,
+    spec: &crate::backend::spec::SessionSpec,
+    choice: &SessionChoice,
+    progress: &Progress,
+) -> Result<(Lease, Opened), Failure> {
+    let wanted = match (&progress.session, choice) {
+        (Some(id), _) | (None, SessionChoice::Resume(id)) => Opening::Resume(id.clone()),
+        (None, SessionChoice::New | SessionChoice::Continue) => Opening::New,
+    };
+    let acquired = engine.inner.pool.acquire(spec, &wanted).await;
+    let fresh = *choice == SessionChoice::New;
+    let lost = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionCorrupt);
+    let anew = lost && fresh && progress.session.is_some();
+    let lease = if anew {
+        tracing::info!("the session of an unfinished turn is not there; it is made anew");
+        engine.inner.pool.acquire(spec, &Opening::New).await?
+    } else {
+        acquired?
+    };
+    let session = lease.session();
+    let new = anew || wanted == Opening::New;
+    let (user_messages, found) = if new {
+        (0, Found::Nothing)
+    } else if progress.sent {
+        (progress.user_messages, session.look(progress.user_messages).await?)
+    } else {
+        (session.user_messages().await?, Found::Nothing)
+    };
+    let opened = Opened {
+        session: session.id().to_owned(),
+        user_messages,
+        backend: session.backend().to_owned(),
+        found,
+    };
+    Ok((lease, opened))
+}
+
+impl Live {
+    /// The changed summary, as an operation of the same commit.
+    pub(super) fn record(&self, bodies: &[EventBody]) -> Option<Op> {
+        let state = bodies.iter().filter_map(events::state_after).next_back();
+        let attempt = bodies.iter().any(|body| matches!(body, EventBody::Attempt(_)));
+        if state.is_none() && !attempt {
+            return None;
+        }
+        let last_seq = self.log.last() + bodies.len() as u64;
+        let terminal = bodies.iter().rev().find(|body| body.is_terminal());
+        self.summary.send_modify(|summary| {
+            summary.last_seq = last_seq;
+            if let Some(state) = state {
+                state_name(state).clone_into(&mut summary.state);
+            }
+            if let Some(terminal) = terminal {
+                summary.ended_at = Some(clock::now_ms());
+                summary.outcome = serde_json::to_value(terminal).ok();
+            }
+        });
+        Some(Op::PutRun(self.summary.borrow().clone()))
+    }
+}
+
+impl Engine {
+    /// Ends a run, as far as it is not over. The same however often it is asked.
+    ///
+    /// # Errors
+    /// `NotFound` for a run nobody knows.
+    pub async fn cancel(
+        &self,
+        run: copex_proto::id::RunId,
+    ) -> Result<RunState, copex_proto::error::ErrorInfo> {
+        if let Some(live) = self.inner.registry.get(run)
+            && live.commands.send(Command::Cancel).await.is_ok()
+        {
+            let mut visible = live.log.visible();
+            // A turn is stopped within milliseconds; one that hangs is answered as it stands.
+            let ended = visible.wait_for(|visible| visible.ended);
+            let _ = tokio::time::timeout(CANCEL_WAIT, ended).await;
+        }
+        Ok(self.summary(run)?.state)
+    }
+
+    /// Answers a question. The first answer wins.
+    ///
+    /// # Errors
+    /// `NotFound` for a question nobody asked, `Conflict` when its run is over.
+    pub async fn answer(
+        &self,
+        ask: AskId,
+        reply: crate::core::machine::Reply,
+    ) -> Result<(Resolution, bool), copex_proto::error::ErrorInfo> {
+        let known = self.inner.store.ask(&ask).map_err(|error| super::store_error(&error))?;
+        let Some(known) = known else {
+            let message = format!("there is no question {ask}");
+            return Err(copex_proto::error::ErrorInfo::new(ErrorClass::NotFound, message));
+        };
+        let recorded = |record: &AskRecord| {
+            let answer = record.answer.clone()?;
+            serde_json::from_value::<Resolution>(answer).ok()
+        };
+        if let Some(resolution) = recorded(&known) {
+            return Ok((resolution, false));
+        }
+        let over = || {
+            let message = format!("the run {} is over; nobody waits for {ask}", known.run);
+            copex_proto::error::ErrorInfo::new(ErrorClass::Conflict, message)
+        };
+        let Some(live) = self.inner.registry.get(known.run) else { return Err(over()) };
+        let resolution = Resolution { ask: ask.0.clone(), answer: reply, by_client: true };
+        let (sender, heard) = oneshot::channel();
+        let command = Command::Answer(resolution.clone(), sender);
+        live.commands.send(command).await.map_err(|_| over())?;
+        heard.await.map_err(|_| over())?;
+        let mut visible = live.log.visible();
+        loop {
+            let now = *visible.borrow_and_update();
+            let record = self.inner.store.ask(&ask).ok().flatten();
+            if let Some(counted) = record.as_ref().and_then(recorded) {
+                let accepted = counted == resolution;
+                return Ok((counted, accepted));
+            }
+            if now.ended || visible.changed().await.is_err() {
+                return Err(over());
+            }
+        }
+    }
+}
+
+/// How long a cancel waits for the run to end before it answers.
+const CANCEL_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Kept together so that a signal type added to the core is thought of here.
+const _: fn(Signal) = drop;

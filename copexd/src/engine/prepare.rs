@@ -1,0 +1,209 @@
+//! From a request to what the machine and the backend need, checked once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::run::{
+    Approval, ApprovalMode, Mode, ProviderKind, RunOptions, RunRequest, SystemMessageMode,
+};
+use copex_proto::secret::Secret;
+
+use super::events;
+use super::key::{self, KeyRing};
+use crate::backend::process::Owner;
+use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
+use crate::core::approval::{self, Policy};
+use crate::core::chat::ChatSpec;
+use crate::core::failure::Failure;
+
+/// Silence of a model request that ends an attempt, in seconds, when nothing else is said.
+const IDLE_S: f64 = 300.0;
+
+/// The shortest silence that may end an attempt: less cuts off healthy models.
+const LEAST_IDLE_S: f64 = 1.0;
+
+/// How long a question waits for a person, in seconds, when nothing else is said.
+const ASK_TIMEOUT_S: u64 = 24 * 60 * 60;
+
+/// Secrets that the Copilot CLI itself reads from its environment.
+const CLI_SECRETS: [&str; 4] =
+    ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "COPILOT_HMAC_KEY"];
+
+/// What the daemon knows of its own surroundings.
+#[derive(Debug, Clone)]
+pub struct Ambient {
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// The user's home folder.
+    pub home: PathBuf,
+    /// Marks the processes it starts.
+    pub owner: Owner,
+}
+
+/// Checks a request before anything is recorded.
+///
+/// # Errors
+/// `NotAvailable` for a mode of a later version, `Usage` for input that cannot work.
+pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorInfo> {
+    let usage = |message: String| ErrorInfo::new(ErrorClass::Usage, message);
+    let RunRequest::Chat(chat) = request else {
+        let mode = request.mode().as_str();
+        let message = format!("the mode `{mode}` is not available in this version");
+        return Err(
+            ErrorInfo::new(ErrorClass::NotAvailable, message).with_hint("this version runs `chat`")
+        );
+    };
+    if chat.prompt.trim().is_empty() {
+        return Err(usage("the prompt is empty".to_owned())
+            .with_hint("pass it as an argument or on standard input"));
+    }
+    let options = &chat.options;
+    if let Some(timeout) = options.timeout_s
+        && !(timeout.is_finite() && timeout >= LEAST_IDLE_S)
+    {
+        return Err(usage(format!("timeout_s is {timeout}; it must be {LEAST_IDLE_S} or more")));
+    }
+    let cwd = options.cwd.as_ref().map_or_else(|| ambient.home.clone(), PathBuf::from);
+    if cwd.is_relative() {
+        return Err(usage(format!("the folder {} is not absolute", cwd.display())));
+    }
+    let real = std::fs::canonicalize(&cwd)
+        .map_err(|error| usage(format!("the folder {}: {error}", cwd.display())))?;
+    if !real.is_dir() {
+        return Err(usage(format!("{} is not a folder", cwd.display())));
+    }
+    policy(&options.approval, &real.to_string_lossy()).map_err(usage)?;
+    Ok(real)
+}
+
+fn policy(approval: &Approval, folder: &str) -> Result<Policy, String> {
+    let mode = match approval.mode {
+        ApprovalMode::Workspace => approval::Mode::Workspace,
+        ApprovalMode::Ask => approval::Mode::Ask,
+        ApprovalMode::Auto => approval::Mode::Auto,
+        ApprovalMode::Deny => approval::Mode::Deny,
+    };
+    Policy::try_new(mode, &approval.allow, &approval.deny, folder)
+}
+
+/// What the chat machine needs of a request.
+///
+/// # Errors
+/// `Usage`, when a pattern cannot be read.
+pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec, ErrorInfo> {
+    let policy = policy(&options.approval, cwd)
+        .map_err(|message| ErrorInfo::new(ErrorClass::Usage, message))?;
+    let seconds = options.timeout_s.unwrap_or(IDLE_S);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive; a float beyond u64 saturates"
+    )]
+    let idle_ms = (seconds * 1_000.0) as u64;
+    let ask_timeout_s = options.approval.ask_timeout_s.unwrap_or(ASK_TIMEOUT_S);
+    Ok(ChatSpec {
+        run: run.to_owned(),
+        policy,
+        model: options.model.clone().filter(|_| !options.demo),
+        effort: None,
+        strict_model: options.strict_model,
+        idle_ms,
+        ask_timeout_ms: ask_timeout_s.saturating_mul(1_000),
+        warnings: Vec::new(),
+    })
+}
+
+/// The process that serves a request.
+pub fn runtime_spec(
+    options: &RunOptions,
+    secrets: &BTreeMap<String, Secret>,
+    ambient: &Ambient,
+) -> RuntimeSpec {
+    let env = options.env.clone().unwrap_or_else(|| ambient.env.clone());
+    let secret_env = CLI_SECRETS
+        .iter()
+        .filter_map(|name| {
+            let offered = secrets.get(*name).map(Secret::reveal);
+            let own = || ambient.env.get(*name).map(String::as_str);
+            let value = offered.or_else(own)?;
+            Some(((*name).to_owned(), SecretText::new(value)))
+        })
+        .collect();
+    RuntimeSpec {
+        cli_path: options.cli_path.as_ref().map(PathBuf::from),
+        env: env.into_iter().filter(|(name, _)| !CLI_SECRETS.contains(&name.as_str())).collect(),
+        secret_env,
+        demo: options.demo,
+    }
+}
+
+/// The session that serves a request, with its key looked up.
+///
+/// # Errors
+/// `Auth` when the provider's key cannot be had.
+pub async fn session_spec(
+    options: &RunOptions,
+    secrets: &BTreeMap<String, Secret>,
+    cwd: &str,
+    ambient: &Ambient,
+) -> Result<SessionSpec, Failure> {
+    let runtime = runtime_spec(options, secrets, ambient);
+    let provider = match &options.provider {
+        Some(provider) if !options.demo => {
+            let ring = KeyRing {
+                offered: secrets,
+                own_env: &ambient.env,
+                run_env: &runtime.env,
+                cwd: cwd.as_ref(),
+                owner: &ambient.owner,
+            };
+            let key = match &provider.key {
+                Some(source) => Some(key::resolve(source, &ring).await?),
+                None => None,
+            };
+            let kind = match provider.kind {
+                ProviderKind::Openai => "openai",
+                ProviderKind::Azure => "azure",
+                ProviderKind::Anthropic => "anthropic",
+            };
+            Some(ProviderSpec {
+                kind: kind.to_owned(),
+                base_url: provider.base_url.clone(),
+                wire_api: provider.wire_api.clone(),
+                key,
+                azure_api_version: provider.azure_api_version.clone(),
+                headers: provider.headers.clone(),
+                max_prompt_tokens: provider.max_prompt_tokens,
+            })
+        }
+        _ => None,
+    };
+    let system_message = options
+        .system_message
+        .as_ref()
+        .map(|message| (message.text.clone(), message.mode == SystemMessageMode::Replace));
+    Ok(SessionSpec {
+        runtime,
+        cwd: PathBuf::from(cwd),
+        model: options.model.clone(),
+        effort: options.reasoning_effort.map(|it| events::core_effort(it).as_str().to_owned()),
+        provider,
+        system_message,
+        available_tools: options.available_tools.clone(),
+        excluded_tools: options.excluded_tools.clone(),
+        skill_directories: options.skill_directories.iter().map(PathBuf::from).collect(),
+        disabled_skills: options.disabled_skills.clone(),
+        mcp_servers: options.mcp_servers.clone(),
+        streaming: options.streaming.unwrap_or(true),
+        context_budget: options.context_budget,
+    })
+}
+
+/// The mode's name on the wire, from the store's text.
+pub fn mode_from(name: &str) -> Mode {
+    [Mode::Ralph, Mode::Plan, Mode::Fleet, Mode::Council]
+        .into_iter()
+        .find(|mode| mode.as_str() == name)
+        .unwrap_or(Mode::Chat)
+}

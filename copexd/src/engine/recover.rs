@@ -1,0 +1,80 @@
+//! At start: every run that has not ended goes on where its journal stops.
+
+use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::id::RunId;
+use copex_proto::run::RunRequest;
+
+use super::log::{self, RunLog};
+use super::{Engine, store_error};
+use crate::core::chat::Progress;
+use crate::core::machine::{Input, Tail};
+use crate::store::{RunSummary, StoreError};
+
+/// Events of a log that are read at once for its tail.
+const PAGE: usize = 1_024;
+
+impl Engine {
+    /// Sets every unfinished run to work again, oldest first. Returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn recover(&self) -> Result<u32, StoreError> {
+        let mut count = 0;
+        for summary in self.inner.store.unfinished_runs()? {
+            let run = summary.run;
+            match self.recover_run(summary) {
+                Ok(()) => count += 1,
+                Err(error) => tracing::error!(%run, %error, "a run cannot go on"),
+            }
+        }
+        Ok(count)
+    }
+
+    fn recover_run(&self, summary: RunSummary) -> Result<(), copex_proto::error::ErrorInfo> {
+        let store = &self.inner.store;
+        let failed = |error: StoreError| store_error(&error);
+        let run = summary.run;
+        let spec = store.get_spec(run).map_err(failed)?.unwrap_or_default();
+        let request: RunRequest = serde_json::from_slice(&spec).map_err(|error| {
+            let message = format!("its request cannot be read: {error}");
+            copex_proto::error::ErrorInfo::new(copex_proto::error::ErrorClass::Store, message)
+        })?;
+        let progress = store.checkpoint(run).map_err(failed)?;
+        let progress = progress.and_then(|bytes| serde_json::from_slice::<Progress>(&bytes).ok());
+        let last = store.last_seq(run).map_err(failed)?;
+        let tail = self.tail(run, last).map_err(failed)?;
+        let log = std::sync::Arc::new(RunLog::new(run, store.clone(), last, false));
+        let (live, inbox) =
+            self.inner.registry.add(log, summary, std::collections::BTreeMap::new());
+        tracing::info!(%run, last, "an unfinished run goes on");
+        let progress = Some(progress.unwrap_or_default());
+        self.spawn_run(live, inbox, request, progress, Input::Recover(tail));
+        Ok(())
+    }
+
+    /// What clients saw last of a run.
+    fn tail(&self, run: RunId, last: u64) -> Result<Tail, StoreError> {
+        let mut tail = Tail::default();
+        let mut after = 0;
+        while after < last {
+            let page = log::read_store(&self.inner.store, run, after, PAGE)?;
+            let Some((seq, _)) = page.last() else { break };
+            after = *seq;
+            for (_, raw) in page {
+                let Ok(event) = serde_json::from_str::<RunEvent>(raw.get()) else { continue };
+                match event.body {
+                    EventBody::MessageDelta { .. } => tail.unconfirmed_text = true,
+                    EventBody::Message { .. } | EventBody::Restarted { .. } => {
+                        tail.unconfirmed_text = false;
+                    }
+                    EventBody::ToolStart(tool) => tail.open_tools.push((tool.call, tool.name)),
+                    EventBody::ToolEnd(tool) => {
+                        tail.open_tools.retain(|(call, _)| *call != tool.call);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(tail)
+    }
+}

@@ -1,0 +1,147 @@
+//! The document that `rpc.discover` answers lists exactly the methods that are served.
+
+use std::collections::BTreeSet;
+
+use copex_proto::api::CopexApiServer;
+use copex_proto::event::Answer;
+use copex_proto::health::{
+    AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
+    SubmitResponse,
+};
+use copex_proto::id::{AskId, RunId, Seq};
+use copex_proto::run::{RunDetail, RunRequest};
+use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
+use jsonrpsee::types::ErrorCode;
+use jsonrpsee::{Extensions, PendingSubscriptionSink};
+use serde_json::Value;
+
+/// Serves nothing: only its names count.
+struct Nothing;
+
+fn nothing<T>() -> RpcResult<T> {
+    Err(ErrorCode::InternalError.into())
+}
+
+#[async_trait]
+impl CopexApiServer for Nothing {
+    async fn hello(&self, _: Option<ClientInfo>) -> RpcResult<HelloResponse> {
+        nothing()
+    }
+
+    async fn run_start(
+        &self,
+        _: PendingSubscriptionSink,
+        _: &Extensions,
+        _: RunRequest,
+        _: Option<String>,
+    ) -> SubscriptionResult {
+        Ok(())
+    }
+
+    async fn run_submit(
+        &self,
+        _: &Extensions,
+        _: RunRequest,
+        _: Option<String>,
+    ) -> RpcResult<SubmitResponse> {
+        nothing()
+    }
+
+    async fn run_watch(
+        &self,
+        _: PendingSubscriptionSink,
+        _: &Extensions,
+        _: RunId,
+        _: Option<Seq>,
+    ) -> SubscriptionResult {
+        Ok(())
+    }
+
+    async fn run_events(
+        &self,
+        _: RunId,
+        _: Option<Seq>,
+        _: Option<u32>,
+        _: Option<u64>,
+    ) -> RpcResult<EventsResponse> {
+        nothing()
+    }
+
+    async fn run_get(&self, _: RunId) -> RpcResult<RunDetail> {
+        nothing()
+    }
+
+    async fn run_list(
+        &self,
+        _: Option<RunFilter>,
+        _: Option<RunId>,
+        _: Option<u32>,
+    ) -> RpcResult<ListResponse> {
+        nothing()
+    }
+
+    async fn run_cancel(&self, _: RunId) -> RpcResult<CancelResponse> {
+        nothing()
+    }
+
+    async fn run_resume(
+        &self,
+        _: &Extensions,
+        _: RunId,
+        _: Option<String>,
+    ) -> RpcResult<SubmitResponse> {
+        nothing()
+    }
+
+    async fn run_answer(&self, _: AskId, _: Answer) -> RpcResult<AnswerResponse> {
+        nothing()
+    }
+
+    async fn model_list(&self, _: Option<BackendQuery>) -> RpcResult<ModelList> {
+        nothing()
+    }
+
+    async fn auth_status(&self, _: Option<BackendQuery>) -> RpcResult<AuthStatus> {
+        nothing()
+    }
+
+    async fn pool_status(&self) -> RpcResult<PoolStatus> {
+        nothing()
+    }
+
+    async fn config_get(&self) -> RpcResult<Value> {
+        nothing()
+    }
+
+    async fn daemon_status(&self, _: &Extensions) -> RpcResult<DaemonStatus> {
+        nothing()
+    }
+
+    async fn daemon_drain(&self) -> RpcResult<StopResponse> {
+        nothing()
+    }
+
+    async fn daemon_stop(&self) -> RpcResult<StopResponse> {
+        nothing()
+    }
+
+    async fn rpc_discover(&self) -> RpcResult<Value> {
+        Ok(copex_proto::discover::openrpc())
+    }
+}
+
+#[test]
+fn the_document_lists_what_is_served() {
+    let served: BTreeSet<String> = Nothing.into_rpc().method_names().map(str::to_owned).collect();
+    let document = copex_proto::discover::openrpc();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut listed = BTreeSet::new();
+    for method in document["methods"].as_array().unwrap() {
+        listed.insert(text(&method["name"]));
+        if let Some(subscription) = method.get("x-subscription") {
+            listed.insert(text(&subscription["unsubscribe"]));
+        }
+    }
+    assert_eq!(listed, served);
+}

@@ -1,0 +1,152 @@
+//! What the daemon answers.
+
+use std::collections::BTreeMap;
+
+use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
+use copex_proto::health::{
+    AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonPhase,
+    DaemonStatus, EventsResponse, HelloResponse, ListResponse, ModelInfo, ModelList, PoolStatus,
+    RunFilter, RuntimeStatus, StopResponse, SubmitResponse,
+};
+use copex_proto::id::{AskId, SessionId};
+use copex_proto::run::{Effort, Mode, Provider, ProviderKind, RunDetail, RunState, RunSummary};
+use copex_proto::secret::Secret;
+use serde_json::json;
+
+use super::events::{error, outcome, usage};
+use super::{Frame, frame, run, text};
+
+fn summary() -> RunSummary {
+    RunSummary {
+        run: run(),
+        mode: Mode::Fleet,
+        state: RunState::Exhausted,
+        title: text("do build"),
+        cwd: text("/work/project"),
+        model: Some(text("gpt-5.4")),
+        session: Some(SessionId(text("0198c7f2"))),
+        last_seq: 42,
+        accepted_at: 1_760_000_000_000,
+        ended_at: Some(1_760_000_004_200),
+        resumed_from: Some(run()),
+    }
+}
+
+fn runs() -> Vec<Frame> {
+    let state = EventBody::State { state: RunState::Parked };
+    let event = RunEvent { run: run(), seq: 1, at: 1_760_000_000_000, path: None, body: state };
+    let filter = RunFilter {
+        states: vec![RunState::Running, RunState::Asking],
+        cwd: Some(text("/work/project")),
+    };
+    let detail = RunDetail {
+        summary: summary(),
+        request: json!({"mode": "chat", "prompt": "Hello"}),
+        asks: vec![AskId(text("ask-1"))],
+        usage: usage(),
+        outcome: Some(outcome()),
+        error: Some(error()),
+    };
+    let answer = AnswerResponse {
+        ask: AskId(text("ask-1")),
+        answer: Answer::AllowAlways,
+        by: AnsweredBy::Timeout,
+        accepted: false,
+    };
+    vec![
+        frame("run.submit", &SubmitResponse { run: run(), created: true }),
+        frame(
+            "run.events",
+            &EventsResponse { events: vec![event], next_after: 1, ended: false, epoch: text("e1") },
+        ),
+        frame("run.filter", &filter),
+        frame("run.list", &ListResponse { runs: vec![summary()], cursor: Some(run()) }),
+        frame("run.get", &detail),
+        frame("run.cancel", &CancelResponse { run: run(), state: RunState::Cancelled }),
+        frame("run.answer", &answer),
+    ]
+}
+
+fn backends() -> Vec<Frame> {
+    let provider = Provider {
+        kind: ProviderKind::Openai,
+        base_url: text("http://127.0.0.1:11434/v1"),
+        wire_api: None,
+        key: None,
+        azure_api_version: None,
+        headers: BTreeMap::new(),
+        max_prompt_tokens: None,
+        reasoning_efforts: None,
+    };
+    let query = BackendQuery {
+        cli_path: Some(text("/usr/local/bin/copilot")),
+        env: Some(BTreeMap::from([(text("PATH"), text("/usr/bin"))])),
+        provider: Some(provider),
+        secrets: BTreeMap::from([(text("KEY"), Secret::new("only in memory"))]),
+    };
+    let model = ModelInfo {
+        id: text("gpt-5.4"),
+        name: Some(text("GPT-5.4")),
+        source: text("account"),
+        efforts: vec![Effort::Minimal, Effort::Max],
+        multiplier: Some(0.33),
+        context_tokens: Some(400_000),
+    };
+    let auth = AuthStatus {
+        authenticated: true,
+        login: Some(text("octocat")),
+        method: Some(text("keychain")),
+        message: text("signed in as octocat"),
+    };
+    let runtime = RuntimeStatus {
+        pid: 4242,
+        program: text("copilot-runtime"),
+        version: Some(text("1.0.28")),
+        busy_sessions: 1,
+        idle_sessions: 2,
+        spare_sessions: 3,
+        rss_bytes: 90_000_000,
+        started_at: 1_760_000_000_000,
+    };
+    vec![
+        frame("backend.query", &query),
+        frame("model.list", &ModelList { models: vec![model], notes: vec![text("not signed in")] }),
+        frame("auth.status", &auth),
+        frame("pool.status", &PoolStatus { runtimes: vec![runtime], problem: Some(error()) }),
+    ]
+}
+
+pub(super) fn all() -> Vec<Frame> {
+    let client = ClientInfo { name: text("copexctl"), version: text("0.1.0"), protocol: 1 };
+    let hello = HelloResponse {
+        version: text("0.1.0"),
+        protocol: 1,
+        min_protocol: 1,
+        epoch: text("e1"),
+        max_message_bytes: 33_554_432,
+    };
+    let status = DaemonStatus {
+        phase: DaemonPhase::Draining,
+        version: text("0.1.0"),
+        protocol: 1,
+        pid: 4241,
+        started_at: 1_760_000_000_000,
+        socket: text("/run/user/1000/copex/copexd.sock"),
+        state_dir: text("/home/octocat/.local/state/copex"),
+        rss_bytes: 12_000_000,
+        connections: 3,
+        active_runs: 2,
+        epoch: text("e1"),
+        supervisor: text("systemd"),
+        notes: vec![text("the disk is nearly full")],
+    };
+    let mut frames = vec![
+        frame("client", &client),
+        frame("hello", &hello),
+        frame("daemon.status", &status),
+        frame("daemon.stop", &StopResponse { active_runs: 2 }),
+    ];
+    frames.extend(runs());
+    frames.extend(backends());
+    frames
+}

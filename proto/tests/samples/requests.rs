@@ -1,0 +1,100 @@
+//! What clients ask for.
+
+use std::collections::BTreeMap;
+
+use copex_proto::run::{
+    Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
+    KeySource, PlanRequest, Provider, ProviderKind, RalphRequest, RunOptions, RunRequest,
+    SessionChoice, SystemMessage, SystemMessageMode,
+};
+use copex_proto::secret::Secret;
+use serde_json::json;
+
+use super::{Frame, frame, text};
+
+fn map<V>(name: &str, value: V) -> BTreeMap<String, V> {
+    BTreeMap::from([(name.to_owned(), value)])
+}
+
+fn everything() -> RunOptions {
+    RunOptions {
+        cwd: Some(text("/work/project")),
+        model: Some(text("gpt-5.4")),
+        reasoning_effort: Some(Effort::Xhigh),
+        strict_model: true,
+        provider: Some(Provider {
+            kind: ProviderKind::Azure,
+            base_url: text("https://example.org/v1"),
+            wire_api: Some(text("responses")),
+            key: Some(KeySource::Env(text("API_KEY"))),
+            azure_api_version: Some(text("2026-01-01")),
+            headers: map("x-team", text("red")),
+            max_prompt_tokens: Some(128_000),
+            reasoning_efforts: Some(vec![Effort::Low, Effort::High]),
+        }),
+        secrets: map("API_KEY", Secret::new("only in memory")),
+        demo: true,
+        system_message: Some(SystemMessage {
+            mode: SystemMessageMode::Replace,
+            text: text("Be brief."),
+        }),
+        available_tools: Some(vec![text("bash")]),
+        excluded_tools: vec![text("web_fetch")],
+        skill_directories: vec![text("/work/skills")],
+        disabled_skills: vec![text("deploy")],
+        mcp_servers: map("files", json!({"command": "mcp-files", "args": ["--ro"]})),
+        streaming: Some(false),
+        approval: Approval {
+            mode: ApprovalMode::Ask,
+            allow: vec![text("shell(git:*)")],
+            deny: vec![text("shell(rm:*)")],
+            ask_timeout_s: Some(600),
+        },
+        env: Some(map("PATH", text("/usr/bin"))),
+        session: SessionChoice::Resume(text("0198c7f2")),
+        cli_path: Some(text("/usr/local/bin/copilot")),
+        timeout_s: Some(300.5),
+        max_retries: Some(5),
+        context_budget: Some(100_000),
+        foreground: true,
+    }
+}
+
+pub(super) fn all() -> Vec<Frame> {
+    let options = RunOptions::default;
+    let request =
+        |request: RunRequest| frame(format!("request.{}", request.mode().as_str()), &request);
+    let task = |id: &str, depends_on: Vec<String>| FleetTask {
+        id: text(id),
+        prompt: format!("do {id}"),
+        depends_on,
+    };
+    let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
+    let small = ChatRequest { prompt: text("Hello"), options: options() };
+    vec![
+        request(RunRequest::Chat(chat)),
+        frame("request.chat.small", &RunRequest::Chat(small)),
+        request(RunRequest::Ralph(RalphRequest {
+            prompt: text("Make the tests pass."),
+            promise: Some(text("DONE")),
+            verify: vec![text("cargo test")],
+            max_iterations: Some(10),
+            options: options(),
+        })),
+        request(RunRequest::Plan(PlanRequest {
+            task: text("Add a login page"),
+            execute: true,
+            options: options(),
+        })),
+        request(RunRequest::Fleet(FleetRequest {
+            tasks: vec![task("build", vec![]), task("test", vec![text("build")])],
+            max_concurrent: Some(3),
+            options: options(),
+        })),
+        request(RunRequest::Council(CouncilRequest {
+            task: text("Which database?"),
+            members: vec![text("gpt-5.4:high"), text("claude-sonnet-5")],
+            options: options(),
+        })),
+    ]
+}
