@@ -44,6 +44,19 @@ pub struct Salvage {
     pub lost_hint: Option<String>,
 }
 
+impl Salvage {
+    /// Adds what the high-water mark knows.
+    pub(super) fn note_missing(&mut self, groups: u64) {
+        if groups > 0 {
+            let tail = format!("the newest {groups} groups of commits");
+            self.lost_hint = Some(match self.lost_hint.take() {
+                Some(hint) => format!("{hint}; {tail}"),
+                None => tail,
+            });
+        }
+    }
+}
+
 /// What one attempt kept.
 #[derive(Debug, Default)]
 struct Kept {

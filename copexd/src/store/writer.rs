@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::error::StoreError;
 use super::handle::{Commit, Durability, Health, Shared, StoreOptions};
 use super::lock::StoreLock;
+use super::mark::Mark;
 use super::open::{CLEAN, SLED, mark_clean};
 use super::sled_dir::{self, Database, panic_text};
 use super::stage::{Memory, NotStaged, Stage};
@@ -61,6 +62,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) options: StoreOptions,
     pub(super) memory: Memory,
+    pub(super) mark: Mark,
     /// Held until the database is gone.
     pub(super) lock: StoreLock,
     /// Why nothing is written at present.
@@ -187,10 +189,10 @@ impl Writer {
         if let Some(error) = broken {
             return Err(error);
         }
-        let (changes, first_events) = stage.finish();
         if waiting.is_empty() {
             return Ok(());
         }
+        let (changes, first_events) = stage.finish();
         let disk = &self.options.disk;
         let failed = |error| StoreError::io(&shared.dir, error);
         disk.before_write().map_err(failed)?;
@@ -198,6 +200,7 @@ impl Writer {
         db.apply(changes)?;
         disk.before_flush().map_err(failed)?;
         db.flush()?;
+        self.mark.write(self.memory.group);
         if durability == Durability::Synced { db.sync() } else { Ok(()) }
     }
 
