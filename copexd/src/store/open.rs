@@ -86,12 +86,13 @@ pub(super) fn open(dir: &Path, options: StoreOptions) -> Result<(Store, OpenRepo
             let mut salvage = salvage::salvage(dir, &options, &cause)?;
             let db = sled_dir::open(dir, SLED, options.cache_bytes)?;
             salvage.note_missing(expected.saturating_sub(db.group()?));
-            mark.write(db.group()?);
             ((db, 0), Some(salvage))
         }
         Err(refusal) => return Err(refusal),
     };
     unmark_clean(dir, &clean)?;
+    // What is missing was reported once; from here on the mark is what there is.
+    mark.write(db.group()?);
 
     // A salvage cannot prove that the tail of the log was not lost, nor can a start after
     // the machine itself went down without a close: numbers given out before are void.

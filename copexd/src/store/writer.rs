@@ -86,7 +86,7 @@ impl Writer {
                 },
             };
             match message {
-                Message::Job(first) => next = self.take_group(first, queue),
+                Message::Job(first) => next = self.take_group(*first, queue),
                 Message::Thaw(done) => {
                     let thawed = self.thaw();
                     let _gone = done.send(thawed);
@@ -112,9 +112,9 @@ impl Writer {
     }
 
     /// Writes `first` and what is queued behind it. Returns the message that ended the group.
-    fn take_group(&mut self, first: Box<Job>, queue: &Receiver<Message>) -> Option<Message> {
+    fn take_group(&mut self, first: Job, queue: &Receiver<Message>) -> Option<Message> {
         let mut units = first.room.num_permits();
-        let mut group = vec![*first];
+        let mut group = vec![first];
         let mut next = None;
         while group.len() < GROUP_COMMITS && units < GROUP_UNITS {
             match queue.try_recv() {

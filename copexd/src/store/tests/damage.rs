@@ -171,6 +171,23 @@ async fn a_truncated_database_is_moved_aside_and_the_store_starts() {
 }
 
 #[tokio::test]
+async fn a_power_cut_is_told_from_damage() {
+    let (_temp, dir) = filled(false).await;
+    // Another boot wrote the lock file, and it had got further than the disk.
+    fs::write(dir.join("lock"), "1\nanother-boot\n").unwrap();
+    let mark = fs::read(dir.join("mark")).unwrap();
+    let further = u64::from_be_bytes(mark.try_into().unwrap()) + 5;
+    fs::write(dir.join("mark"), further.to_be_bytes()).unwrap();
+    let (store, report) = open(&dir);
+    assert_eq!((report.cut_off, &report.salvaged), (5, &None));
+    assert!(report.epoch_changed);
+    assert_eq!(right(&store), 401);
+    store.commit(submit(500)).await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(open(&dir).1.cut_off, 0);
+}
+
+#[tokio::test]
 async fn a_salvage_that_was_interrupted_is_finished() {
     let (_temp, dir) = filled(true).await;
     // Killed between the two renames.
