@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::chunk::{self, Value};
 use super::error::StoreError;
 use super::handle::StoreOptions;
+use super::index;
 use super::keys::{TREES, Tree};
 use super::open::{SLED, sync_parent};
 use super::sled_dir::{self, Changes, Database};
@@ -164,7 +165,7 @@ fn attempt(dir: &Path, options: &StoreOptions, number: usize) -> Result<Option<K
     let kept = sled_dir::caught(dir, "salvaging", move || {
         let kept = copy_trees(&old, &new);
         old.close();
-        let flushed = new.flush().and_then(|()| new.sync());
+        let flushed = index::rebuild(&new).and_then(|()| new.flush()).and_then(|()| new.sync());
         new.close();
         flushed.and(kept)
     })?;
