@@ -1,13 +1,19 @@
-//! Sessions and the index from a working folder to the one used last there.
+//! The indexes: from a working folder to the session used last there, kept here with
+//! every session; the other two are one line each in `stage.rs`. All three can be built
+//! again from the records.
 //!
 //! Invariant: the index names an existing session of that folder, and no other of that
 //! folder was used later. "Go on where I was" is one read, however many there are.
 
+use std::collections::HashMap;
+
 use copex_proto::id::SessionId;
 
 use super::error::StoreError;
-use super::keys::Tree;
-use super::record::{Record, SessionRecord};
+use super::keys::{Tree, ask_index_key};
+use super::read::read_record;
+use super::record::{AskRecord, Record, RunSummary, SessionRecord};
+use super::sled_dir::{Changes, Database};
 use super::stage::Stage;
 
 impl Stage<'_> {
@@ -63,4 +69,47 @@ impl Stage<'_> {
         self.set(Tree::CwdIndex, session.cwd.as_bytes().to_vec(), next);
         Ok(())
     }
+}
+
+/// Builds every index again from the records there are: after a salvage an index may have
+/// lost other entries than its records did, and a run missing in `live` never goes on.
+pub(super) fn rebuild(db: &Database) -> Result<(), StoreError> {
+    let mut changes = Changes::new();
+    for tree in [Tree::Live, Tree::AskIndex, Tree::CwdIndex] {
+        for key in db.tree(tree).iter().keys() {
+            let key = key.map_err(|error| db.error(error))?;
+            changes.insert((tree, key.to_vec()), None);
+        }
+    }
+    for_each(db, |run: RunSummary| {
+        if run.ended_at.is_none() {
+            changes.insert((Tree::Live, run.run.as_bytes().to_vec()), Some(Vec::new()));
+        }
+    })?;
+    for_each(db, |ask: AskRecord| {
+        let key = ask_index_key(ask.run, &ask.ask.0);
+        changes.insert((Tree::AskIndex, key), Some(vec![u8::from(ask.closed_at.is_none())]));
+    })?;
+    let mut newest: HashMap<String, SessionRecord> = HashMap::new();
+    for_each(db, |session: SessionRecord| {
+        if newest.get(&session.cwd).is_none_or(|newest| newest.used_at < session.used_at) {
+            newest.insert(session.cwd.clone(), session);
+        }
+    })?;
+    for (cwd, session) in newest {
+        let value = session.session.0.into_bytes();
+        changes.insert((Tree::CwdIndex, cwd.into_bytes()), Some(value));
+    }
+    db.apply(changes)
+}
+
+/// Every record of a kind that is understood.
+fn for_each<R: Record>(db: &Database, mut each: impl FnMut(R)) -> Result<(), StoreError> {
+    for entry in db.tree(R::TREE) {
+        let (key, value) = entry.map_err(|error| db.error(error))?;
+        if let Ok(Some(record)) = read_record::<R>(db, &key, value) {
+            each(record);
+        }
+    }
+    Ok(())
 }

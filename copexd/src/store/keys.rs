@@ -116,6 +116,9 @@ pub(super) const SCHEMA_KEY: &[u8] = b"schema";
 /// Key of the epoch in `meta`: text.
 pub(super) const EPOCH_KEY: &[u8] = b"epoch";
 
+/// Key of the number of the last group of commits in `meta`: u64, big-endian.
+pub(super) const GROUP_KEY: &[u8] = b"group";
+
 /// The key of one event.
 pub(super) fn event_key(run: RunId, seq: Seq) -> [u8; RUN_ID_LEN + 8] {
     let mut key = [0; RUN_ID_LEN + 8];

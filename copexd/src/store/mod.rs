@@ -14,7 +14,7 @@
 //! arguments.
 //!
 //! Layout of the folder: `lock` (pid of the owner), `clean` (present after an orderly
-//! close), `sled/` (the database). Beside the folder: `<name>.quarantine-<ms>`.
+//! close), `mark` (how far the database must reach), `sled/` (the database). Beside the folder: `<name>.quarantine-<ms>`.
 
 mod chunk;
 mod disk;
@@ -24,6 +24,7 @@ mod handle;
 mod index;
 mod keys;
 mod lock;
+mod mark;
 mod open;
 mod read;
 mod record;

@@ -6,7 +6,9 @@
 //! 3. Open. Full, forbidden, read-only: refuse in the system's words and touch nothing.
 //! 4. Schema newer than ours: refuse.
 //! 5. After an unclean stop read every byte once: sled notices damage only when it reads.
-//! 6. Damage in 3 to 5: move the database aside, salvage it, say so.
+//! 6. Below the high-water mark: the tail is gone. After a power cut that is the price of
+//!    [`Durability::Flushed`](super::Durability) and is reported; else it is damage.
+//! 7. Damage in 3 to 6: move the database aside, salvage it, say so.
 //!
 //! Invariant: no rung deletes data. What does not open is in the quarantine, whole.
 
@@ -24,6 +26,7 @@ use super::error::StoreError;
 use super::handle::{Health, QUEUE_SPARE, QUEUE_UNITS, Shared, Store, StoreOptions};
 use super::keys::{EPOCH_KEY, SCHEMA_KEY, Tree};
 use super::lock::{self, StoreLock};
+use super::mark::Mark;
 use super::salvage::{self, Salvage};
 use super::sled_dir::{self, Changes, Database};
 use super::stage::Memory;
@@ -47,6 +50,8 @@ pub struct OpenReport {
     pub was_clean: bool,
     /// The epoch is new: numbers that clients hold from before are void.
     pub epoch_changed: bool,
+    /// Groups of commits that a power cut took. They were [`super::Durability::Flushed`].
+    pub cut_off: u64,
     /// It was damaged, and this is what became of it.
     pub salvaged: Option<Salvage>,
 }
@@ -60,29 +65,53 @@ pub(super) fn open(dir: &Path, options: StoreOptions) -> Result<(Store, OpenRepo
     let clean = dir.join(CLEAN);
     let was_clean = fresh || clean.exists();
 
-    let (db, salvaged) = match open_checked(dir, &options, was_clean) {
-        Ok(db) => (db, None),
+    let mark = Mark::open(dir)?;
+    if fresh {
+        mark.write(0);
+    }
+    let opened = open_checked(dir, &options, was_clean).and_then(|db| {
+        let cut_off = mark.read().saturating_sub(db.group()?);
+        if cut_off == 0 || (!was_clean && lock.rebooted) {
+            return Ok((db, cut_off));
+        }
+        db.close();
+        let detail = format!("its newest {cut_off} groups of commits are missing");
+        Err(StoreError::Damaged { path: dir.to_owned(), detail })
+    });
+    let ((db, cut_off), salvaged) = match opened {
+        Ok(opened) => (opened, None),
         Err(cause) if cause.is_damage() => {
             tracing::error!(error = %cause, "the store is damaged and is being salvaged");
-            let salvage = salvage::salvage(dir, &options, &cause)?;
-            (sled_dir::open(dir, SLED, options.cache_bytes)?, Some(salvage))
+            let expected = mark.read();
+            let mut salvage = salvage::salvage(dir, &options, &cause)?;
+            let db = sled_dir::open(dir, SLED, options.cache_bytes)?;
+            salvage.note_missing(expected.saturating_sub(db.group()?));
+            ((db, 0), Some(salvage))
         }
         Err(refusal) => return Err(refusal),
     };
     unmark_clean(dir, &clean)?;
+    // What is missing was reported once; from here on the mark is what there is.
+    mark.write(db.group()?);
 
     // A salvage cannot prove that the tail of the log was not lost, nor can a start after
     // the machine itself went down without a close: numbers given out before are void.
     let void = fresh || salvaged.is_some() || (!was_clean && lock.rebooted);
     let (epoch, epoch_changed) = settle_meta(&db, &options, void)?;
-    let report = OpenReport { fresh, was_clean, epoch_changed, salvaged };
-    Ok((start(dir, options, lock, (db, epoch))?, report))
+    let report = OpenReport { fresh, was_clean, epoch_changed, cut_off, salvaged };
+    Ok((start(dir, options, Files { lock, mark }, (db, epoch))?, report))
+}
+
+/// What the writer holds beside the database.
+struct Files {
+    lock: StoreLock,
+    mark: Mark,
 }
 
 fn start(
     dir: &Path,
     options: StoreOptions,
-    lock: StoreLock,
+    files: Files,
     (db, epoch): (Database, String),
 ) -> Result<Store, StoreError> {
     let memory = Memory::of(&db)?;
@@ -95,7 +124,9 @@ fn start(
         suspect: AtomicBool::new(false),
     });
     let (jobs, queue) = sync_channel(QUEUE_UNITS + QUEUE_SPARE);
-    let writer = Writer { shared: Arc::clone(&shared), options, memory, lock, frozen: None };
+    let Files { lock, mark } = files;
+    let shared_too = Arc::clone(&shared);
+    let writer = Writer { shared: shared_too, options, memory, mark, lock, frozen: None };
     std::thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || writer.run(&queue))

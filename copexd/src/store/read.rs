@@ -2,7 +2,8 @@
 //!
 //! Invariant: [`Store::events`] and [`Store::last_seq`] show only what survives
 //! `kill -9`, so a client never holds a number that a crash could give to another event.
-//! Single records may be seen up to one flush before they are durable.
+//! Single records may be seen up to one flush before they are durable, and in a frozen
+//! store until the thaw.
 
 use std::ops::Bound;
 use std::sync::PoisonError;

@@ -2,7 +2,8 @@
 //!
 //! Two attempts, each on a copy: as it is, then without sled's snapshots (a damaged one
 //! is rebuilt from the log). In each, every tree is walked from both ends up to the
-//! damage and written to a new database; the attempt that kept more wins.
+//! damage and written to a new database; the attempt that reaches further in the log of
+//! commits wins, then the one that kept more.
 //!
 //! Invariant: the original is only ever renamed. The order is: build `sled.new`, rename it
 //! to `sled.salvaged`, rename `sled` to the quarantine, rename `sled.salvaged` to `sled`. A kill
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::chunk::{self, Value};
 use super::error::StoreError;
 use super::handle::StoreOptions;
+use super::index;
 use super::keys::{TREES, Tree};
 use super::open::{SLED, sync_parent};
 use super::sled_dir::{self, Changes, Database};
@@ -44,11 +46,34 @@ pub struct Salvage {
     pub lost_hint: Option<String>,
 }
 
+impl Salvage {
+    /// Adds what the high-water mark knows.
+    pub(super) fn note_missing(&mut self, groups: u64) {
+        if groups > 0 {
+            let tail = format!("the newest {groups} groups of commits");
+            self.lost_hint = Some(match self.lost_hint.take() {
+                Some(hint) => format!("{hint}; {tail}"),
+                None => tail,
+            });
+        }
+    }
+}
+
 /// What one attempt kept.
 #[derive(Debug, Default)]
 struct Kept {
+    /// The last group of commits.
+    group: u64,
     records: u64,
     lost: Vec<String>,
+}
+
+/// How a walk over a tree ended.
+enum Walk {
+    /// With the tree, or where the caller wanted.
+    Complete,
+    /// In damage, behind this key if any.
+    Damaged(Option<sled::IVec>),
 }
 
 /// Puts a salvaged database in the place of the damaged one.
@@ -57,20 +82,21 @@ pub(super) fn salvage(
     options: &StoreOptions,
     cause: &StoreError,
 ) -> Result<Salvage, StoreError> {
-    let first = attempt(dir, options, 0)?;
-    let (name, kept) = if first.as_ref().is_some_and(|kept| kept.lost.is_empty()) {
-        (ATTEMPTS[0], first)
-    } else {
-        let second = attempt(dir, options, 1)?;
-        match (first, second) {
-            (Some(first), Some(second)) if first.records >= second.records => {
-                (ATTEMPTS[0], Some(first))
-            }
-            (first, None) => (ATTEMPTS[0], first),
-            (_, second) => (ATTEMPTS[1], second),
+    let attempts = attempt(dir, options, 0)
+        .and_then(|first| attempt(dir, options, 1).map(|second| (first, second)));
+    let (first, second) = match attempts {
+        Ok(attempts) => attempts,
+        Err(error) => {
+            // Copies on a full disk are the last thing to leave behind.
+            let _left = remove_leftovers(dir);
+            return Err(error);
         }
     };
-    let nothing = || Kept { records: 0, lost: vec!["nothing could be read".to_owned()] };
+    // The one that reaches further, then the one with more in it.
+    let reach = |kept: &Option<Kept>| kept.as_ref().map(|kept| (kept.group, kept.records));
+    let (name, kept) =
+        if reach(&first) >= reach(&second) { (ATTEMPTS[0], first) } else { (ATTEMPTS[1], second) };
+    let nothing = || Kept { lost: vec!["nothing could be read".to_owned()], ..Kept::default() };
     let opened = kept.is_some();
     let kept = kept.unwrap_or_else(nothing);
 
@@ -139,7 +165,7 @@ fn attempt(dir: &Path, options: &StoreOptions, number: usize) -> Result<Option<K
     let kept = sled_dir::caught(dir, "salvaging", move || {
         let kept = copy_trees(&old, &new);
         old.close();
-        let flushed = new.flush().and_then(|()| new.sync());
+        let flushed = index::rebuild(&new).and_then(|()| new.flush()).and_then(|()| new.sync());
         new.close();
         flushed.and(kept)
     })?;
@@ -156,8 +182,8 @@ fn copy_trees(old: &Database, new: &Database) -> Result<Kept, StoreError> {
         }
         let before = kept.records;
         let mut front = old.tree(tree).iter();
-        let stopped = walk(old, new, tree, &mut kept, || front.next())?;
-        if let Some(last) = stopped {
+        let walked = walk(old, new, tree, &mut kept, || front.next())?;
+        if let Walk::Damaged(last) = walked {
             let mut back = old.tree(tree).iter();
             // Up to where the walk from the front stopped, or the same damage again.
             let mut met = false;
@@ -171,34 +197,35 @@ fn copy_trees(old: &Database, new: &Database) -> Result<Kept, StoreError> {
                 }
                 Some(next)
             })?;
-            if !met || walked.is_some() {
+            if !met || matches!(walked, Walk::Damaged(_)) {
                 let found = kept.records - before;
                 kept.lost.push(format!("{}: a damaged stretch, {found} kept", tree.name()));
             }
         }
     }
+    kept.group = new.group()?;
     Ok(kept)
 }
 
 type Entry = Result<(sled::IVec, sled::IVec), sled::Error>;
 
-/// Copies what `next` yields. `Some`: it ended in damage, after this key if any.
+/// Copies what `next` yields.
 fn walk(
     old: &Database,
     new: &Database,
     tree: Tree,
     kept: &mut Kept,
     mut next: impl FnMut() -> Option<Entry>,
-) -> Result<Option<Option<sled::IVec>>, StoreError> {
+) -> Result<Walk, StoreError> {
     let mut changes = Changes::new();
     let mut bytes = 0;
     let mut last = None;
     let ended = loop {
         let entry = std::panic::catch_unwind(AssertUnwindSafe(&mut next));
         let (key, value) = match entry {
-            Ok(None) => break None,
+            Ok(None) => break Walk::Complete,
             Ok(Some(Ok(entry))) => entry,
-            Ok(Some(Err(_))) | Err(_) => break Some(last),
+            Ok(Some(Err(_))) | Err(_) => break Walk::Damaged(last),
         };
         last = Some(key.clone());
         if !take_pieces(old, tree, &value, &mut changes) {

@@ -19,7 +19,7 @@ use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use super::chunk::{self, Pieces, Value};
 use super::error::StoreError;
-use super::keys::{TREES, Tree};
+use super::keys::{GROUP_KEY, TREES, Tree};
 
 /// How often, and how long, to wait for the lock inside sled. Our own lock is held by
 /// then, so only a database of this process that is still being dropped can hold it.
@@ -186,6 +186,12 @@ impl Database {
         Ok(last
             .and_then(|(key, _)| key.get(..8).and_then(|set| set.try_into().ok()))
             .map_or(1, |set| u64::from_be_bytes(set).saturating_add(1)))
+    }
+
+    /// The number of the last group of commits in it.
+    pub(super) fn group(&self) -> Result<u64, StoreError> {
+        let value = self.bare(Tree::Meta, GROUP_KEY)?;
+        Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
     /// Applies changes to all trees as one: after a crash all of them are there or none.

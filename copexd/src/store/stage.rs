@@ -13,7 +13,7 @@ use copex_proto::id::{RunId, Seq};
 use super::chunk::{self, PIECE, Pieces, VALUE_LIMIT, Value};
 use super::error::StoreError;
 use super::handle::Op;
-use super::keys::{Tree, ask_index_key, chunk_key, event_key, event_seq, indexed_ask};
+use super::keys::{GROUP_KEY, Tree, ask_index_key, chunk_key, event_key, event_seq, indexed_ask};
 use super::record::{OPAQUE, Record};
 use super::sled_dir::{Changes, Database};
 
@@ -25,12 +25,14 @@ const SEQ_CACHE: usize = 4096;
 pub(super) struct Memory {
     lasts: HashMap<RunId, Seq>,
     next_set: u64,
+    /// The number of the last group.
+    pub(super) group: u64,
 }
 
 impl Memory {
     /// The memory of a database that was just opened.
     pub(super) fn of(db: &Database) -> Result<Self, StoreError> {
-        Ok(Self { lasts: HashMap::new(), next_set: db.next_set()? })
+        Ok(Self { lasts: HashMap::new(), next_set: db.next_set()?, group: db.group()? })
     }
 }
 
@@ -62,7 +64,10 @@ impl<'a> Stage<'a> {
     }
 
     /// The changes of the whole group, and the first event of each run in it.
-    pub(super) fn finish(self) -> (Changes, HashMap<RunId, Seq>) {
+    pub(super) fn finish(mut self) -> (Changes, HashMap<RunId, Seq>) {
+        self.memory.group += 1;
+        let group = self.memory.group.to_be_bytes().to_vec();
+        self.set(Tree::Meta, GROUP_KEY.to_vec(), Some(group));
         (self.changes, self.first_events)
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::error::StoreError;
 use super::handle::{Commit, Durability, Health, Shared, StoreOptions};
 use super::lock::StoreLock;
+use super::mark::Mark;
 use super::open::{CLEAN, SLED, mark_clean};
 use super::sled_dir::{self, Database, panic_text};
 use super::stage::{Memory, NotStaged, Stage};
@@ -61,6 +62,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) options: StoreOptions,
     pub(super) memory: Memory,
+    pub(super) mark: Mark,
     /// Held until the database is gone.
     pub(super) lock: StoreLock,
     /// Why nothing is written at present.
@@ -84,7 +86,7 @@ impl Writer {
                 },
             };
             match message {
-                Message::Job(first) => next = self.take_group(first, queue),
+                Message::Job(first) => next = self.take_group(*first, queue),
                 Message::Thaw(done) => {
                     let thawed = self.thaw();
                     let _gone = done.send(thawed);
@@ -110,9 +112,9 @@ impl Writer {
     }
 
     /// Writes `first` and what is queued behind it. Returns the message that ended the group.
-    fn take_group(&mut self, first: Box<Job>, queue: &Receiver<Message>) -> Option<Message> {
+    fn take_group(&mut self, first: Job, queue: &Receiver<Message>) -> Option<Message> {
         let mut units = first.room.num_permits();
-        let mut group = vec![*first];
+        let mut group = vec![first];
         let mut next = None;
         while group.len() < GROUP_COMMITS && units < GROUP_UNITS {
             match queue.try_recv() {
@@ -187,10 +189,10 @@ impl Writer {
         if let Some(error) = broken {
             return Err(error);
         }
-        let (changes, first_events) = stage.finish();
         if waiting.is_empty() {
             return Ok(());
         }
+        let (changes, first_events) = stage.finish();
         let disk = &self.options.disk;
         let failed = |error| StoreError::io(&shared.dir, error);
         disk.before_write().map_err(failed)?;
@@ -198,6 +200,7 @@ impl Writer {
         db.apply(changes)?;
         disk.before_flush().map_err(failed)?;
         db.flush()?;
+        self.mark.write(self.memory.group);
         if durability == Durability::Synced { db.sync() } else { Ok(()) }
     }
 

@@ -39,7 +39,7 @@ fn small(dir: &Path, thaw_every: Duration) -> (Store, Arc<SmallDisk>) {
 #[tokio::test]
 async fn a_full_disk_freezes_and_loses_nothing_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, disk) = small(dir.path(), Duration::from_secs(3600));
+    let (store, disk) = small(dir.path(), Duration::from_hours(1));
     store.commit(submit(1)).await.unwrap();
     disk.0.store(0, Ordering::SeqCst);
     let error = store.commit(Commit::synced(vec![event(1, 2, "two")])).await.unwrap_err();
@@ -71,7 +71,7 @@ async fn a_full_disk_freezes_and_loses_nothing_acknowledged() {
 #[tokio::test]
 async fn a_commit_finds_the_space_that_is_back() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, disk) = small(dir.path(), Duration::from_secs(3600));
+    let (store, disk) = small(dir.path(), Duration::from_hours(1));
     disk.0.store(0, Ordering::SeqCst);
     assert!(store.commit(submit(1)).await.is_err());
     disk.0.store(1, Ordering::SeqCst);
@@ -96,7 +96,7 @@ async fn a_frozen_store_thaws_by_itself() {
 #[tokio::test]
 async fn a_frozen_store_closes_without_the_clean_marker() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, disk) = small(dir.path(), Duration::from_secs(3600));
+    let (store, disk) = small(dir.path(), Duration::from_hours(1));
     store.commit(submit(1)).await.unwrap();
     disk.0.store(0, Ordering::SeqCst);
     assert!(store.commit(submit(2)).await.is_err());

@@ -48,7 +48,7 @@ fn run(n: u64) -> RunSummary {
         last_seq: 1,
         resumed_from: None,
         key: Some(format!("key-{n}")),
-        foreground: n % 2 == 0,
+        foreground: n.is_multiple_of(2),
         outcome: None,
     }
 }

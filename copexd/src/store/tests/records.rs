@@ -1,6 +1,8 @@
 //! What goes in comes out.
 
 use super::*;
+use crate::store::index;
+use crate::store::keys::Tree;
 use crate::store::{RawTree, RunQuery, StoreError};
 
 #[tokio::test]
@@ -178,6 +180,35 @@ async fn the_latest_session_of_a_folder_is_known() {
     assert_eq!(latest("/a").as_deref(), Some("older"));
     assert_eq!(latest("/c"), None);
     assert_eq!(store.sessions().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_indexes_can_be_built_again_from_the_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let ended = RunSummary { ended_at: Some(NOW), ..run(2) };
+    let ops = vec![
+        Op::PutRun(run(1)),
+        Op::PutRun(ended),
+        Op::PutAsk(ask("a", 1, None)),
+        Op::PutAsk(ask("b", 1, Some(NOW))),
+        Op::PutSession(session("new", "/a", 20)),
+        Op::PutSession(session("old", "/a", 10)),
+    ];
+    store.commit(Commit::flushed(ops)).await.unwrap();
+    let rebuilt = store.shared.read(|db| {
+        db.tree(Tree::Live).clear().unwrap();
+        db.tree(Tree::AskIndex).clear().unwrap();
+        db.tree(Tree::CwdIndex).insert("/a", "old").unwrap();
+        db.tree(Tree::CwdIndex).insert("/gone", "gone").unwrap();
+        index::rebuild(db)
+    });
+    rebuilt.unwrap();
+    assert_eq!(store.unfinished_runs().unwrap(), vec![run(1)]);
+    assert_eq!(store.open_asks().unwrap(), vec![ask("a", 1, None)]);
+    assert_eq!(store.asks_of(id(1)).unwrap().len(), 2);
+    assert_eq!(store.latest_session_for_cwd("/a").unwrap().unwrap().session.0, "new");
+    assert_eq!(store.latest_session_for_cwd("/gone").unwrap(), None);
 }
 
 #[tokio::test]
