@@ -67,6 +67,7 @@ impl Default for StoreConfig {
 }
 
 /// How much is taken.
+#[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// The most runs at work.

@@ -46,7 +46,7 @@ pub struct Entry {
     /// Who said it.
     pub origin: Origin,
     /// On which line of a file.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
 }
 
 /// Where relative paths of a source start.
@@ -113,7 +113,7 @@ impl Layer {
         Ok(())
     }
 
-    fn put(&mut self, key: &'static Key, value: Value, place: &Place<'_>, line: Option<usize>) {
+    fn put(&mut self, key: &'static Key, value: Value, place: &Place<'_>, line: Option<u32>) {
         let value = absolute(key.kind, value, place);
         self.entries.insert(key.name, Entry { value, origin: place.origin.clone(), line });
     }
@@ -228,13 +228,13 @@ fn path_of(origin: &Origin) -> Option<PathBuf> {
     }
 }
 
-fn position(text: &str, span: Option<Range<usize>>) -> (Option<usize>, Option<usize>) {
+fn position(text: &str, span: Option<Range<usize>>) -> (Option<u32>, Option<u32>) {
     let Some(before) = span.and_then(|span| text.get(..span.start.min(text.len()))) else {
         return (None, None);
     };
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    (Some(line), Some(column))
+    (u32::try_from(line).ok(), u32::try_from(column).ok())
 }
 
 fn to_json(value: &DeValue<'_>) -> Result<Value, String> {

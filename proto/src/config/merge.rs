@@ -32,7 +32,7 @@ pub struct Shown {
     /// Who said it.
     pub origin: Origin,
     /// On which line.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
 }
 
 impl Merged {

@@ -22,9 +22,9 @@ pub struct Problem {
     /// The file, when it came from one.
     pub path: Option<PathBuf>,
     /// The line from 1, when it came from a file.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// The column from 1, where known.
-    pub column: Option<usize>,
+    pub column: Option<u32>,
     /// The key, where one is named.
     pub key: Option<String>,
     /// What is wrong.
