@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -218,7 +219,7 @@ fn the_defaults_in_words_are_the_defaults_in_force() {
     let mut text = String::new();
     for key in KEYS.iter().filter(|key| key.scope == key::Scope::Daemon) {
         let quote = if matches!(key.kind, Kind::Choice(_)) { "'" } else { "" };
-        text.push_str(&format!("{} = {quote}{}{quote}\n", key.name, key.default));
+        writeln!(text, "{} = {quote}{}{quote}", key.name, key.default).unwrap();
     }
     assert_eq!(DaemonConfig::from_toml(&text).unwrap(), DaemonConfig::default());
 }
