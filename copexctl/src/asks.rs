@@ -1,0 +1,191 @@
+//! Questions that only a person may answer, in this terminal or elsewhere.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io;
+
+use copex_proto::event::{Answer, Ask, AskKind, EventBody};
+use copex_proto::id::AskId;
+
+use crate::error::Result;
+use crate::follow::View;
+use crate::render::clean;
+
+/// The questions of one run that wait.
+#[derive(Debug)]
+pub(crate) struct Asks {
+    terminal: Terminal,
+    waiting: VecDeque<Ask>,
+    typed: Vec<u8>,
+}
+
+/// Whether a person sits in front of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    /// Yes: questions are asked here.
+    Person,
+    /// No: somebody else answers.
+    Nobody,
+}
+
+impl Asks {
+    /// No question yet.
+    pub(crate) fn new(terminal: Terminal) -> Self {
+        Self { terminal, waiting: VecDeque::new(), typed: Vec::new() }
+    }
+
+    /// Whether typed text is waited for.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.terminal == Terminal::Person && !self.waiting.is_empty()
+    }
+
+    /// Takes note of questions and answers in the log.
+    pub(crate) fn event(&mut self, body: &EventBody, view: &mut dyn View) -> io::Result<()> {
+        match body {
+            EventBody::Ask(ask) => {
+                if self.terminal == Terminal::Nobody {
+                    return wait_elsewhere(ask, view);
+                }
+                self.waiting.push_back(ask.clone());
+                if self.waiting.len() == 1 {
+                    view.note(&question(ask))?;
+                }
+                Ok(())
+            }
+            EventBody::Answered { ask, .. } => {
+                let first = self.waiting.front().is_some_and(|front| front.ask == *ask);
+                let before = self.waiting.len();
+                self.waiting.retain(|waiting| waiting.ask != *ask);
+                if first && before > self.waiting.len() {
+                    view.note("answered elsewhere")?;
+                    self.ask_next(view)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads what was typed; the answer, once a line is one.
+    pub(crate) fn typed(&mut self, view: &mut dyn View) -> Result<Option<(AskId, Answer)>> {
+        let mut bytes = [0; 4096];
+        match nix::unistd::read(io::stdin(), &mut bytes) {
+            Ok(0) => {
+                self.terminal = Terminal::Nobody;
+                for ask in std::mem::take(&mut self.waiting) {
+                    wait_elsewhere(&ask, view)?;
+                }
+                return Ok(None);
+            }
+            Ok(count) => self.typed.extend_from_slice(&bytes[..count]),
+            Err(_) => return Ok(None),
+        }
+        let Some(end) = self.typed.iter().position(|byte| *byte == b'\n') else {
+            return Ok(None);
+        };
+        let line: Vec<u8> = self.typed.drain(..=end).collect();
+        let Some(ask) = self.waiting.front() else { return Ok(None) };
+        let Some(answer) = read_answer(ask, String::from_utf8_lossy(&line).trim()) else {
+            view.note(&question(ask))?;
+            return Ok(None);
+        };
+        let id = ask.ask.clone();
+        self.waiting.pop_front();
+        self.ask_next(view)?;
+        Ok(Some((id, answer)))
+    }
+
+    fn ask_next(&self, view: &mut dyn View) -> io::Result<()> {
+        match self.waiting.front() {
+            Some(next) => view.note(&question(next)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn wait_elsewhere(ask: &Ask, view: &mut dyn View) -> io::Result<()> {
+    let how = match ask.kind {
+        AskKind::UserInput => "TEXT",
+        AskKind::Permission | AskKind::PlanApproval | AskKind::Unknown => "allow|deny",
+    };
+    view.note(&format!(
+        "waits for an answer: {}: copexctl runs answer {} {how}",
+        clean(&ask.title),
+        ask.ask
+    ))
+}
+
+fn question(ask: &Ask) -> String {
+    let mut text = clean(&ask.title);
+    if !ask.detail.is_empty() && !ask.title.contains(&ask.detail) {
+        text.push('\n');
+        text.push_str(&clean(&ask.detail));
+    }
+    for (index, choice) in ask.choices.iter().enumerate() {
+        let _ = write!(text, "\n  {}. {}", index + 1, clean(choice));
+    }
+    match ask.kind {
+        AskKind::Permission => text.push_str("\nAllow? [y]es / [n]o / [a]lways"),
+        AskKind::PlanApproval => text.push_str("\nApprove? [y]es / [n]o"),
+        AskKind::UserInput | AskKind::Unknown => text.push_str("\nYour answer:"),
+    }
+    text
+}
+
+/// What a line means as an answer; nothing when it is none, so that the question comes again.
+/// `n` may be followed by words for the agent.
+pub(crate) fn read_answer(ask: &Ask, line: &str) -> Option<Answer> {
+    if line.is_empty() {
+        return None;
+    }
+    if matches!(ask.kind, AskKind::UserInput | AskKind::Unknown) {
+        let picked = line.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let text = picked.and_then(|index| ask.choices.get(index)).map_or(line, String::as_str);
+        return Some(Answer::Text { text: text.to_owned() });
+    }
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Some(Answer::Allow),
+        "a" | "always" if ask.kind == AskKind::Permission => Some(Answer::AllowAlways),
+        "n" | "no" => {
+            let rest = rest.trim();
+            Some(Answer::Deny { feedback: (!rest.is_empty()).then(|| rest.to_owned()) })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(kind: AskKind, choices: &[&str]) -> Ask {
+        Ask {
+            ask: AskId("a1".to_owned()),
+            kind,
+            title: "shell: \u{1b}[2Jrm".to_owned(),
+            detail: String::new(),
+            choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            expires_at: None,
+        }
+    }
+
+    #[test]
+    fn lines_become_answers() {
+        let permission = ask(AskKind::Permission, &[]);
+        assert_eq!(read_answer(&permission, "Y"), Some(Answer::Allow));
+        assert_eq!(read_answer(&permission, "always"), Some(Answer::AllowAlways));
+        assert_eq!(read_answer(&permission, "maybe"), None);
+        let feedback = Some("use git".to_owned());
+        assert_eq!(read_answer(&permission, "n use git"), Some(Answer::Deny { feedback }));
+        assert_eq!(read_answer(&ask(AskKind::PlanApproval, &[]), "a"), None);
+        let choice = ask(AskKind::UserInput, &["red", "blue"]);
+        assert_eq!(read_answer(&choice, "2"), Some(Answer::Text { text: "blue".to_owned() }));
+        assert_eq!(read_answer(&choice, "7"), Some(Answer::Text { text: "7".to_owned() }));
+    }
+
+    #[test]
+    fn a_question_cannot_play_with_the_terminal() {
+        assert!(!question(&ask(AskKind::Permission, &[])).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,456 @@
+//! The command line and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Copilot runs that survive: a client of the copexd daemon.
+#[derive(Debug, Parser)]
+#[command(
+    name = "copexctl",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 blocked or waits for a person, 4 a limit \
+                  was reached, 5 parked, 69 daemon or Copilot unavailable, 77 not signed in, \
+                  130 interrupted."
+)]
+pub(crate) struct Cli {
+    /// Prompt; the same as `copexctl chat PROMPT`.
+    #[arg(short, long)]
+    pub(crate) prompt: Option<String>,
+    /// Plain answer on stdout, as with `--raw`; needs `-p`.
+    #[arg(short = 's', long = "non-interactive", requires = "prompt")]
+    pub(crate) non_interactive: bool,
+    /// Accepted: there is no squad.
+    #[arg(long, hide = true)]
+    pub(crate) no_squad: bool,
+    /// The flags of `chat`.
+    #[command(flatten)]
+    pub(crate) chat: ChatFlags,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send a prompt and stream the answer.
+    Chat(Box<ChatArgs>),
+    /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
+    Runs {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: RunsCommand,
+    },
+    /// List models.
+    Models(ModelsArgs),
+    /// How the daemon, the runtimes, the sign-in and the provider are.
+    Status(JsonFlag),
+    /// Show, check and change the configuration.
+    Config {
+        /// Configuration file instead of the user's own.
+        #[arg(short, long, value_name = "PATH", global = true)]
+        config: Option<PathBuf>,
+        /// What to do; `show` when absent.
+        #[command(subcommand)]
+        command: Option<ConfigCommand>,
+    },
+    /// Write a starter configuration file.
+    Init(InitArgs),
+    /// Check everything copex needs, and say what to do.
+    Doctor(JsonFlag),
+    /// Start, stop and watch the daemon.
+    Daemon {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: DaemonCommand,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Sign in: runs `copilot login`.
+    Login(PassedOn),
+    /// Sign out: runs `copilot logout`.
+    Logout(PassedOn),
+    /// A command of Python copex, or of a later version.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// Arguments handed to another program.
+#[derive(Debug, Args)]
+pub(crate) struct PassedOn {
+    /// Arguments of the Copilot CLI's own command.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// `--json` alone.
+#[derive(Debug, Args)]
+pub(crate) struct JsonFlag {
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `chat`.
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// What to say. Absent: read from stdin. With a prompt, text piped in is appended to it.
+    pub(crate) prompt: Option<String>,
+    /// The flags.
+    #[command(flatten)]
+    pub(crate) flags: ChatFlags,
+}
+
+/// The flags of `chat`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Chat")]
+pub(crate) struct ChatFlags {
+    /// Model to ask.
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+    /// How hard to think: none, minimal, low, medium, high, xhigh, max.
+    #[arg(short, long, alias = "reasoning-effort", value_name = "LEVEL")]
+    pub(crate) reasoning: Option<String>,
+    /// Fail instead of going on when another model answers than was asked.
+    #[arg(long)]
+    pub(crate) strict_model: bool,
+    /// Configuration file instead of the user's own.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// Working folder of the run.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<PathBuf>,
+    /// File to send along; may be given several times.
+    #[arg(short = 'C', long = "context", value_name = "PATH")]
+    pub(crate) context: Vec<PathBuf>,
+    /// Read the prompt from stdin.
+    #[arg(short = 'i', long = "stdin")]
+    pub(crate) stdin: bool,
+    /// Words added to the system message.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// How the answer is shown.
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+    /// Return at once and print the run's id alone.
+    #[arg(long, conflicts_with_all = ["output", "json", "jsonl"])]
+    pub(crate) detach: bool,
+    /// Do not stream the answer.
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// Go on in the last session used in this folder.
+    #[arg(long = "continue", conflicts_with = "resume")]
+    pub(crate) continue_last: bool,
+    /// Go on in the session with this id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) resume: Option<String>,
+    /// Who decides about tools.
+    #[command(flatten)]
+    pub(crate) approval: ApprovalFlags,
+    /// Which tools, skills and MCP servers.
+    #[command(flatten)]
+    pub(crate) tools: ToolFlags,
+    /// Seconds without a sign of life before the turn is aborted.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<f64>,
+    /// Most attempts after the first.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_retries: Option<i64>,
+    /// Most prompt tokens of the conversation.
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) context_budget: Option<i64>,
+    /// Answer from the built-in demonstration model: no account needed.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// One Copilot CLI process per turn. Not available in this version.
+    #[arg(long, hide = true)]
+    pub(crate) use_cli: bool,
+    /// Not available in this version.
+    #[arg(long, hide = true)]
+    pub(crate) ui_theme: Option<String>,
+    /// Not available in this version.
+    #[arg(long, hide = true)]
+    pub(crate) ui_density: Option<String>,
+    /// Not available in this version.
+    #[arg(short = 'T', long, hide = true)]
+    pub(crate) template: Option<String>,
+}
+
+/// How a run's answer is shown.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputFlags {
+    /// The answer alone, whole.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// One JSON object at the end, on failure too.
+    #[arg(long, conflicts_with = "jsonl")]
+    pub(crate) json: bool,
+    /// Every event, one per line.
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// Plain text: no tools, no colours, no summary.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Write the answer to a file as well, once it is whole.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Show the model's reasoning (on a terminal, on stderr).
+    #[arg(long, overrides_with = "no_reasoning")]
+    pub(crate) show_reasoning: bool,
+    /// Do not show the model's reasoning. The default.
+    #[arg(long)]
+    pub(crate) no_reasoning: bool,
+}
+
+/// Who decides about tools.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Tools")]
+pub(crate) struct ApprovalFlags {
+    /// Rule for tools that no pattern names: workspace, ask, auto, deny.
+    #[arg(long, value_name = "MODE", group = "approval_choice")]
+    pub(crate) approval: Option<String>,
+    /// Allow everything; the same as `--approval auto`.
+    #[arg(long, group = "approval_choice")]
+    pub(crate) auto_approve: bool,
+    /// Ask before every change; the same as `--approval ask`.
+    #[arg(long, group = "approval_choice")]
+    pub(crate) approve: bool,
+    /// Deny every change; the same as `--approval deny`.
+    #[arg(long, group = "approval_choice")]
+    pub(crate) dry_run: bool,
+    /// Allow everything; the same as `--approval auto`.
+    #[arg(long, group = "approval_choice")]
+    pub(crate) allow_all: bool,
+    /// Pattern that is allowed without asking, as in the Copilot CLI.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) allow_tool: Vec<String>,
+    /// Pattern that is denied, whatever else is said.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) deny_tool: Vec<String>,
+}
+
+/// Which tools, skills and MCP servers.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Tools")]
+pub(crate) struct ToolFlags {
+    /// Offer only these tools.
+    #[arg(long, value_name = "TOOL", value_delimiter = ',', num_args = 1)]
+    pub(crate) available_tools: Option<Vec<String>>,
+    /// Do not offer these tools.
+    #[arg(long, alias = "exclude-tools", value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) excluded_tools: Vec<String>,
+    /// Folder that holds skills.
+    #[arg(short = 'S', long = "skill-dir", value_name = "DIR")]
+    pub(crate) skill_dir: Vec<PathBuf>,
+    /// Skill that is not loaded.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) disable_skill: Vec<String>,
+    /// Do not look for skills in the usual folders.
+    #[arg(long)]
+    pub(crate) no_auto_skills: bool,
+    /// MCP servers: a JSON file, `@FILE`, or JSON.
+    #[arg(long, value_name = "PATH|JSON")]
+    pub(crate) mcp_config: Vec<String>,
+}
+
+/// `runs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List runs, newest first.
+    List {
+        /// Only runs in this state; may be given several times.
+        #[arg(long, value_name = "STATE")]
+        state: Vec<StateName>,
+        /// Only runs that have not ended.
+        #[arg(long, conflicts_with = "state")]
+        active: bool,
+        /// Only runs of this folder.
+        #[arg(long, value_name = "DIR")]
+        cwd: Option<PathBuf>,
+        /// At most so many.
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one run.
+    Show {
+        /// The run: its id, or four or more characters of its beginning or end.
+        id: String,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replay a run from its first event and follow it to the end.
+    Attach {
+        /// The run.
+        id: String,
+        /// How the answer is shown.
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Cancel a run.
+    Cancel {
+        /// The run.
+        id: String,
+    },
+    /// Go on where an ended run stopped: a new run in the same session.
+    Resume {
+        /// The run.
+        id: String,
+        /// What to say; absent: go on with the unfinished turn.
+        prompt: Option<String>,
+        /// Return at once and print the new run's id alone.
+        #[arg(long)]
+        detach: bool,
+        /// How the answer is shown.
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Answer a question that a run waits on.
+    Answer {
+        /// The question's id.
+        ask: String,
+        /// allow, always, deny, or the text asked for.
+        answer: String,
+        /// Words for the agent, with `deny`.
+        feedback: Option<String>,
+    },
+    /// Print a run's log.
+    Logs {
+        /// The run.
+        id: String,
+        /// Every event as it is, one JSON object per line.
+        #[arg(long)]
+        jsonl: bool,
+    },
+}
+
+/// The states of a run, for `--state`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StateName {
+    /// Waits for its turn.
+    Queued,
+    /// At work.
+    Running,
+    /// Waits for an answer.
+    Asking,
+    /// Waits for a moment.
+    Parked,
+    /// Ended well.
+    Done,
+    /// Ended with an error.
+    Failed,
+    /// Needs a person.
+    Blocked,
+    /// Ended at a limit.
+    Exhausted,
+    /// Was cancelled.
+    Cancelled,
+}
+
+/// `models`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    /// Configuration file instead of the user's own.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every value and where it came from.
+    Show {
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the files; unknown keys are errors here.
+    Check,
+    /// Set a key in the user's file, keeping its comments.
+    Set {
+        /// The key, for example `retry.max_retries`.
+        key: String,
+        /// The value; lists as `a,b` or JSON.
+        value: String,
+    },
+    /// Print the path of the user's file.
+    Path,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Where to write it.
+    #[arg(short, long)]
+    pub(crate) path: Option<PathBuf>,
+    /// Overwrite a file that exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `daemon`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Start it.
+    Start {
+        /// Become the daemon instead of starting it in the background.
+        #[arg(long)]
+        foreground: bool,
+    },
+    /// Stop it; unfinished runs go on when it starts again.
+    Stop,
+    /// Stop it and start it again.
+    Restart,
+    /// How it is; the same as `copexctl status`.
+    Status(JsonFlag),
+    /// Print the end of its log.
+    Logs {
+        /// Print what comes as well.
+        #[arg(short, long)]
+        follow: bool,
+        /// How many lines.
+        #[arg(short = 'n', long, default_value_t = 50)]
+        lines: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_prompt_at_the_root_is_a_chat() {
+        let cli = Cli::try_parse_from(["copexctl", "-p", "hi", "-m", "x", "-s"]).unwrap();
+        assert_eq!(cli.prompt.as_deref(), Some("hi"));
+        assert_eq!(cli.chat.model.as_deref(), Some("x"));
+        assert!(Cli::try_parse_from(["copexctl", "chat", "hi", "--approve", "--dry-run"]).is_err());
+        assert!(Cli::try_parse_from(["copexctl", "chat", "hi", "--no-such-flag"]).is_err());
+    }
+
+    #[test]
+    fn a_command_of_another_version_is_kept_by_name() {
+        let cli = Cli::try_parse_from(["copexctl", "ralph", "x", "-n", "3"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Other(words)) if words[0] == "ralph"));
+    }
+}

@@ -1,0 +1,59 @@
+//! `chat`: one prompt, one answer.
+
+use copex_proto::health::SubmitResponse;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::cli::ChatArgs;
+use crate::commands::watch::watch;
+use crate::connect::Connection;
+use crate::context::Context;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::follow::{OnInterrupt, Source};
+use crate::prompt::{self, Parts};
+use crate::render;
+use crate::request::{self, Attachment};
+use crate::settings::{self, Given};
+
+/// Sends the prompt and shows the answer.
+pub(crate) fn run(mut ctx: Context, args: ChatArgs) -> Result<Exit> {
+    let ChatArgs { prompt, flags } = args;
+    request::refuse_unavailable(&flags)?;
+    let here = crate::env::working_folder()
+        .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
+    let layer = request::layer(&flags, &ctx.home, &here)?;
+    let given = Given { file: flags.config.clone(), cwd: flags.cwd.clone(), flags: layer };
+    let settings = settings::load(&ctx, given)?;
+    ctx.auto_start = settings.config.auto_start;
+    let prompt = prompt::assemble(Parts {
+        prompt: prompt.as_deref(),
+        from_stdin: flags.stdin,
+        context: &flags.context,
+        here: &here,
+    })?;
+    let attachment = if flags.detach { Attachment::Detached } else { Attachment::Foreground };
+    let request = request::chat(&ctx, &settings, &flags, prompt, attachment)?;
+    let request = serde_json::value::to_raw_value(&request)
+        .map_err(|error| Failure::failed(format!("cannot encode the request: {error}")))?;
+    let key = uuid::Uuid::new_v4().to_string();
+    let warnings = settings.warnings();
+    if flags.detach {
+        if !flags.output.quiet {
+            for text in &warnings {
+                render::note(text);
+            }
+        }
+        return submit(&ctx, &request, &key);
+    }
+    let source = Source::Start { request, key };
+    watch(&ctx, source, &flags.output, OnInterrupt::Cancel, &warnings)
+}
+
+fn submit(ctx: &Context, request: &RawValue, key: &str) -> Result<Exit> {
+    let mut connection = Connection::open(ctx)?;
+    let params = json!({ "request": request, "key": key });
+    let answer: SubmitResponse = connection.call("run.submit", &params)?;
+    render::line(answer.run.as_str())?;
+    Ok(Exit::Done)
+}

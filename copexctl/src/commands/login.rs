@@ -1,0 +1,32 @@
+//! `login` and `logout`: the Copilot CLI's own, since sign-in belongs to it.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::cli::PassedOn;
+use crate::context::Context;
+use crate::error::{Failure, Result, reason};
+use crate::exit::Exit;
+use crate::process;
+use crate::settings::{self, Given};
+
+/// Becomes `copilot login` or `copilot logout`.
+pub(crate) fn run(ctx: &Context, verb: &str, passed: &PassedOn) -> Result<Exit> {
+    let (merged, _) = settings::merge(ctx, Given::default())?;
+    let named = merged.entry("cli_path").and_then(|entry| entry.value.as_str().map(PathBuf::from));
+    let program = find(ctx, named.as_deref())
+        .ok_or_else(|| Failure::unavailable("the Copilot CLI was not found").with_hint(INSTALL))?;
+    let error = process::command(&program).arg(verb).args(&passed.arguments).exec();
+    Err(Failure::unavailable(format!("cannot start {}: {}", program.display(), reason(&error))))
+}
+
+/// How to get the Copilot CLI.
+pub(crate) const INSTALL: &str = "npm install -g @github/copilot, or set cli_path";
+
+/// The Copilot CLI: the one named, else the one found.
+pub(crate) fn find(ctx: &Context, named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) => process::is_program(path).then(|| path.to_owned()),
+        None => process::find_copilot(ctx.env.get("PATH").unwrap_or_default(), &ctx.home),
+    }
+}

@@ -1,0 +1,116 @@
+//! One verb per file.
+
+mod chat;
+mod completions;
+mod config;
+mod daemon;
+mod doctor;
+mod init;
+mod login;
+mod models;
+mod runs;
+mod status;
+mod watch;
+
+use crate::cli::{ChatArgs, Cli, Command, DaemonCommand};
+use crate::context::Context;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+
+/// Commands of Python copex and of later versions of ours.
+const LATER: [&str; 24] = [
+    "interactive",
+    "tui",
+    "ralph",
+    "plan",
+    "fleet",
+    "council",
+    "skills",
+    "render",
+    "sessions",
+    "inbox",
+    "metrics",
+    "acp",
+    "squad",
+    "agent",
+    "campaign",
+    "memory",
+    "map",
+    "edit",
+    "undo",
+    "audit",
+    "diff",
+    "stats",
+    "explain",
+    "spend",
+];
+
+/// Carries out one command line.
+pub(crate) fn run(cli: Cli) -> Result<Exit> {
+    let Some(command) = cli.command else {
+        return at_the_root(cli);
+    };
+    if let Command::Completions { shell } = command {
+        return completions::run(shell);
+    }
+    if let Command::Other(words) = command {
+        return Err(other(&words));
+    }
+    let ctx = Context::read()?;
+    match command {
+        Command::Chat(args) => chat::run(ctx, *args),
+        Command::Runs { command } => runs::run(&ctx, command),
+        Command::Models(args) => models::run(&ctx, args),
+        Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {
+            status::run(&ctx, &flag)
+        }
+        Command::Config { config, command } => config::run(&ctx, config, command),
+        Command::Init(args) => init::run(&ctx, &args),
+        Command::Doctor(flag) => doctor::run(&ctx, &flag),
+        Command::Daemon { command } => daemon::run(&ctx, command),
+        Command::Login(passed) => login::run(&ctx, "login", &passed),
+        Command::Logout(passed) => login::run(&ctx, "logout", &passed),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Other(words) => Err(other(&words)),
+    }
+}
+
+/// `copexctl -p PROMPT`, as in Python copex.
+fn at_the_root(cli: Cli) -> Result<Exit> {
+    let Some(prompt) = cli.prompt else {
+        return Err(Failure::usage("no command and no prompt")
+            .with_hint("copexctl chat \"your question\", or copexctl --help"));
+    };
+    let mut flags = cli.chat;
+    flags.output.raw |= cli.non_interactive;
+    chat::run(Context::read()?, ChatArgs { prompt: Some(prompt), flags })
+}
+
+fn other(words: &[String]) -> Failure {
+    let name = words.first().map_or("", String::as_str);
+    if LATER.contains(&name) {
+        return Failure::not_available(&format!("\"{name}\""));
+    }
+    let command = crate::command();
+    let known = command.get_subcommands().map(clap::Command::get_name);
+    let near = copex_proto::config::nearest(name, known).map(str::to_owned);
+    let failure = Failure::usage(format!("\"{name}\" is not a command"));
+    match near {
+        Some(near) => failure.with_hint(format!("did you mean `copexctl {near}`?")),
+        None => failure.with_hint("copexctl --help"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_versions_are_told_apart_from_mistakes() {
+        let later = other(&["ralph".to_owned()]);
+        assert_eq!(later.to_string(), "\"ralph\" is not available in this version");
+        assert_eq!(later.exit() as u8, 2);
+        let Failure::Told { info, .. } = other(&["chta".to_owned()]) else { panic!() };
+        assert_eq!(info.hint.as_deref(), Some("did you mean `copexctl chat`?"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Following a run from a command: the view that the flags ask for, Ctrl-C, the exit code.
+
+use std::io::{self, IsTerminal as _};
+
+use copex_proto::event::RunEvent;
+use copex_proto::id::RunId;
+
+use crate::asks::{Asks, Terminal};
+use crate::cli::OutputFlags;
+use crate::connect::start;
+use crate::context::Context;
+use crate::error::{Failure, Result};
+use crate::exit::{self, Exit};
+use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
+use crate::interrupt::Interrupts;
+use crate::render::json::{Json, Jsonl};
+use crate::render::text::{AnswerStyle, Shown, Style, Text};
+use crate::render::{self};
+
+/// Follows `source` to its end.
+pub(crate) fn watch(
+    ctx: &Context,
+    source: Source,
+    flags: &OutputFlags,
+    on_interrupt: OnInterrupt,
+    warnings: &[String],
+) -> Result<Exit> {
+    let target = flags.output.as_deref().map(answer_file::open).transpose()?;
+    let mut view = view(ctx, flags, warnings);
+    if !flags.quiet && !flags.json {
+        for text in warnings {
+            view.note(text)?;
+        }
+    }
+    let mut connect = |wanted| match wanted {
+        Try::First => start::connect(ctx),
+        Try::Again => start::reconnect(ctx),
+    };
+    let person = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody });
+    let follow = Follow::new(source, &mut *view, &mut connect, asks);
+    let interrupts = Interrupts::catch()?;
+    match follow.catch(interrupts, on_interrupt).run() {
+        Ok(Ended::Terminal(event)) => {
+            if let Some(target) = target
+                && exit::of_event(&event.body) == Exit::Done
+            {
+                let content = event.body.outcome().map_or("", |outcome| &outcome.content);
+                target.write(content)?;
+            }
+            Ok(ended(&event, flags))
+        }
+        Ok(Ended::Left(run)) => Ok(left(run, flags, on_interrupt)),
+        // Nobody reads the answer any more: the run ends with our connection.
+        Err(Failure::OutputClosed) => Ok(Exit::Interrupted),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn ended(event: &RunEvent, flags: &OutputFlags) -> Exit {
+    if let Some(info) = exit::error_of(&event.body)
+        && !flags.json
+        && !flags.jsonl
+    {
+        render::error(&info);
+    }
+    exit::of_event(&event.body)
+}
+
+fn left(run: Option<RunId>, flags: &OutputFlags, on_interrupt: OnInterrupt) -> Exit {
+    let words = match (run, on_interrupt) {
+        (Some(run), OnInterrupt::Leave) => {
+            format!("left; the run goes on: copexctl runs attach {run}, or runs cancel {run}")
+        }
+        (Some(run), OnInterrupt::Cancel) => format!("left; go on with: copexctl runs resume {run}"),
+        (None, _) => "left before the run began".to_owned(),
+    };
+    if flags.json || flags.jsonl {
+        let info = copex_proto::error::ErrorInfo::new(
+            copex_proto::error::ErrorClass::Cancelled,
+            "interrupted",
+        );
+        // Leaving already.
+        let _ = render::value(&render::json::failure(&info.with_hint(words), run));
+    } else {
+        render::note(&words);
+    }
+    Exit::Interrupted
+}
+
+fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View> {
+    if flags.json {
+        return Box::new(Json::new(io::stdout(), warnings));
+    }
+    if flags.jsonl {
+        return Box::new(Jsonl::new(io::stdout()));
+    }
+    let err_terminal = io::stderr().is_terminal();
+    let plain = flags.quiet || flags.raw;
+    let style = Style {
+        answer: if flags.quiet { AnswerStyle::AtTheEnd } else { AnswerStyle::Stream },
+        progress: Shown::from(!plain),
+        summary: Shown::from(!plain && err_terminal),
+        reasoning: Shown::from(flags.show_reasoning && !plain && err_terminal),
+        notes: Shown::from(!flags.quiet),
+        terminal: Shown::from(io::stdout().is_terminal()),
+        color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
+    };
+    Box::new(Text::new(io::stdout(), io::stderr(), style))
+}
+
+mod answer_file {
+    //! The answer in a file: whole or not at all.
+
+    use std::io::Write as _;
+    use std::path::{Path, PathBuf};
+
+    use tempfile::NamedTempFile;
+
+    use crate::error::{Failure, Result};
+
+    /// A file beside the one wanted, so that the last step is a rename.
+    pub(super) struct AnswerFile {
+        path: PathBuf,
+        beside: NamedTempFile,
+    }
+
+    /// Finds out before the run starts whether the file can be written.
+    pub(super) fn open(path: &Path) -> Result<AnswerFile> {
+        if path.is_dir() {
+            return Err(Failure::usage(format!("{} is a folder", path.display())));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let beside = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|error| Failure::file("write", path, &error))?;
+        Ok(AnswerFile { path: path.to_owned(), beside })
+    }
+
+    impl AnswerFile {
+        /// Writes the answer and puts it in place.
+        pub(super) fn write(mut self, content: &str) -> Result<()> {
+            use std::os::unix::fs::PermissionsExt as _;
+            let wrong = |error: std::io::Error| {
+                Failure::failed(format!("cannot write {}: {error}", self.path.display()))
+            };
+            let end = if content.ends_with('\n') { "" } else { "\n" };
+            self.beside.write_all(content.as_bytes()).map_err(wrong)?;
+            self.beside.write_all(end.as_bytes()).map_err(wrong)?;
+            // A file that exists keeps its mode; a new one is like any other the user makes.
+            let mode = self.path.metadata().map_or(0o644, |meta| meta.permissions().mode());
+            let mode = std::fs::Permissions::from_mode(mode);
+            self.beside.as_file().set_permissions(mode).map_err(wrong)?;
+            self.beside.persist(&self.path).map_err(|error| wrong(error.error))?;
+            Ok(())
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn the_file_is_whole_or_untouched() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a");
+            drop(open(&path).unwrap());
+            assert!(!path.exists());
+            open(&path).unwrap().write("hi").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "hi\n");
+            assert!(open(&folder.path().join("none/a")).is_err());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A run for programs: one object at the end, or every event on a line.
+
+use std::io::{self, Write};
+
+use copex_proto::error::ErrorInfo;
+use copex_proto::event::{EventBody, Outcome, RunEvent};
+use copex_proto::id::RunId;
+use serde_json::{Value, json};
+
+use crate::exit;
+use crate::follow::View;
+use crate::render::brief;
+
+/// `--json`: collects warnings, prints one object at the end.
+pub(crate) struct Json<O> {
+    out: O,
+    warnings: Vec<Value>,
+}
+
+impl<O: Write> Json<O> {
+    /// With warnings from before the run.
+    pub(crate) fn new(out: O, warnings: &[String]) -> Self {
+        let warnings =
+            warnings.iter().map(|text| json!({ "code": "config", "message": text })).collect();
+        Self { out, warnings }
+    }
+}
+
+impl<O: Write> View for Json<O> {
+    fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
+        if let EventBody::Warning { code, message } = &event.body {
+            self.warnings.push(json!({ "code": code, "message": message }));
+        }
+        if !event.body.is_terminal() {
+            return Ok(());
+        }
+        let object = object(event, &self.warnings);
+        writeln!(self.out, "{object}")?;
+        self.out.flush()
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        super::note(text);
+        Ok(())
+    }
+}
+
+/// `--jsonl`: every event as it came.
+pub(crate) struct Jsonl<O> {
+    out: O,
+}
+
+impl<O: Write> Jsonl<O> {
+    /// Prints to `out`.
+    pub(crate) fn new(out: O) -> Self {
+        Self { out }
+    }
+}
+
+impl<O: Write> View for Jsonl<O> {
+    fn event(&mut self, _event: &RunEvent, raw: &str) -> io::Result<()> {
+        self.out.write_all(raw.as_bytes())?;
+        self.out.write_all(b"\n")?;
+        self.out.flush()
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        super::note(text);
+        Ok(())
+    }
+}
+
+/// The object of a run that ended.
+fn object(event: &RunEvent, warnings: &[Value]) -> Value {
+    let nothing = Outcome::default();
+    let outcome = event.body.outcome().unwrap_or(&nothing);
+    let usage = &outcome.usage;
+    let mut object = json!({
+        "content": outcome.content,
+        "model": outcome.model,
+        "requested_model": outcome.requested_model,
+        "reasoning_effort": outcome.effort,
+        "usage": {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "calls": usage.calls,
+        },
+        "cost": {
+            "premium_requests": usage.premium_requests,
+            "ai_credits": usage.ai_credits,
+        },
+        "retries": outcome.retries,
+        "fallbacks": outcome.fallbacks,
+        "tools": outcome.tools,
+        "run": event.run,
+        "session": outcome.session,
+        "duration_ms": outcome.duration_ms,
+        "warnings": warnings,
+    });
+    if let Some(info) = exit::error_of(&event.body) {
+        object["error"] = error_value(&info);
+    }
+    object
+}
+
+/// The object of a command that failed before a run ended.
+pub(crate) fn failure(info: &ErrorInfo, run: Option<RunId>) -> Value {
+    let mut object = json!({ "error": error_value(info) });
+    if let Some(run) = run {
+        object["run"] = json!(run);
+    }
+    object
+}
+
+fn error_value(info: &ErrorInfo) -> Value {
+    json!({
+        "class": info.class,
+        "message": info.message,
+        "hint": info.hint,
+        "retryable": info.retryable,
+        "retry_after_ms": info.retry_after_ms,
+    })
+}
+
+/// An event as a line for people, for `runs logs`.
+pub(crate) fn log_line(event: &RunEvent, raw: &str) -> String {
+    let fields: Value = serde_json::from_str(raw).unwrap_or_default();
+    let kind = fields.get("type").and_then(Value::as_str).unwrap_or("?").to_owned();
+    let mut rest = fields;
+    if let Some(object) = rest.as_object_mut() {
+        for name in ["run", "seq", "at", "type"] {
+            object.remove(name);
+        }
+    }
+    let detail = match rest.get("text").and_then(Value::as_str) {
+        Some(text) => text.replace('\n', "⏎"),
+        None => rest.to_string(),
+    };
+    format!("{} {:>5} {kind:<15} {}", crate::when::clock(event.at), event.seq, brief(&detail, 160))
+}

@@ -1,0 +1,109 @@
+//! The only printing: answers to stdout, everything else to stderr.
+
+pub(crate) mod json;
+pub(crate) mod text;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use copex_proto::error::ErrorInfo;
+
+/// Prints a line on stdout.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Prints text on stdout as it is, for output that ends its own lines.
+pub(crate) fn text(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
+}
+
+/// Prints a JSON value on stdout, on one line, or over several on a terminal.
+pub(crate) fn value(value: &impl serde::Serialize) -> io::Result<()> {
+    let text = if io::stdout().is_terminal() {
+        serde_json::to_string_pretty(value)
+    } else {
+        serde_json::to_string(value)
+    };
+    line(&text.map_err(io::Error::from)?)
+}
+
+/// Prints words for a person on stderr. A stderr that is gone is no reason to stop.
+pub(crate) fn note(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "copexctl: {text}");
+}
+
+/// Prints an error and the way out on stderr.
+pub(crate) fn error(info: &ErrorInfo) {
+    let mut err = io::stderr().lock();
+    let mut text = format!("copexctl: error: {}\n", clean(&info.message));
+    if let Some(hint) = &info.hint {
+        text.push_str("hint: ");
+        text.push_str(&clean(hint));
+        text.push('\n');
+    }
+    // Nowhere left to tell it.
+    let _ = err.write_all(text.as_bytes());
+}
+
+/// The text without control characters other than line ends and tabs: what a model or a
+/// daemon says must not move the cursor or change the title of a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
+}
+
+/// The first line, cut to `most` characters.
+pub(crate) fn brief(text: &str, most: usize) -> String {
+    let line = clean(text.trim().lines().next().unwrap_or_default());
+    if line.chars().count() <= most {
+        return line;
+    }
+    let mut cut: String = line.chars().take(most.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// A duration for people.
+pub(crate) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0 => format!("{ms} ms"),
+        1..60 => format!("{seconds}.{} s", ms % 1000 / 100),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// Bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    match count >> 20 {
+        0 => format!("{} kB", count >> 10),
+        mega => format!("{mega} MB"),
+    }
+}
+
+/// Rows with columns of one width, the last one ragged.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,318 @@
+//! A run as text: the answer on stdout as it streams, everything else on stderr.
+//!
+//! Invariant: two answers are never spliced. Text that was withdrawn cannot be taken back
+//! from a pipe; it is ended with a line end, the restart is named on stderr, and the answer
+//! begins anew on a line of its own.
+
+use std::io::{self, Write};
+
+use copex_proto::event::{EventBody, Outcome, RunEvent, ToolEnd, ToolStart};
+
+use crate::follow::View;
+use crate::render::{brief, clean, duration};
+
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Style {
+    /// When the answer is printed.
+    pub(crate) answer: AnswerStyle,
+    /// Tools and retries.
+    pub(crate) progress: Shown,
+    /// The line at the end.
+    pub(crate) summary: Shown,
+    /// The model's reasoning.
+    pub(crate) reasoning: Shown,
+    /// Warnings and notes.
+    pub(crate) notes: Shown,
+    /// Whether stdout is a terminal.
+    pub(crate) terminal: Shown,
+    /// Dimmed words on stderr.
+    pub(crate) color: Shown,
+}
+
+/// When the answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerStyle {
+    /// As it comes.
+    Stream,
+    /// Whole, at the end.
+    AtTheEnd,
+}
+
+/// Whether something is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
+impl From<bool> for Shown {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// The state of the output.
+pub(crate) struct Text<O, E> {
+    out: O,
+    err: E,
+    style: Style,
+    /// The pieces since the last whole message or tool.
+    open: String,
+    /// The last whole message shown.
+    last: Option<String>,
+    out_line: Line,
+    err_line: Line,
+    /// Whether a text stands before on stdout that must not touch the next.
+    separate: Shown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Start,
+    Middle,
+}
+
+impl<O: Write, E: Write> Text<O, E> {
+    /// Nothing shown yet.
+    pub(crate) fn new(out: O, err: E, style: Style) -> Self {
+        Self {
+            out,
+            err,
+            style,
+            open: String::new(),
+            last: None,
+            out_line: Line::Start,
+            err_line: Line::Start,
+            separate: Shown::No,
+        }
+    }
+
+    fn answer(&mut self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.end_err_line();
+        if self.separate == Shown::Yes {
+            self.end_out_line()?;
+            self.separate = Shown::No;
+        }
+        if self.style.terminal == Shown::Yes {
+            self.out.write_all(clean(text).as_bytes())?;
+        } else {
+            self.out.write_all(text.as_bytes())?;
+        }
+        self.out_line = if text.ends_with('\n') { Line::Start } else { Line::Middle };
+        self.out.flush()
+    }
+
+    fn end_out_line(&mut self) -> io::Result<()> {
+        if self.out_line == Line::Middle {
+            self.out.write_all(b"\n")?;
+            self.out.flush()?;
+            self.out_line = Line::Start;
+        }
+        Ok(())
+    }
+
+    // A stderr that is gone is no reason to lose the answer.
+    fn end_err_line(&mut self) {
+        if self.err_line == Line::Middle {
+            let _ = self.err.write_all(b"\n");
+            self.err_line = Line::Start;
+        }
+    }
+
+    fn aside(&mut self, text: &str) -> io::Result<()> {
+        if self.style.terminal == Shown::Yes {
+            self.end_out_line()?;
+        }
+        self.end_err_line();
+        let text = clean(text);
+        let _ = match self.style.color {
+            Shown::Yes => writeln!(self.err, "\u{1b}[2m{text}\u{1b}[0m"),
+            Shown::No => writeln!(self.err, "{text}"),
+        };
+        Ok(())
+    }
+
+    fn progress(&mut self, text: &str) -> io::Result<()> {
+        if self.style.progress == Shown::Yes { self.aside(text) } else { Ok(()) }
+    }
+
+    fn tell(&mut self, text: &str) -> io::Result<()> {
+        if self.style.notes == Shown::Yes {
+            self.aside(&format!("copexctl: {text}"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn delta(&mut self, text: &str) -> io::Result<()> {
+        if self.style.answer == AnswerStyle::AtTheEnd {
+            return Ok(());
+        }
+        self.open.push_str(text);
+        self.answer(text)
+    }
+
+    /// A whole text takes the place of the pieces: print what they lack, or all of it on a
+    /// new line when they were of another answer.
+    fn whole(&mut self, text: &str) -> io::Result<()> {
+        let open = std::mem::take(&mut self.open);
+        if let Some(rest) = text.strip_prefix(open.as_str()) {
+            self.answer(rest)?;
+        } else {
+            self.end_out_line()?;
+            self.tell("the answer changed; here it is again")?;
+            self.answer(text)?;
+        }
+        self.last = Some(text.to_owned());
+        self.separate = Shown::Yes;
+        Ok(())
+    }
+
+    fn reasoning(&mut self, text: &str) -> io::Result<()> {
+        if self.style.reasoning == Shown::No {
+            return Ok(());
+        }
+        if self.err_line == Line::Start && self.style.terminal == Shown::Yes {
+            self.end_out_line()?;
+        }
+        let text = clean(text);
+        let _ = match self.style.color {
+            Shown::Yes => write!(self.err, "\u{1b}[2m{text}\u{1b}[0m"),
+            Shown::No => write!(self.err, "{text}"),
+        };
+        let _ = self.err.flush();
+        self.err_line = if text.ends_with('\n') { Line::Start } else { Line::Middle };
+        Ok(())
+    }
+
+    fn close_open(&mut self) {
+        if !self.open.is_empty() {
+            self.last = Some(std::mem::take(&mut self.open));
+            self.separate = Shown::Yes;
+        }
+    }
+
+    fn restarted(&mut self, reason: &str) -> io::Result<()> {
+        let shown = !std::mem::take(&mut self.open).is_empty();
+        if shown {
+            self.end_out_line()?;
+            self.aside(&format!("— starting again: {} —", brief(reason, 100)))?;
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let content = outcome.content.as_str();
+        match self.style.answer {
+            AnswerStyle::AtTheEnd => self.answer(content)?,
+            AnswerStyle::Stream if !self.open.is_empty() => self.whole(content)?,
+            AnswerStyle::Stream => {
+                let shown = self
+                    .last
+                    .as_ref()
+                    .is_some_and(|last| content.trim_end().ends_with(last.trim_end()));
+                if !shown {
+                    self.answer(content)?;
+                }
+            }
+        }
+        self.end_out_line()?;
+        if self.style.summary == Shown::Yes { self.aside(&summary(outcome)) } else { Ok(()) }
+    }
+}
+
+impl<O: Write, E: Write> View for Text<O, E> {
+    fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
+        match &event.body {
+            EventBody::MessageDelta { text } => self.delta(text),
+            EventBody::Message { text } if self.style.answer == AnswerStyle::Stream => {
+                self.whole(text)
+            }
+            EventBody::ReasoningDelta { text } => self.reasoning(text),
+            EventBody::ToolStart(tool) => {
+                self.close_open();
+                self.progress(&tool_start(tool))
+            }
+            EventBody::ToolEnd(tool) => {
+                if tool.success {
+                    Ok(())
+                } else {
+                    self.progress(&tool_failed(tool))
+                }
+            }
+            EventBody::Retrying(retry) => self.progress(&format!(
+                "retry {} in {}: {}",
+                retry.attempt.saturating_sub(1),
+                duration(retry.delay_ms),
+                brief(&retry.error.message, 100)
+            )),
+            EventBody::Restarted { reason } => self.restarted(reason),
+            EventBody::Fallback { from, to, reason } => {
+                self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
+            }
+            EventBody::Parked { reason, until } => {
+                let until = until.map(|at| format!(" until {}", crate::when::moment(at)));
+                self.tell(&format!("parked{}: {reason}", until.unwrap_or_default()))
+            }
+            EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
+            EventBody::Artifact { path, kind } => self.progress(&format!("{kind}: {path}")),
+            EventBody::Done(outcome) => self.done(outcome),
+            body if body.is_terminal() => {
+                self.end_err_line();
+                self.end_out_line()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        if self.style.terminal == Shown::Yes {
+            self.end_out_line()?;
+        }
+        self.end_err_line();
+        let _ = writeln!(self.err, "copexctl: {text}");
+        Ok(())
+    }
+}
+
+fn tool_start(tool: &ToolStart) -> String {
+    /// The argument that says most, by the names the Copilot CLI's tools use.
+    const TELLING: [&str; 6] = ["command", "path", "url", "query", "pattern", "description"];
+    let argument = TELLING.iter().find_map(|name| tool.arguments.get(name)?.as_str());
+    match argument {
+        Some(text) => format!("· {} {}", tool.name, brief(text, 90)),
+        None => format!("· {}", tool.name),
+    }
+}
+
+fn tool_failed(tool: &ToolEnd) -> String {
+    format!("· {} failed: {}", tool.name, brief(&tool.result, 90))
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let usage = &outcome.usage;
+    let mut parts = Vec::new();
+    parts.extend(outcome.model.clone());
+    parts.push(duration(outcome.duration_ms));
+    parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
+    if usage.premium_requests > 0.0 {
+        parts.push(format!("{} premium requests", usage.premium_requests));
+    }
+    for (count, word) in
+        [(outcome.tools, "tools"), (outcome.retries, "retries"), (outcome.fallbacks, "fallbacks")]
+    {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    parts.join(" · ")
+}
+
+#[cfg(test)]
+mod tests;

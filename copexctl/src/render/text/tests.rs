@@ -1,0 +1,127 @@
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::event::Ending;
+use copex_proto::id::RunId;
+
+use super::*;
+
+const PIPE: Style = Style {
+    answer: AnswerStyle::Stream,
+    progress: Shown::Yes,
+    summary: Shown::No,
+    reasoning: Shown::No,
+    notes: Shown::Yes,
+    terminal: Shown::No,
+    color: Shown::No,
+};
+
+fn delta(text: &str) -> EventBody {
+    EventBody::MessageDelta { text: text.to_owned() }
+}
+
+fn message(text: &str) -> EventBody {
+    EventBody::Message { text: text.to_owned() }
+}
+
+fn restarted() -> EventBody {
+    EventBody::Restarted { reason: "cut off".to_owned() }
+}
+
+fn done(content: &str) -> EventBody {
+    EventBody::Done(Outcome { content: content.to_owned(), ..Outcome::default() })
+}
+
+fn tool() -> EventBody {
+    EventBody::ToolStart(ToolStart {
+        call: "c".to_owned(),
+        name: "bash".to_owned(),
+        arguments: serde_json::json!({ "command": "ls\n-l" }),
+    })
+}
+
+fn play(style: Style, bodies: Vec<EventBody>) -> (String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut view = Text::new(&mut out, &mut err, style);
+    for (index, body) in bodies.into_iter().enumerate() {
+        let seq = index as u64 + 1;
+        let event = RunEvent { run: RunId::new(1, 1), seq, at: 0, path: None, body };
+        view.event(&event, "").unwrap();
+    }
+    (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn the_answer_streams_and_ends_with_one_line_end() {
+    let cases = [
+        vec![delta("a "), delta("b"), message("a b"), done("a b")],
+        vec![message("a b"), done("a b")],
+        vec![done("a b")],
+        vec![delta("a"), done("a b")],
+        vec![delta("a "), message("a b\n"), done("a b\n")],
+    ];
+    for bodies in cases {
+        let words = format!("{bodies:?}");
+        assert_eq!(play(PIPE, bodies), ("a b\n".to_owned(), String::new()), "{words}");
+    }
+}
+
+#[test]
+fn two_answers_are_never_spliced() {
+    let (out, err) =
+        play(PIPE, vec![delta("The ans"), restarted(), delta("The answer"), done("The answer")]);
+    assert_eq!(out, "The ans\nThe answer\n");
+    assert_eq!(err, "— starting again: cut off —\n");
+    let (out, _) = play(PIPE, vec![restarted(), delta("x"), done("x")]);
+    assert_eq!(out, "x\n");
+    let (out, _) = play(PIPE, vec![delta("one"), message("two"), done("two")]);
+    assert_eq!(out, "one\ntwo\n");
+}
+
+#[test]
+fn at_the_end_means_the_last_answer_alone() {
+    let style = Style { answer: AnswerStyle::AtTheEnd, ..PIPE };
+    let bodies =
+        vec![delta("The ans"), restarted(), message("First."), delta("x"), done("The answer")];
+    assert_eq!(play(style, bodies), ("The answer\n".to_owned(), String::new()));
+}
+
+#[test]
+fn messages_around_tools_stand_apart() {
+    let bodies = vec![
+        delta("Look."),
+        message("Look."),
+        tool(),
+        delta("Found"),
+        message("Found"),
+        done("Found"),
+    ];
+    let (out, err) = play(PIPE, bodies);
+    assert_eq!(out, "Look.\nFound\n");
+    assert_eq!(err, "· bash ls\n");
+    let (out, _) = play(PIPE, vec![delta("Look"), tool(), delta("Found"), done("Found")]);
+    assert_eq!(out, "Look\nFound\n");
+}
+
+#[test]
+fn a_failure_leaves_what_was_shown_and_ends_the_line() {
+    let error = ErrorInfo::new(ErrorClass::Server, "500");
+    let ending = Ending { error, outcome: Outcome::default() };
+    let (out, _) = play(PIPE, vec![delta("half"), EventBody::Failed(ending)]);
+    assert_eq!(out, "half\n");
+}
+
+#[test]
+fn a_terminal_is_not_played_with_and_a_pipe_gets_every_byte() {
+    let text = "a\u{1b}[2Jb";
+    assert_eq!(play(PIPE, vec![done(text)]).0, format!("{text}\n"));
+    let style = Style { terminal: Shown::Yes, ..PIPE };
+    assert_eq!(play(style, vec![done(text)]).0, "a[2Jb\n");
+}
+
+#[test]
+fn reasoning_goes_to_stderr_when_wanted() {
+    let style = Style { reasoning: Shown::Yes, ..PIPE };
+    let reasoning = EventBody::ReasoningDelta { text: "hm".to_owned() };
+    let bodies = vec![reasoning, delta("x"), done("x")];
+    assert_eq!(play(style, bodies.clone()), ("x\n".to_owned(), "hm\n".to_owned()));
+    assert_eq!(play(PIPE, bodies), ("x\n".to_owned(), String::new()));
+}

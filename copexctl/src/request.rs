@@ -1,0 +1,248 @@
+//! Flags and settings become a complete request.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use copex_proto::config::{Layer, Origin, Place};
+use copex_proto::run::{
+    ChatRequest, RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
+};
+use serde_json::{Value, json};
+
+use crate::cli::{ChatFlags, ToolFlags};
+use crate::context::Context;
+use crate::error::{Failure, Result};
+use crate::settings::{Settings, repository};
+use crate::snapshot;
+
+/// Refuses flags that this version cannot honour.
+pub(crate) fn refuse_unavailable(flags: &ChatFlags) -> Result<()> {
+    let later = [
+        (flags.use_cli, "--use-cli"),
+        (flags.ui_theme.is_some(), "--ui-theme"),
+        (flags.ui_density.is_some(), "--ui-density"),
+        (flags.template.is_some(), "--template"),
+    ];
+    match later.iter().find(|(given, _)| *given) {
+        Some((_, name)) => Err(Failure::not_available(name)),
+        None => Ok(()),
+    }
+}
+
+/// The flags as the highest layer of the configuration.
+pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer> {
+    let mut layer = Layer::default();
+    let mut set = |key: &str, flag: &str, value: Option<Value>| -> Result<()> {
+        let Some(value) = value else { return Ok(()) };
+        let place = Place { origin: Origin::Flag(flag.to_owned()), base: here, home };
+        Ok(layer.set(key, value, &place)?)
+    };
+    let list = |items: &[String]| (!items.is_empty()).then(|| json!(items));
+    let (tools, approval) = (&flags.tools, &flags.approval);
+    set("model", "--model", flags.model.as_deref().map(Value::from))?;
+    set("reasoning_effort", "--reasoning", flags.reasoning.as_deref().map(Value::from))?;
+    set("strict_model", "--strict-model", flags.strict_model.then_some(Value::Bool(true)))?;
+    set("streaming", "--no-stream", flags.no_stream.then_some(Value::Bool(false)))?;
+    set("instructions", "--system", flags.system.as_deref().map(Value::from))?;
+    set("timeout", "--timeout", flags.timeout.map(Value::from))?;
+    set("retry.max_retries", "--max-retries", flags.max_retries.map(Value::from))?;
+    set("context_budget", "--context-budget", flags.context_budget.map(Value::from))?;
+    set(
+        "available_tools",
+        "--available-tools",
+        tools.available_tools.as_ref().map(|list| json!(list)),
+    )?;
+    set("excluded_tools", "--excluded-tools", list(&tools.excluded_tools))?;
+    let folders: Vec<_> = tools.skill_dir.iter().map(|path| path.display().to_string()).collect();
+    set("skill_directories", "--skill-dir", list(&folders))?;
+    set("disabled_skills", "--disable-skill", list(&tools.disable_skill))?;
+    set(
+        "auto_discover_skills",
+        "--no-auto-skills",
+        tools.no_auto_skills.then_some(Value::Bool(false)),
+    )?;
+    set("approval.mode", "--approval", approval.approval.as_deref().map(Value::from))?;
+    let modes = [
+        (approval.auto_approve, "--auto-approve", "auto"),
+        (approval.allow_all, "--allow-all", "auto"),
+        (approval.approve, "--approve", "ask"),
+        (approval.dry_run, "--dry-run", "deny"),
+    ];
+    for (given, flag, mode) in modes {
+        set("approval.mode", flag, given.then(|| json!(mode)))?;
+    }
+    set("approval.allow", "--allow-tool", list(&approval.allow_tool))?;
+    set("approval.deny", "--deny-tool", list(&approval.deny_tool))?;
+    Ok(layer)
+}
+
+/// Whether the run ends with its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attachment {
+    /// It does.
+    Foreground,
+    /// It does not.
+    Detached,
+}
+
+/// The request of a chat.
+pub(crate) fn chat(
+    ctx: &Context,
+    settings: &Settings,
+    flags: &ChatFlags,
+    prompt: String,
+    attachment: Attachment,
+) -> Result<RunRequest> {
+    let config = &settings.config;
+    let session = match (&flags.resume, flags.continue_last) {
+        (Some(id), _) => SessionChoice::Resume(id.clone()),
+        (None, true) => SessionChoice::Continue,
+        (None, false) => SessionChoice::New,
+    };
+    let options = RunOptions {
+        cwd: Some(settings.cwd.display().to_string()),
+        model: config.model.clone(),
+        reasoning_effort: config.reasoning_effort,
+        strict_model: config.strict_model,
+        provider: config.provider.clone(),
+        secrets: snapshot::secrets(
+            &ctx.env,
+            config.provider.as_ref(),
+            config.github_token.as_ref(),
+        ),
+        demo: flags.demo,
+        system_message: system_message(settings)?,
+        available_tools: config.available_tools.clone(),
+        excluded_tools: config.excluded_tools.clone(),
+        skill_directories: skill_directories(ctx, settings),
+        disabled_skills: config.disabled_skills.clone(),
+        mcp_servers: mcp_servers(settings, &flags.tools)?,
+        streaming: (!config.streaming).then_some(false),
+        approval: config.approval.clone(),
+        env: Some(snapshot::take(&ctx.env)),
+        session,
+        cli_path: config.cli_path.clone(),
+        timeout_s: config.timeout_s,
+        max_retries: config.max_retries,
+        context_budget: config.context_budget,
+        foreground: attachment == Attachment::Foreground,
+    };
+    Ok(RunRequest::Chat(ChatRequest { prompt, options }))
+}
+
+fn system_message(settings: &Settings) -> Result<Option<SystemMessage>> {
+    let text = match (&settings.config.instructions, &settings.config.instructions_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => fs::read_to_string(path)
+            .map_err(|error| Failure::file("read instructions_file", Path::new(path), &error))?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(SystemMessage { mode: SystemMessageMode::Append, text }))
+}
+
+/// The folders with skills: those named, and the usual ones that exist. A project's come
+/// before the user's, so that the first of a name wins as in Python copex.
+fn skill_directories(ctx: &Context, settings: &Settings) -> Vec<String> {
+    const IN_REPOSITORY: [&str; 3] = [".github/skills", ".claude/skills", ".copex/skills"];
+    let mut folders: Vec<PathBuf> = Vec::new();
+    if settings.config.auto_discover_skills {
+        let root = repository(&settings.cwd).unwrap_or_else(|| settings.cwd.clone());
+        folders.extend(IN_REPOSITORY.iter().map(|name| root.join(name)));
+        folders.push(ctx.config_dir.join("skills"));
+        folders.retain(|folder| folder.is_dir());
+    }
+    folders.extend(settings.config.skill_directories.iter().map(PathBuf::from));
+    folders.iter().map(|folder| folder.display().to_string()).collect()
+}
+
+fn mcp_servers(settings: &Settings, flags: &ToolFlags) -> Result<BTreeMap<String, Value>> {
+    let config = &settings.config;
+    let mut servers = match (&config.mcp_servers, &config.mcp_config_file) {
+        (Some(servers), _) => servers.clone(),
+        (None, Some(path)) => read_mcp_file(Path::new(path))?,
+        (None, None) => BTreeMap::new(),
+    };
+    for given in &flags.mcp_config {
+        servers.extend(if given.trim_start().starts_with(['{', '[']) {
+            parse_mcp(given, "--mcp-config")?
+        } else {
+            read_mcp_file(Path::new(given.strip_prefix('@').unwrap_or(given)))?
+        });
+    }
+    Ok(servers)
+}
+
+fn read_mcp_file(path: &Path) -> Result<BTreeMap<String, Value>> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    parse_mcp(&text, &path.display().to_string())
+}
+
+/// `{"mcpServers": {NAME: {…}}}` as in the Copilot CLI, the inner table alone, or Python
+/// copex's list of tables with a `name`.
+pub(crate) fn parse_mcp(text: &str, whence: &str) -> Result<BTreeMap<String, Value>> {
+    let wrong = |words: &str| Failure::usage(format!("{whence}: {words}"));
+    let mut value: Value =
+        serde_json::from_str(text).map_err(|error| wrong(&format!("broken JSON: {error}")))?;
+    for wrapper in ["mcpServers", "mcp_servers", "servers"] {
+        if let Some(inner) = value.get_mut(wrapper) {
+            value = inner.take();
+            break;
+        }
+    }
+    let mut servers = BTreeMap::new();
+    match value {
+        Value::Object(map) if map.values().all(Value::is_object) => servers.extend(map),
+        Value::Array(list) => {
+            for mut server in list {
+                let name = server.as_object_mut().and_then(|server| server.remove("name"));
+                let Some(Value::String(name)) = name else {
+                    return Err(wrong("a server in the list has no `name`"));
+                };
+                servers.insert(name, server);
+            }
+        }
+        _ => return Err(wrong("a JSON object of MCP servers by name is needed")),
+    }
+    Ok(servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mcp_servers_come_in_three_forms() {
+        let forms = [
+            r#"{"mcpServers": {"a": {"command": "x"}}}"#,
+            r#"{"a": {"command": "x"}}"#,
+            r#"[{"name": "a", "command": "x"}]"#,
+        ];
+        for form in forms {
+            assert_eq!(parse_mcp(form, "f").unwrap()["a"], json!({ "command": "x" }), "{form}");
+        }
+        for broken in ["{", "3", r#"{"a": 1}"#, r#"[{"command": "x"}]"#] {
+            assert_eq!(parse_mcp(broken, "f").unwrap_err().exit() as u8, 2, "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_by_name() {
+        let flags = ChatFlags { use_cli: true, ..ChatFlags::default() };
+        let failure = refuse_unavailable(&flags).unwrap_err();
+        assert_eq!(failure.to_string(), "--use-cli is not available in this version");
+        assert_eq!(failure.exit() as u8, 2);
+    }
+
+    #[test]
+    fn flags_are_checked_like_keys() {
+        let flags = ChatFlags { reasoning: Some("huge".to_owned()), ..ChatFlags::default() };
+        let failure = layer(&flags, Path::new("/h"), Path::new("/w")).unwrap_err();
+        assert!(failure.to_string().starts_with("--reasoning: "), "{failure}");
+        let mut flags = ChatFlags { max_retries: Some(0), ..ChatFlags::default() };
+        flags.approval.allow_all = true;
+        let layer = layer(&flags, Path::new("/h"), Path::new("/w")).unwrap();
+        assert_eq!(layer.entries["approval.mode"].value, json!("auto"));
+        assert_eq!(layer.entries["retry.max_retries"].value, json!(0));
+    }
+}

@@ -1,0 +1,146 @@
+//! One value against its kind: the only place that says what is valid.
+
+use serde_json::Value;
+
+use crate::config::key::Kind;
+use crate::run::Effort;
+
+/// The value in its canonical form, or what is wrong with it.
+pub(crate) fn check(kind: Kind, value: Value) -> Result<Value, String> {
+    match kind {
+        Kind::Bool => match value {
+            Value::Bool(_) => Ok(value),
+            _ => Err(wrong("true or false", &value)),
+        },
+        Kind::Int(low, high) => match value.as_i64() {
+            Some(number) if (low..=high).contains(&number) => Ok(value),
+            Some(number) => Err(format!("{number} is out of range: {}", range(low, high))),
+            None => Err(wrong("a whole number", &value)),
+        },
+        Kind::Float(low, high) => match value.as_f64() {
+            Some(number) if number >= low && number <= high => Ok(Value::from(number)),
+            Some(number) => Err(format!("{number} is out of range: it must be {low} to {high}")),
+            None => Err(wrong("a number", &value)),
+        },
+        Kind::Text | Kind::Secret | Kind::Path => match &value {
+            Value::String(text) if !text.is_empty() => Ok(value),
+            Value::String(_) => Err("it is empty".to_owned()),
+            _ => Err(wrong("text", &value)),
+        },
+        Kind::Choice(choices) => choice(choices, value),
+        Kind::Effort => effort(&value),
+        Kind::List | Kind::Paths => {
+            for item in items(&value)? {
+                if !item.is_string() {
+                    return Err(format!("a list of texts is needed; it holds {}", describe(item)));
+                }
+            }
+            Ok(value)
+        }
+        Kind::Efforts => {
+            items(&value)?.iter().map(effort).collect::<Result<_, _>>().map(Value::Array)
+        }
+        Kind::Map => match value {
+            Value::Object(ref map) if map.values().all(Value::is_string) => Ok(value),
+            _ => Err("a table of texts is needed".to_owned()),
+        },
+        Kind::Servers => servers(value),
+    }
+}
+
+/// Reads what a person or a variable wrote as text for a key of this kind.
+pub(crate) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
+    let value = match kind {
+        Kind::Bool => match text {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            _ => return Err(format!("`{text}` is not true or false")),
+        },
+        Kind::Int(..) => {
+            Value::from(text.parse::<i64>().map_err(|_| format!("`{text}` is not a whole number"))?)
+        }
+        Kind::Float(..) => {
+            Value::from(text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"))?)
+        }
+        Kind::Text | Kind::Secret | Kind::Path | Kind::Choice(_) | Kind::Effort => {
+            Value::from(text)
+        }
+        Kind::List | Kind::Paths | Kind::Efforts => list_from_text(text)?,
+        Kind::Map | Kind::Servers => serde_json::from_str(text)
+            .map_err(|error| format!("a JSON object is needed: {error}"))?,
+    };
+    check(kind, value)
+}
+
+fn list_from_text(text: &str) -> Result<Value, String> {
+    if text.trim_start().starts_with('[') {
+        return serde_json::from_str(text)
+            .map_err(|error| format!("a JSON list is needed: {error}"));
+    }
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Ok(Value::Array(items.map(Value::from).collect()))
+}
+
+fn choice(choices: &[&str], value: Value) -> Result<Value, String> {
+    let Value::String(text) = &value else {
+        return Err(wrong("text", &value));
+    };
+    if choices.contains(&text.as_str()) {
+        return Ok(value);
+    }
+    Err(format!("`{text}` is not one of {}", choices.join(", ")))
+}
+
+fn effort(value: &Value) -> Result<Value, String> {
+    let Value::String(text) = value else {
+        return Err(wrong("text", value));
+    };
+    text.parse::<Effort>().map(|effort| Value::from(effort.as_str()))
+}
+
+fn servers(value: Value) -> Result<Value, String> {
+    match value {
+        Value::Object(ref map) if map.values().all(Value::is_object) => Ok(value),
+        Value::Array(list) => {
+            let mut map = serde_json::Map::new();
+            for item in list {
+                let Value::Object(mut server) = item else {
+                    return Err("a list of tables is needed".to_owned());
+                };
+                let Some(Value::String(name)) = server.remove("name") else {
+                    return Err("a server in the list has no `name`".to_owned());
+                };
+                map.insert(name, Value::Object(server));
+            }
+            Ok(Value::Object(map))
+        }
+        _ => Err("a table of servers by name is needed".to_owned()),
+    }
+}
+
+fn items(value: &Value) -> Result<&Vec<Value>, String> {
+    value.as_array().ok_or_else(|| wrong("a list", value))
+}
+
+fn wrong(wanted: &str, value: &Value) -> String {
+    format!("{wanted} is needed, not {}", describe(value))
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(_) => "true or false".to_owned(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a table".to_owned(),
+    }
+}
+
+fn range(low: i64, high: i64) -> String {
+    if high == i64::MAX {
+        format!("it must be at least {low}")
+    } else {
+        format!("it must be {low} to {high}")
+    }
+}
