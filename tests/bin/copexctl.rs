@@ -1,1 +1,3 @@
+//! The client under its own crate's `main`, so that `CARGO_BIN_EXE_*` works in this package.
+
 fn main() {}

@@ -1,1 +1,32 @@
-//! x
+//! The harness: everything a whole-product test needs, with real parts.
+//!
+//! - [`model`]: a scripted model on loopback that records what it was asked. It can play
+//!   any OpenAI-compatible endpoint, and GitHub for a signed-in Copilot CLI.
+//! - [`cli`]: the real Copilot CLI, installed and unpacked once for all tests.
+//! - [`daemon`], [`ctl`], [`rpc`]: the real `copexd` and `copexctl` as processes, in
+//!   folders of their own, and a small client for the socket.
+//! - [`fake_copilot`]: a Copilot CLI that does what the real one will not do on demand.
+//! - [`tidy`]: the rules of the house that no compiler checks.
+//!
+//! Invariant: a test waits for something it was told (a datagram, a line, a request, an
+//! exit), never for time to pass; every wait has a deadline and fails with what was seen.
+//! What a test started ends with it, and nothing else does.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a harness fails its test by panicking with the reason"
+)]
+
+pub mod cli;
+pub mod clock;
+pub mod ctl;
+pub mod daemon;
+pub mod env;
+pub mod fake_copilot;
+pub mod model;
+pub mod process;
+pub mod rpc;
+pub mod sandbox;
+pub mod tidy;
+pub mod watch;

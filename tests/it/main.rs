@@ -1,0 +1,18 @@
+//! The whole product's tests, in one binary: it links once, and its tests run in parallel.
+//!
+//! For the integrator: `activation.rs` starts the real `copexd` under
+//! `systemd-socket-activate`. Add `mod activation;` here once the daemon serves.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skipped"
+)]
+
+mod fake_copilot;
+mod harness;
+mod model_server;
+mod scripts;
+mod systemd;
+mod tidy;
