@@ -6,10 +6,11 @@
 //! The marker names the daemon by pid and start time, so the next daemon finds what a
 //! killed one left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -49,6 +50,14 @@ impl Owner {
 #[derive(Debug)]
 pub struct Tree {
     mark: String,
+    pid: Option<u32>,
+}
+
+/// Pids of the processes that [`start`] made and whose trees are not dropped yet.
+static STARTED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn started() -> MutexGuard<'static, BTreeSet<u32>> {
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Tree {
@@ -66,6 +75,9 @@ impl Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         self.kill();
+        if let Some(pid) = self.pid {
+            started().remove(&pid);
+        }
     }
 }
 
@@ -101,7 +113,12 @@ pub fn start(program: &Program<'_>, owner: &Owner) -> std::io::Result<(Child, Tr
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    Ok((command.spawn()?, Tree { mark }))
+    // Held over the start, so that nobody reaps a process that ended at once.
+    let mut started = started();
+    let child = command.spawn()?;
+    let pid = child.id();
+    started.extend(pid);
+    Ok((child, Tree { mark, pid }))
 }
 
 /// Ends what daemons of this store left behind when they were killed. Returns how many
@@ -121,14 +138,15 @@ pub fn sweep(owner: &Owner) -> usize {
     found
 }
 
-/// Waits for processes that were handed to us as a child subreaper and have ended. `ours`
-/// are the children that somebody else waits for.
-pub fn reap(ours: impl Fn(u32) -> bool) {
+/// Waits for processes that were handed to us as a child subreaper and have ended. Those
+/// that [`start`] made are somebody else's to wait for.
+pub fn reap() {
     use nix::sys::wait::{WaitPidFlag, waitpid};
     let me = std::process::id();
+    let started = started();
     for pid in all_pids() {
         let Some(stat) = Stat::of(pid) else { continue };
-        if stat.parent == me && stat.state == 'Z' && !ours(pid) {
+        if stat.parent == me && stat.state == 'Z' && !started.contains(&pid) {
             // It may have been waited for meanwhile: then there is nothing left to do.
             let _ = waitpid(to_pid(pid), Some(WaitPidFlag::WNOHANG));
         }

@@ -117,15 +117,18 @@ pub fn promises(body: &EventBody) -> bool {
 }
 
 fn answered(resolution: Resolution) -> EventBody {
-    EventBody::Answered {
-        ask: AskId(resolution.ask),
-        answer: wire_answer(resolution.answer),
-        by: if resolution.by_client { AnsweredBy::Client } else { AnsweredBy::Timeout },
-    }
+    let ask = AskId(resolution.ask.clone());
+    let (answer, by) = wire_resolution(resolution);
+    EventBody::Answered { ask, answer, by }
 }
 
-/// An answer on the wire.
-pub fn wire_answer(reply: Reply) -> Answer {
+/// The answer that counts and who gave it, on the wire.
+pub fn wire_resolution(resolution: Resolution) -> (Answer, AnsweredBy) {
+    let by = if resolution.by_client { AnsweredBy::Client } else { AnsweredBy::Timeout };
+    (wire_answer(resolution.answer), by)
+}
+
+fn wire_answer(reply: Reply) -> Answer {
     match reply {
         Reply::Allow => Answer::Allow,
         Reply::AllowAlways => Answer::AllowAlways,

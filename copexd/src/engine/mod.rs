@@ -12,6 +12,7 @@
 
 mod drive;
 mod effort;
+mod enquire;
 pub mod events;
 pub mod key;
 pub mod log;
@@ -19,6 +20,7 @@ pub mod prepare;
 mod recover;
 mod registry;
 mod report;
+mod resume;
 mod submit;
 mod watch;
 
@@ -78,6 +80,13 @@ impl Engine {
     /// Runs that have not ended.
     pub fn active_runs(&self) -> u32 {
         self.inner.registry.len()
+    }
+
+    /// Whether the engine and its store answer: what the supervisor's watchdog is fed with.
+    pub fn answers(&self) -> bool {
+        // Both take their locks: an engine that hangs does not get past them.
+        let _ = self.inner.registry.len();
+        self.inner.store.run_by_key("").is_ok()
     }
 
     /// Takes no new runs from now on.

@@ -159,7 +159,7 @@ async fn abandon(live: &Live) {
 }
 
 /// The error for a run nobody knows.
-pub fn unknown_run(run: RunId) -> ErrorInfo {
+pub(super) fn unknown_run(run: RunId) -> ErrorInfo {
     let error = ErrorInfo::new(ErrorClass::NotFound, format!("there is no run {run}"));
     error.with_hint("`copexctl runs list` shows the runs")
 }

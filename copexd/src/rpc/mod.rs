@@ -31,11 +31,13 @@ mod http;
 mod limits;
 mod line;
 mod message;
+pub mod methods;
 mod peer;
 mod refusal;
 mod server;
 mod service;
 mod sniff;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod uds;

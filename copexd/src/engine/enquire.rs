@@ -1,0 +1,144 @@
+//! Questions to the backend that belong to no run: which models, who is signed in.
+
+use std::time::Duration;
+
+use copex_proto::error::ErrorInfo;
+use copex_proto::health::{AuthStatus, BackendQuery, ModelInfo, ModelList};
+use copex_proto::run::{Effort, Provider, RunOptions};
+
+use super::{Engine, events, prepare};
+use crate::backend::Model;
+use crate::backend::sdk::classify::SIGN_IN;
+use crate::backend::spec::SecretText;
+use crate::core::failure::{Failure, FailureClass};
+
+/// How long a provider may take to list its models.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Models of one provider that are listed; some gateways offer thousands.
+const MOST_MODELS: usize = 1_000;
+
+impl Engine {
+    /// The account's models when signed in, else the Copilot CLI's catalogue, and the
+    /// provider's own.
+    ///
+    /// # Errors
+    /// When there is no Copilot CLI.
+    pub async fn models(&self, query: BackendQuery) -> Result<ModelList, ErrorInfo> {
+        let (options, secrets) = as_options(query);
+        let ambient = &self.inner.ambient;
+        let spec = prepare::runtime_spec(&options, &secrets, ambient);
+        let runtime = self.inner.pool.runtime(&spec).await.map_err(|it| events::error_info(&it))?;
+        let mut list = ModelList { models: Vec::new(), notes: Vec::new() };
+        let auth = runtime.auth().await.map_err(|failure| events::error_info(&failure))?;
+        if auth.authenticated {
+            let models = runtime.models().await.map_err(|failure| events::error_info(&failure))?;
+            list.models.extend(models.into_iter().map(|model| account_model(&model)));
+        } else {
+            let ids = runtime.catalogue().await.map_err(|failure| events::error_info(&failure))?;
+            list.models.extend(ids.into_iter().map(|id| named(id, "catalogue")));
+            list.notes.push(format!(
+                "not signed in: this is the Copilot CLI's built-in catalogue; {SIGN_IN}"
+            ));
+        }
+        if let Some(provider) = &options.provider {
+            let home = ambient.home.to_string_lossy();
+            let spec = prepare::session_spec(&options, &secrets, &home, ambient).await;
+            let key = spec.map(|spec| spec.provider.and_then(|provider| provider.key));
+            let models = match key {
+                Ok(key) => provider_models(provider, key.as_ref()).await,
+                Err(failure) => Err(failure),
+            };
+            match models {
+                Ok(ids) => list.models.extend(ids.into_iter().map(|id| named(id, "provider"))),
+                Err(failure) => {
+                    let note =
+                        format!("the provider {} lists no models: {failure}", provider.base_url);
+                    list.notes.push(note);
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// Whether the Copilot CLI is signed in.
+    ///
+    /// # Errors
+    /// When there is no Copilot CLI.
+    pub async fn auth(&self, query: BackendQuery) -> Result<AuthStatus, ErrorInfo> {
+        let (options, secrets) = as_options(query);
+        let spec = prepare::runtime_spec(&options, &secrets, &self.inner.ambient);
+        let runtime = self.inner.pool.runtime(&spec).await.map_err(|it| events::error_info(&it))?;
+        let auth = runtime.auth().await.map_err(|failure| events::error_info(&failure))?;
+        let message =
+            if auth.authenticated { auth.message } else { format!("not signed in: {SIGN_IN}") };
+        Ok(AuthStatus {
+            authenticated: auth.authenticated,
+            login: auth.login,
+            method: auth.method,
+            message,
+        })
+    }
+}
+
+fn as_options(
+    query: BackendQuery,
+) -> (RunOptions, std::collections::BTreeMap<String, copex_proto::secret::Secret>) {
+    let options = RunOptions {
+        cli_path: query.cli_path,
+        env: query.env,
+        provider: query.provider,
+        ..RunOptions::default()
+    };
+    (options, query.secrets)
+}
+
+fn named(id: String, source: &str) -> ModelInfo {
+    ModelInfo {
+        id,
+        name: None,
+        source: source.to_owned(),
+        efforts: Vec::new(),
+        multiplier: None,
+        context_tokens: None,
+    }
+}
+
+fn account_model(model: &Model) -> ModelInfo {
+    let efforts = model.efforts.as_deref().unwrap_or_default();
+    let efforts = efforts.iter().filter_map(|name| name.parse::<Effort>().ok());
+    ModelInfo {
+        name: model.name.clone(),
+        efforts: efforts.collect(),
+        multiplier: model.multiplier,
+        context_tokens: model.context_tokens,
+        ..named(model.id.clone(), "account")
+    }
+}
+
+/// Asks an OpenAI-compatible endpoint for its models.
+async fn provider_models(
+    provider: &Provider,
+    key: Option<&SecretText>,
+) -> Result<Vec<String>, Failure> {
+    let fail = |what: &dyn std::fmt::Display| Failure::new(FailureClass::Network, what.to_string());
+    // The provider is asked in TLS only where its URL says so; both sides are then known.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client =
+        reqwest::Client::builder().timeout(LIST_TIMEOUT).build().map_err(|error| fail(&error))?;
+    let url = format!("{}/models", provider.base_url.trim_end_matches('/'));
+    let mut request = client.get(url);
+    if let Some(key) = key {
+        request = request.bearer_auth(key.reveal());
+    }
+    let response = request.send().await.map_err(|error| fail(&error))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(fail(&format!("it answered {status}")));
+    }
+    let text = response.text().await.map_err(|error| fail(&error))?;
+    let body: serde_json::Value = serde_json::from_str(&text).map_err(|error| fail(&error))?;
+    let models = body["data"].as_array().cloned().unwrap_or_default();
+    let ids = models.iter().filter_map(|model| model["id"].as_str().map(str::to_owned));
+    Ok(ids.take(MOST_MODELS).collect())
+}

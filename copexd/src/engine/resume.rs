@@ -1,0 +1,39 @@
+//! Going on after the end: a new run in the same session.
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::id::RunId;
+use copex_proto::run::{RunRequest, SessionChoice};
+
+use super::submit::Submitted;
+use super::{Engine, store_error};
+
+impl Engine {
+    /// Starts a new run that goes on where an ended one stopped: with `prompt`, or with the
+    /// ended run's own prompt. Secrets of the ended run are not known any more.
+    ///
+    /// # Errors
+    /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended.
+    pub async fn resume(&self, run: RunId, prompt: Option<String>) -> Result<Submitted, ErrorInfo> {
+        let summary = self.summary(run)?;
+        if !summary.state.is_terminal() {
+            let message = format!("run {run} has not ended; there is nothing to resume");
+            let hint = format!("follow it with `copexctl runs attach {run}`");
+            return Err(ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint));
+        }
+        let spec = self.inner.store.get_spec(run).map_err(|error| store_error(&error))?;
+        let request = serde_json::from_slice::<RunRequest>(&spec.unwrap_or_default());
+        let mut request = request.map_err(|error| {
+            let message = format!("the request of run {run} cannot be read: {error}");
+            ErrorInfo::new(ErrorClass::Store, message)
+        })?;
+        if let (RunRequest::Chat(chat), Some(prompt)) = (&mut request, prompt) {
+            chat.prompt = prompt;
+        }
+        let options = request.options_mut();
+        options.foreground = false;
+        if let Some(session) = summary.session {
+            options.session = SessionChoice::Resume(session.0);
+        }
+        self.submit(request, None, Some(run)).await
+    }
+}

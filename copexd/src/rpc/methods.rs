@@ -1,0 +1,259 @@
+//! The contract, implemented: decode, ask the engine, reply.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use copex_proto::api::CopexApiServer;
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::event::Answer;
+use copex_proto::health::{
+    AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, RuntimeStatus,
+    StopResponse, SubmitResponse,
+};
+use copex_proto::id::{AskId, RunId, Seq};
+use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
+use jsonrpsee::core::{RpcResult, SubscriptionResult};
+use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee::{Extensions, PendingSubscriptionSink};
+
+use super::{Connections, Peer, error_object, stream};
+use crate::daemon::{Control, Phase};
+use crate::engine::{Engine, MOST_LISTED, MOST_WAIT, events};
+
+/// How long a call waits for a daemon that is starting. Opening the store takes 30 ms, and
+/// after an unclean stop a read of everything (40 ms per 20,000 records).
+const START_WAIT: Duration = Duration::from_secs(60);
+
+/// Events of one `run.events` when nothing else is said.
+const EVENTS: u32 = 256;
+
+/// Runs of one `run.list` when nothing else is said.
+const LISTED: u32 = 50;
+
+/// Implements the contract.
+pub struct Api {
+    /// The daemon around the engine.
+    pub control: Control,
+    /// The connection counter.
+    pub connections: Connections,
+    /// The largest message taken.
+    pub max_message_bytes: u32,
+}
+
+fn refusal(error: ErrorInfo) -> ErrorObjectOwned {
+    error_object(error.code(), &error)
+}
+
+impl Api {
+    /// The engine, once the store is open.
+    async fn engine(&self) -> RpcResult<Engine> {
+        let mut phase = self.control.phase();
+        let ready = phase.wait_for(|phase| !matches!(phase, Phase::Starting));
+        let starting = || {
+            let info = ErrorInfo::new(ErrorClass::Unavailable, "the daemon is still starting");
+            refusal(info.retry_after(1_000))
+        };
+        let now = tokio::time::timeout(START_WAIT, ready).await.map_err(|_| starting())?;
+        match &*now.map_err(|_| starting())? {
+            Phase::Ready(engine) => Ok(engine.clone()),
+            Phase::Broken(error) => Err(refusal(error.clone())),
+            Phase::Starting => Err(starting()),
+        }
+    }
+
+    fn stop_response(engine: Option<&Engine>) -> StopResponse {
+        StopResponse { active_runs: engine.map_or(0, Engine::active_runs) }
+    }
+}
+
+fn attach(engine: &Engine, run: RunId, extensions: &Extensions) {
+    if let Some(peer) = extensions.get::<Peer>() {
+        engine.attach(run, peer.closed.clone());
+    }
+}
+
+#[async_trait]
+impl CopexApiServer for Api {
+    async fn hello(&self, client: Option<ClientInfo>) -> RpcResult<HelloResponse> {
+        if let Some(client) = client {
+            tracing::debug!(client.name, client.version, client.protocol, "hello");
+        }
+        let engine = self.engine().await?;
+        Ok(HelloResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL_VERSION,
+            min_protocol: MIN_PROTOCOL_VERSION,
+            epoch: engine.store().epoch().to_owned(),
+            max_message_bytes: u64::from(self.max_message_bytes),
+        })
+    }
+
+    async fn run_start(
+        &self,
+        pending: PendingSubscriptionSink,
+        extensions: &Extensions,
+        request: RunRequest,
+        key: Option<String>,
+    ) -> SubscriptionResult {
+        let engine = match self.engine().await {
+            Ok(engine) => engine,
+            Err(error) => {
+                pending.reject(error).await;
+                return Ok(());
+            }
+        };
+        let started = async {
+            let submitted = engine.submit(request, key, None).await?;
+            attach(&engine, submitted.run, extensions);
+            engine.watch(submitted.run, 0)
+        };
+        match started.await {
+            Ok(watcher) => stream::pump(pending, watcher).await,
+            Err(error) => stream::refuse(pending, &error).await,
+        }
+        Ok(())
+    }
+
+    async fn run_submit(
+        &self,
+        _extensions: &Extensions,
+        request: RunRequest,
+        key: Option<String>,
+    ) -> RpcResult<SubmitResponse> {
+        let submitted = self.engine().await?.submit(request, key, None).await.map_err(refusal)?;
+        Ok(SubmitResponse { run: submitted.run, created: submitted.created })
+    }
+
+    async fn run_watch(
+        &self,
+        pending: PendingSubscriptionSink,
+        extensions: &Extensions,
+        run: RunId,
+        after: Option<Seq>,
+    ) -> SubscriptionResult {
+        let engine = match self.engine().await {
+            Ok(engine) => engine,
+            Err(error) => {
+                pending.reject(error).await;
+                return Ok(());
+            }
+        };
+        match engine.watch(run, after.unwrap_or(0)) {
+            Ok(watcher) => {
+                attach(&engine, run, extensions);
+                stream::pump(pending, watcher).await;
+            }
+            Err(error) => stream::refuse(pending, &error).await,
+        }
+        Ok(())
+    }
+
+    async fn run_events(
+        &self,
+        run: RunId,
+        after: Option<Seq>,
+        limit: Option<u32>,
+        wait_ms: Option<u64>,
+    ) -> RpcResult<EventsResponse> {
+        let engine = self.engine().await?;
+        let wait = Duration::from_millis(wait_ms.unwrap_or(0).min(MOST_WAIT));
+        let limit = limit.unwrap_or(EVENTS);
+        engine.events(run, after.unwrap_or(0), limit, wait).await.map_err(refusal)
+    }
+
+    async fn run_get(&self, run: RunId) -> RpcResult<RunDetail> {
+        self.engine().await?.detail(run).map_err(refusal)
+    }
+
+    async fn run_list(
+        &self,
+        filter: Option<RunFilter>,
+        cursor: Option<RunId>,
+        limit: Option<u32>,
+    ) -> RpcResult<ListResponse> {
+        let engine = self.engine().await?;
+        let limit = limit.unwrap_or(LISTED).min(MOST_LISTED);
+        engine.list(&filter.unwrap_or_default(), cursor, limit).map_err(refusal)
+    }
+
+    async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse> {
+        let state = self.engine().await?.cancel(run).await.map_err(refusal)?;
+        Ok(CancelResponse { run, state })
+    }
+
+    async fn run_resume(
+        &self,
+        _extensions: &Extensions,
+        run: RunId,
+        prompt: Option<String>,
+    ) -> RpcResult<SubmitResponse> {
+        let submitted = self.engine().await?.resume(run, prompt).await.map_err(refusal)?;
+        Ok(SubmitResponse { run: submitted.run, created: submitted.created })
+    }
+
+    async fn run_answer(&self, ask: AskId, answer: Answer) -> RpcResult<AnswerResponse> {
+        let engine = self.engine().await?;
+        let reply = events::core_reply(answer);
+        let (resolution, accepted) = engine.answer(ask.clone(), reply).await.map_err(refusal)?;
+        let (answer, by) = events::wire_resolution(resolution);
+        Ok(AnswerResponse { ask, answer, by, accepted })
+    }
+
+    async fn model_list(&self, query: Option<BackendQuery>) -> RpcResult<ModelList> {
+        let engine = self.engine().await?;
+        engine.models(query.unwrap_or_default()).await.map_err(refusal)
+    }
+
+    async fn auth_status(&self, query: Option<BackendQuery>) -> RpcResult<AuthStatus> {
+        let engine = self.engine().await?;
+        engine.auth(query.unwrap_or_default()).await.map_err(refusal)
+    }
+
+    async fn pool_status(&self) -> RpcResult<PoolStatus> {
+        let engine = self.engine().await?;
+        let runtimes = engine.pool().report().into_iter().map(|report| RuntimeStatus {
+            pid: report.pid,
+            program: report.kind.to_owned(),
+            version: report.version,
+            busy_sessions: report.busy,
+            idle_sessions: report.idle,
+            spare_sessions: report.spare,
+            rss_bytes: report.rss_bytes,
+            started_at: report.started_at,
+        });
+        let problem = engine.pool().problem();
+        Ok(PoolStatus {
+            runtimes: runtimes.collect(),
+            problem: problem.as_ref().map(events::error_info),
+        })
+    }
+
+    async fn config_get(&self) -> RpcResult<serde_json::Value> {
+        Ok(self.control.settings())
+    }
+
+    async fn daemon_status(&self, _extensions: &Extensions) -> RpcResult<DaemonStatus> {
+        Ok(self.control.status(self.connections.count()))
+    }
+
+    async fn daemon_drain(&self) -> RpcResult<StopResponse> {
+        let engine = self.engine().await?;
+        self.control.drain(&engine);
+        Ok(Self::stop_response(Some(&engine)))
+    }
+
+    async fn daemon_stop(&self) -> RpcResult<StopResponse> {
+        let response = match &*self.control.phase().borrow() {
+            Phase::Ready(engine) => Self::stop_response(Some(engine)),
+            Phase::Starting | Phase::Broken(_) => Self::stop_response(None),
+        };
+        self.control.stop();
+        Ok(response)
+    }
+
+    async fn rpc_discover(&self) -> RpcResult<serde_json::Value> {
+        Ok(copex_proto::discover::openrpc())
+    }
+}

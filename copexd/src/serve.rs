@@ -1,0 +1,302 @@
+//! Puts the parts together, and takes them apart in the right order.
+//!
+//! Start: socket, then the answer "starting", then the store, then the runs that were left.
+//! Stop: no new connections, tasks told, processes ended, store closed, socket removed.
+
+use std::os::unix::net::UnixListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser as _;
+use copex_proto::api::CopexApiServer as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::backend::process::{self, Owner};
+use crate::cli::Flags;
+use crate::daemon::{About, Control, Phase};
+use crate::engine::{Ambient, Engine, store_error};
+use crate::error::{StartError, exit};
+use crate::pool::{Pool, PoolLimits};
+use crate::rpc::methods::Api;
+use crate::rpc::{self, Bound, Connections, Limits};
+use crate::runtime::tasks::Tasks;
+use crate::runtime::{clock, notify};
+use crate::settings::Settings;
+use crate::store::{OpenReport, Retention, Store, StoreOptions};
+
+/// How long tasks may take to end once told.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often old runs are looked for.
+const RETENTION_PERIOD: Duration = Duration::from_secs(60 * 60);
+
+/// Threads for tasks. Each is memory; nothing here computes for long.
+const WORKERS: usize = 2;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// The daemon's entry: flags, environment, socket, then [`run`].
+pub fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match start(&flags) {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log yet when a daemon does not start")]
+fn complain(error: &StartError) {
+    eprintln!("copexd: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        eprintln!("  because {error}");
+        cause = error.source();
+    }
+}
+
+fn start(flags: &Flags) -> Result<(), StartError> {
+    let settings = Settings::resolve(flags, crate::env::read())?;
+    log_to_stderr(&settings.log_level);
+    // Both before any thread starts: the descriptors are taken out of the environment.
+    let bound = take_socket(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("copexd")
+        .enable_all()
+        .build()
+        .map_err(|source| StartError::System { doing: "start threads", source })?;
+    runtime.block_on(run(settings, bound))
+}
+
+fn take_socket(settings: &Settings) -> Result<Bound, StartError> {
+    let handed: Option<UnixListener> = rpc::handed_in()
+        .map_err(|source| StartError::System { doing: "take the socket from systemd", source })?;
+    match handed {
+        Some(listener) => Ok(rpc::adopt(listener)?),
+        None => Ok(rpc::bind(&settings.socket)?),
+    }
+}
+
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_new(format!("warn,copexd={level}"))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr);
+    // Somebody may have set one: a test with several daemons in it.
+    let _ = subscriber.try_init();
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// When the socket or the store is not to be had.
+pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
+    let tasks = Tasks::default();
+    process::become_subreaper();
+    let about = About {
+        socket: bound.guard.path().to_owned(),
+        state_dir: settings.state_dir.clone(),
+        started_at: clock::now_ms(),
+        supervised: settings.env.contains_key("NOTIFY_SOCKET"),
+        settings: describe(&settings),
+    };
+    let control = Control::new(about, tasks.clone());
+    for warning in &settings.config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let limits = Limits {
+        connections: settings.config.limits.max_connections,
+        request_bytes: settings.config.limits.max_message_bytes,
+        ..Limits::default()
+    };
+    let connections = Connections::new(limits.connections);
+    let api = Api {
+        control: control.clone(),
+        connections: connections.clone(),
+        max_message_bytes: limits.request_bytes,
+    };
+    let system = |doing| move |source| StartError::System { doing, source };
+    let listener = tokio::net::UnixListener::from_std(bound.listener)
+        .map_err(system("listen on the socket"))?;
+    let server = rpc::serve(
+        listener,
+        api.into_rpc().into(),
+        limits,
+        connections,
+        tasks.tracker(),
+        control.stopping(),
+    );
+    let server = tasks.spawn("socket", server);
+    hear_signals(&control, &tasks)?;
+    let opened = open(&settings, &control, &tasks).await;
+    let engine = match opened {
+        Ok(engine) => engine,
+        Err(error) => {
+            control.stop();
+            // Clients that waited for the store get the reason first.
+            let _ = tokio::time::timeout(STOP_TIMEOUT, server).await;
+            return Err(error);
+        }
+    };
+    notify::ready("serving");
+    tracing::info!(socket = %bound.guard.path().display(), "serving");
+    control.stopping().cancelled().await;
+    notify::stopping();
+    // The socket ends its calls within its own deadline.
+    let _ = server.await;
+    let left = tasks.stop(STOP_TIMEOUT).await;
+    engine.pool().shut();
+    if let Err(error) = engine.store().close().await {
+        tracing::error!(%error, "the store was not closed in order");
+    }
+    tracing::info!(left, "stopped");
+    Ok(())
+}
+
+/// Opens the store, ends what a killed daemon left, and sets its runs to work again.
+async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<Engine, StartError> {
+    let dir = settings.state_dir.join("store");
+    let epoch = uuid::Uuid::new_v4().simple().to_string();
+    let options = StoreOptions::new(clock::now_ms(), &epoch[..16]);
+    let opening = tokio::task::spawn_blocking(move || Store::open(&dir, options));
+    let opened = opening.await.map_err(|error| StartError::System {
+        doing: "open the store",
+        source: std::io::Error::other(error),
+    })?;
+    let (store, report) = opened.inspect_err(|error| {
+        control.enter(Phase::Broken(store_error(error)));
+    })?;
+    tell(control, &report);
+    let owner = Owner::here(&digest(&settings.state_dir.to_string_lossy()));
+    let swept = process::sweep(&owner);
+    if swept > 0 {
+        tracing::info!(swept, "ended what a killed daemon left behind");
+    }
+    let pool_config = &settings.config.pool;
+    let limits = PoolLimits {
+        idle: Duration::from_secs_f64(pool_config.max_idle_time_s),
+        spares: pool_config.spares > 0,
+    };
+    let pool = Pool::new(owner.clone(), tasks.clone(), limits);
+    let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
+    let engine = Engine::new(store, pool, tasks.clone(), ambient);
+    let recovered = engine.recover()?;
+    if recovered > 0 {
+        tracing::info!(recovered, "unfinished runs go on");
+    }
+    tidy_up(&engine, settings, tasks);
+    feed_watchdog(&engine, tasks);
+    control.enter(Phase::Ready(engine.clone()));
+    Ok(engine)
+}
+
+fn tell(control: &Control, report: &OpenReport) {
+    if let Some(salvage) = &report.salvaged {
+        let note = format!(
+            "the store was damaged ({}); {} records were kept, the damaged one is at {}",
+            salvage.cause,
+            salvage.kept,
+            salvage.quarantine.display()
+        );
+        tracing::warn!("{note}");
+        control.note(note);
+    }
+}
+
+fn digest(text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in &Sha256::digest(text.as_bytes())[..8] {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+fn describe(settings: &Settings) -> serde_json::Value {
+    let config = &settings.config;
+    serde_json::json!({
+        "file": settings.config_path,
+        "socket": settings.socket,
+        "state_dir": settings.state_dir,
+        "log_level": settings.log_level,
+        "pool": { "max_idle_time": config.pool.max_idle_time_s, "spares": config.pool.spares },
+        "store": {
+            "retention_days": config.store.retention_days,
+            "retention_bytes": config.store.retention_bytes,
+        },
+        "limits": {
+            "max_connections": config.limits.max_connections,
+            "max_message_bytes": config.limits.max_message_bytes,
+        },
+    })
+}
+
+fn hear_signals(control: &Control, tasks: &Tasks) -> Result<(), StartError> {
+    let hear = |kind| {
+        signal(kind).map_err(|source| StartError::System { doing: "listen for signals", source })
+    };
+    let (mut term, mut int) = (hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?);
+    let mut child = hear(SignalKind::child())?;
+    let (control, stopping) = (control.clone(), tasks.stopping());
+    tasks.spawn("signals", async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => control.stop(),
+                _ = int.recv() => control.stop(),
+                _ = child.recv() => process::reap(),
+                () = stopping.cancelled() => return,
+            }
+        }
+    });
+    Ok(())
+}
+
+/// A sign of life for the supervisor, for as long as the engine and its store answer.
+fn feed_watchdog(engine: &Engine, tasks: &Tasks) {
+    let Some(period) = notify::watchdog_period() else { return };
+    let (engine, stopping) = (engine.clone(), tasks.stopping());
+    tasks.spawn("watchdog", async move {
+        loop {
+            if engine.answers() {
+                notify::alive();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(period) => {}
+                () = stopping.cancelled() => return,
+            }
+        }
+    });
+}
+
+/// Removes runs that nobody keeps, now and every hour.
+fn tidy_up(engine: &Engine, settings: &Settings, tasks: &Tasks) {
+    let keep = Retention {
+        max_age_ms: u64::from(settings.config.store.retention_days) * DAY_MS,
+        max_bytes: settings.config.store.retention_bytes,
+    };
+    let (store, stopping) = (Arc::new(engine.store().clone()), tasks.stopping());
+    tasks.spawn("retention", async move {
+        loop {
+            let store = store.clone();
+            let round = tokio::task::spawn_blocking(move || store.retain(keep, clock::now_ms()));
+            match round.await {
+                Ok(Ok(report)) => tracing::debug!(?report, "retention"),
+                Ok(Err(error)) => tracing::warn!(%error, "old runs were not removed"),
+                Err(error) => tracing::warn!(%error, "old runs were not removed"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETENTION_PERIOD) => {}
+                () = stopping.cancelled() => return,
+            }
+        }
+    });
+}
