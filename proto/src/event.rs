@@ -141,7 +141,7 @@ pub enum EventBody {
     /// A file was made for the user.
     Artifact {
         /// Its absolute path.
-        path: String,
+        file: String,
         /// What it is.
         kind: String,
     },

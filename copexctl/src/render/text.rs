@@ -261,7 +261,7 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.tell(&format!("parked{}: {reason}", until.unwrap_or_default()))
             }
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
-            EventBody::Artifact { path, kind } => self.progress(&format!("{kind}: {path}")),
+            EventBody::Artifact { file, kind } => self.progress(&format!("{kind}: {file}")),
             EventBody::Done(outcome) => self.done(outcome),
             body if body.is_terminal() => {
                 self.end_err_line();
