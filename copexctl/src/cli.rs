@@ -169,6 +169,9 @@ pub(crate) struct ChatFlags {
     /// Answer from the built-in demonstration model: no account needed.
     #[arg(long)]
     pub(crate) demo: bool,
+    /// Answer from the demonstration model when nobody is signed in and no provider is set.
+    #[arg(long)]
+    pub(crate) or_demo: bool,
     /// One Copilot CLI process per turn. Not available in this version.
     #[arg(long, hide = true)]
     pub(crate) use_cli: bool,

@@ -112,6 +112,7 @@ pub(crate) fn chat(
             config.github_token.as_ref(),
         ),
         demo: flags.demo,
+        demo_fallback: flags.or_demo,
         system_message: system_message(settings)?,
         available_tools: config.available_tools.clone(),
         excluded_tools: config.excluded_tools.clone(),

@@ -30,7 +30,7 @@ use crate::store::{OpenReport, Retention, Store, StoreOptions};
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often old runs are looked for.
-const RETENTION_PERIOD: Duration = Duration::from_secs(60 * 60);
+const RETENTION_PERIOD: Duration = Duration::from_hours(1);
 
 /// Threads for tasks. Each is memory; nothing here computes for long.
 const WORKERS: usize = 2;

@@ -166,6 +166,9 @@ pub struct RunOptions {
     /// Answer from the built-in demonstration model: no account, no endpoint.
     #[serde(skip_serializing_if = "is_false")]
     pub demo: bool,
+    /// Answer from the demonstration model when nobody is signed in and no provider is set.
+    #[serde(skip_serializing_if = "is_false")]
+    pub demo_fallback: bool,
     /// Words for the system message, added to the Copilot CLI's own or replacing it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_message: Option<SystemMessage>,

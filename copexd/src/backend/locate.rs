@@ -12,7 +12,7 @@ use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::{Failure, FailureClass};
 
 /// How long the CLI may take to unpack its runtime (measured: 1 to 3 s).
-const UNPACK_TIMEOUT: Duration = Duration::from_secs(60);
+const UNPACK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long the CLI may take to tell its version (measured: 0.13 s).
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);

@@ -236,7 +236,7 @@ impl Stat {
 }
 
 /// Environment for a child: the snapshot, without what speaks to this process alone.
-pub fn child_env<'a>(env: &'a BTreeMap<String, String>) -> Vec<(&'a str, &'a str)> {
+pub fn child_env(env: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
     const OURS: [&str; 6] = [
         "NOTIFY_SOCKET",
         "WATCHDOG_PID",

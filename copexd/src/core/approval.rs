@@ -89,7 +89,7 @@ impl Policy {
     /// Decides about one wish; `always` are wishes a person allowed for the rest of the run.
     pub fn decide(&self, wish: &Wish, always: &[String]) -> Verdict {
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.touches(wish)) {
-            return Verdict::Deny(format!("denied by the pattern {pattern:?} of this run"));
+            return Verdict::Deny(format!("this run denies {pattern}"));
         }
         if self.allow.iter().any(|pattern| pattern.covers(wish)) {
             return Verdict::Allow;

@@ -50,6 +50,8 @@ pub struct ChatSpec {
     pub idle_ms: u64,
     /// How long a question waits, in milliseconds.
     pub ask_timeout_ms: u64,
+    /// Tries after the first, at most.
+    pub max_retries: u32,
     /// Warnings that came up while the request was read.
     pub warnings: Vec<(String, String)>,
 }
@@ -300,7 +302,7 @@ impl Chat {
             }
             approval::Verdict::Deny(why) => {
                 let (title, detail) = approval::question(&wish);
-                let message = format!("{why}: {title} {detail}");
+                let message = format!("{why} ({title} {})", super::turn::clip(&detail, 200));
                 return vec![
                     Effect::Emit(Fact::Warning { code: "tool_denied".to_owned(), message }),
                     Effect::Decide { request, decision: Decision::Deny(why) },
@@ -365,26 +367,23 @@ impl Chat {
             effects.push(Effect::Emit(Fact::Running));
         }
         let working = self.phase == Phase::Working;
-        match open.wish {
-            Some(wish) => {
-                if reply == Reply::AllowAlways {
-                    self.progress.always.push(approval::key(&wish));
-                }
-                let decision = decision_of(&reply);
-                if !working {
-                    // The backend is away just now; it will ask again, and this answer counts.
-                    self.progress.decided.push((wish, reply));
-                }
-                effects.push(Effect::Checkpoint);
-                if working {
-                    effects.push(Effect::Decide { request: open.request, decision });
-                }
+        if let Some(wish) = open.wish {
+            if reply == Reply::AllowAlways {
+                self.progress.always.push(approval::key(&wish));
             }
-            None => {
-                let text = if let Reply::Text(text) = reply { Some(text) } else { None };
-                effects.push(Effect::Checkpoint);
-                effects.push(Effect::Reply { request: open.request, text });
+            let decision = decision_of(&reply);
+            if !working {
+                // The backend is away just now; it will ask again, and this answer counts.
+                self.progress.decided.push((wish, reply));
             }
+            effects.push(Effect::Checkpoint);
+            if working {
+                effects.push(Effect::Decide { request: open.request, decision });
+            }
+        } else {
+            let text = if let Reply::Text(text) = reply { Some(text) } else { None };
+            effects.push(Effect::Checkpoint);
+            effects.push(Effect::Reply { request: open.request, text });
         }
         effects
     }
@@ -467,7 +466,7 @@ impl Chat {
         }
         self.progress.deaths += 1;
         let retryable = failure.class == FailureClass::RuntimeDied;
-        if !retryable || self.progress.deaths > MOST_RUNTIME_DEATHS {
+        if !retryable || self.progress.deaths > MOST_RUNTIME_DEATHS.min(self.spec.max_retries) {
             self.failure = Some(failure);
             effects.extend(self.idle(moment));
             return effects;

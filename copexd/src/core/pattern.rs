@@ -14,6 +14,15 @@ pub struct Pattern {
     argument: Option<String>,
 }
 
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.argument {
+            Some(argument) => write!(f, "{}({argument})", self.kind),
+            None => f.write_str(&self.kind),
+        }
+    }
+}
+
 impl Pattern {
     /// Parses a pattern.
     ///

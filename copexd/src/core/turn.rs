@@ -29,7 +29,7 @@ pub struct Turn {
 impl Turn {
     /// A turn that goes on: what earlier attempts of it cost and ran stays counted.
     pub fn resumed(usage: CallUsage, ran: u32) -> Self {
-        Self { usage, ran, ..Self::default() }
+        Self { ran, usage, ..Self::default() }
     }
 
     /// The prompt was accepted under this message id.

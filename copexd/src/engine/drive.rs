@@ -89,6 +89,8 @@ impl Engine {
             let summary = live.summary.borrow();
             (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
         };
+        let mut request = request;
+        self.settle_demo(&mut request, &live).await;
         let options = request.options();
         let mut context = Context { model: options.model.clone(), effort: None, accepted_at };
         let spec = prepare::chat_spec(run.as_str(), options, &cwd);
@@ -133,7 +135,7 @@ impl Engine {
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => driver.command(command),
+                    Some(command) => hear(command),
                     None => return Ok(()),
                 },
                 Some(done) = driver.operations.next() => driver.done(done),
@@ -146,6 +148,21 @@ impl Engine {
             driver.step(inputs).await?;
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Takes the demonstration model when it was allowed and nothing else can answer.
+    async fn settle_demo(&self, request: &mut RunRequest, live: &Live) {
+        let options = request.options();
+        if !options.demo_fallback || options.demo || options.provider.is_some() {
+            return;
+        }
+        let spec = prepare::runtime_spec(options, &live.secrets, &self.inner.ambient);
+        // A runtime that does not start is told by the turn, not here.
+        let Ok(runtime) = self.inner.pool.runtime(&spec).await else { return };
+        let signed_in = runtime.auth().await.is_ok_and(|auth| auth.authenticated);
+        request.options_mut().demo = !signed_in;
     }
 }
 
@@ -178,18 +195,19 @@ async fn expire(timers: &BTreeMap<Timer, Instant>) -> Timer {
     timer.clone()
 }
 
-impl Driver {
-    fn command(&mut self, command: Command) -> Vec<Input> {
-        match command {
-            Command::Cancel => vec![Input::Cancel],
-            Command::Answer(resolution, first) => {
-                // The asker may have gone; the answer counts all the same.
-                let _ = first.send(true);
-                vec![Input::Answered(resolution)]
-            }
+/// A command as the machine's input.
+fn hear(command: Command) -> Vec<Input> {
+    match command {
+        Command::Cancel => vec![Input::Cancel],
+        Command::Answer(resolution, first) => {
+            // The asker may have gone; the answer counts all the same.
+            let _ = first.send(true);
+            vec![Input::Answered(resolution)]
         }
     }
+}
 
+impl Driver {
     fn done(&mut self, done: Done) -> Vec<Input> {
         match done {
             Done::Input(input) => vec![input],

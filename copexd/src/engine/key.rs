@@ -12,7 +12,7 @@ use crate::backend::spec::SecretText;
 use crate::core::failure::{Failure, FailureClass};
 
 /// How long a key command may take: time for a person to unlock a password store.
-const KEY_COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+const KEY_COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Where keys may be looked for.
 pub struct KeyRing<'a> {

@@ -26,6 +26,9 @@ const LEAST_IDLE_S: f64 = 1.0;
 /// How long a question waits for a person, in seconds, when nothing else is said.
 const ASK_TIMEOUT_S: u64 = 24 * 60 * 60;
 
+/// Tries of a turn after the first, when nothing else is said (Python copex: 5).
+const MAX_RETRIES: u32 = 5;
+
 /// Secrets that the Copilot CLI itself reads from its environment.
 const CLI_SECRETS: [&str; 4] =
     ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "COPILOT_HMAC_KEY"];
@@ -102,6 +105,12 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
     )]
     let idle_ms = (seconds * 1_000.0) as u64;
     let ask_timeout_s = options.approval.ask_timeout_s.unwrap_or(ASK_TIMEOUT_S);
+    let mut warnings = Vec::new();
+    if options.context_budget.is_some() && options.provider.is_none() {
+        let text = "context_budget has no effect on GitHub's models: the Copilot CLI compacts \
+                    their conversations at their own limits";
+        warnings.push(("not_honoured".to_owned(), text.to_owned()));
+    }
     Ok(ChatSpec {
         run: run.to_owned(),
         policy,
@@ -110,7 +119,8 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
         strict_model: options.strict_model,
         idle_ms,
         ask_timeout_ms: ask_timeout_s.saturating_mul(1_000),
-        warnings: Vec::new(),
+        max_retries: options.max_retries.unwrap_or(MAX_RETRIES),
+        warnings,
     })
 }
 

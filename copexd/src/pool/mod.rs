@@ -48,7 +48,7 @@ pub struct PoolLimits {
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(300), spares: true }
+        Self { idle: Duration::from_mins(5), spares: true }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::engine::{Engine, MOST_LISTED, MOST_WAIT, events};
 
 /// How long a call waits for a daemon that is starting. Opening the store takes 30 ms, and
 /// after an unclean stop a read of everything (40 ms per 20,000 records).
-const START_WAIT: Duration = Duration::from_secs(60);
+const START_WAIT: Duration = Duration::from_mins(1);
 
 /// Events of one `run.events` when nothing else is said.
 const EVENTS: u32 = 256;
@@ -42,6 +42,7 @@ pub struct Api {
     pub max_message_bytes: u32,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn refusal(error: ErrorInfo) -> ErrorObjectOwned {
     error_object(error.code(), &error)
 }

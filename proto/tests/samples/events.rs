@@ -54,7 +54,7 @@ fn turn() -> Vec<EventBody> {
         EventBody::Accepted(Accepted {
             mode: Mode::Chat,
             title: text("Why is the sky blue?"),
-            cwd: text("/work/project"),
+            cwd: text("/home/ada/project"),
             model: Some(text("gpt-5.5")),
             resumed_from: Some(run()),
         }),
@@ -108,7 +108,8 @@ fn people() -> Vec<EventBody> {
             answer: Answer::Deny { feedback: Some(text("not today")) },
             by: AnsweredBy::Client,
         },
-        EventBody::Gate {
+        EventBody::Artifact { file: text("/home/ada/out.md"), kind: text("answer") }),
+        event(EventBody::Gate {
             command: text("cargo test"),
             exit_code: Some(101),
             output: text("1 failed"),

@@ -22,7 +22,7 @@ fn summary() -> RunSummary {
         mode: Mode::Fleet,
         state: RunState::Exhausted,
         title: text("do build"),
-        cwd: text("/work/project"),
+        cwd: text("/home/ada/project"),
         model: Some(text("gpt-5.4")),
         session: Some(SessionId(text("0198c7f2"))),
         last_seq: 42,
@@ -37,7 +37,7 @@ fn runs() -> Vec<Frame> {
     let event = RunEvent { run: run(), seq: 1, at: 1_760_000_000_000, path: None, body: state };
     let filter = RunFilter {
         states: vec![RunState::Running, RunState::Asking],
-        cwd: Some(text("/work/project")),
+        cwd: Some(text("/home/ada/project")),
     };
     let detail = RunDetail {
         summary: summary(),

@@ -18,7 +18,7 @@ fn map<V>(name: &str, value: V) -> BTreeMap<String, V> {
 
 fn everything() -> RunOptions {
     RunOptions {
-        cwd: Some(text("/work/project")),
+        cwd: Some(text("/home/ada/project")),
         model: Some(text("gpt-5.4")),
         reasoning_effort: Some(Effort::Xhigh),
         strict_model: true,
@@ -34,13 +34,14 @@ fn everything() -> RunOptions {
         }),
         secrets: map("API_KEY", Secret::new("only in memory")),
         demo: true,
+        demo_fallback: true,
         system_message: Some(SystemMessage {
             mode: SystemMessageMode::Replace,
             text: text("Be brief."),
         }),
         available_tools: Some(vec![text("bash")]),
         excluded_tools: vec![text("web_fetch")],
-        skill_directories: vec![text("/work/skills")],
+        skill_directories: vec![text("/home/ada/skills")],
         disabled_skills: vec![text("deploy")],
         mcp_servers: map("files", json!({"command": "mcp-files", "args": ["--ro"]})),
         streaming: Some(false),

@@ -29,7 +29,7 @@ const MOST_BODY: usize = 64 * 1024 * 1024;
 pub fn provider() -> ProviderConfig {
     let mut provider = ProviderConfig::default();
     provider.provider_type = Some("openai".to_owned());
-    provider.base_url = NOWHERE.to_owned();
+    NOWHERE.clone_into(&mut provider.base_url);
     provider.api_key = Some(KEY.to_owned());
     provider
 }
@@ -130,7 +130,7 @@ fn frame(delta: &Value, finished: Option<usize>) -> String {
 fn prompt(body: &Value) -> String {
     let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let last = messages.iter().rev().find(|message| message["role"] == "user");
-    let content = last.map(|message| &message["content"]).unwrap_or(&Value::Null);
+    let content = last.map_or(&Value::Null, |message| &message["content"]);
     let text = match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {

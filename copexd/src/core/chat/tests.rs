@@ -18,6 +18,7 @@ fn spec(mode: Mode) -> ChatSpec {
         strict_model: false,
         idle_ms: 300_000,
         ask_timeout_ms: 1_000,
+        max_retries: 5,
         warnings: Vec::new(),
     }
 }
@@ -121,6 +122,14 @@ fn four_deaths_are_the_turns_own_fault() {
         chat.handle(Input::Timer(Timer::Backoff), NOW);
         chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
     }
+    assert!(matches!(end(&chat.handle(died(), NOW)).unwrap().verdict, Verdict::Failed(_)));
+}
+
+#[test]
+fn a_caller_may_want_fewer_retries() {
+    let mut chat = Chat::new(ChatSpec { max_retries: 0, ..spec(Mode::Workspace) });
+    chat.handle(Input::Start, NOW);
+    chat.handle(opened(Found::Nothing), NOW);
     assert!(matches!(end(&chat.handle(died(), NOW)).unwrap().verdict, Verdict::Failed(_)));
 }
 
