@@ -118,3 +118,21 @@ fn editors_library_is_installed() {
         .run();
     assert_eq!(output.ok(), "function\n");
 }
+
+#[test]
+fn a_client_that_leaves_is_noticed() {
+    let (sandbox, server) = (Sandbox::new(), ModelServer::start());
+    server.push(Reply::stream().say("one").hang());
+    server.push(Reply::hang_before_head());
+    let url = format!("{}/chat/completions", server.base_url());
+    let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"q"}]}"#;
+    let curl = Launch::inside(&sandbox, "curl").args(["-sSN", "--noproxy", "*", "-d", body, &url]);
+    let running = curl.clone().start();
+    running.wait_stdout("one");
+    drop(running);
+    server.wait_for_abandoned(1);
+    let running = curl.start();
+    server.wait_for_requests(2);
+    drop(running);
+    server.wait_for_abandoned(2);
+}
