@@ -104,7 +104,8 @@ async fn a_turn_can_go_wrong() {
         fake.set_fault(fault);
         let (_child, dying) = client(&sandbox, &fake);
         let (types, text) = turn(&dying, "hi").await;
-        assert_eq!(text, "echo:", "{fault:?}");
+        // The SDK may drop what it has read but not delivered when the line breaks.
+        assert!("echo:".starts_with(&text), "{fault:?}: {text}");
         assert!(!types.contains(&"session.idle".to_owned()), "{fault:?}: {types:?}");
     }
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use copex_tests::ctl::Bins;
+use copex_tests::daemon::{DaemonBuilder, TestDaemon};
 use copex_tests::env;
 use copex_tests::model::{Gate, ModelServer, Reply};
 use copex_tests::process::{Launch, marked};
 use copex_tests::sandbox::Sandbox;
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 fn shell(sandbox: &Sandbox, script: &str) -> Launch {
     Launch::inside(sandbox, "/bin/sh").args(["-c", script])
@@ -117,4 +120,57 @@ fn editors_library_is_installed() {
         .args(["-e", script])
         .run();
     assert_eq!(output.ok(), "function\n");
+}
+
+#[test]
+fn a_client_that_leaves_is_noticed() {
+    let (sandbox, server) = (Sandbox::new(), ModelServer::start());
+    server.push(Reply::stream().say("one").hang());
+    server.push(Reply::hang_before_head());
+    let url = format!("{}/chat/completions", server.base_url());
+    let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"q"}]}"#;
+    let curl = Launch::inside(&sandbox, "curl").args(["-sSN", "--noproxy", "*", "-d", body, &url]);
+    let running = curl.clone().start();
+    running.wait_stdout("one");
+    drop(running);
+    server.wait_for_abandoned(1);
+    let running = curl.start();
+    server.wait_for_requests(2);
+    drop(running);
+    server.wait_for_abandoned(2);
+}
+
+/// A daemon builder whose program is a Python outline of the daemon.
+fn stand_in() -> DaemonBuilder {
+    let bins = Bins { copexd: "/usr/bin/env".into(), ..copex_tests::bins!() };
+    TestDaemon::builder(bins).args(["python3", "-c", include_str!("stand_in.py")])
+}
+
+#[test]
+fn a_daemon_is_waited_for_asked_killed_and_started_again() {
+    let mut daemon = stand_in().start();
+    assert_eq!(daemon.notifications()[0], "READY=1");
+    assert_eq!(daemon.wait_notified("STATUS="), "STATUS=up");
+
+    let mut rpc = daemon.rpc();
+    assert_eq!(rpc.call("hello", &json!({"a": 1})), json!({"a": 1}));
+    assert_eq!(rpc.call_err("bad", &json!({}))["code"], -32601);
+    let watched = rpc.subscribe("run.watch", &json!({}));
+    let kinds: Vec<_> = rpc.events_to_end(&watched).iter().map(|e| e["type"].clone()).collect();
+    assert_eq!(kinds, ["accepted", "message", "done"]);
+
+    assert_eq!(daemon.kill9().code(), 128 + 9);
+    daemon.restart();
+    assert_eq!(daemon.rpc().call("again", &json!([])), json!([]));
+    assert!(daemon.log().contains("up"));
+    let marker = daemon.sandbox().marker().to_owned();
+    drop(daemon);
+    assert!(marked(&marker).is_empty() && !marker.exists());
+}
+
+#[test]
+#[should_panic(expected = "the daemon did not say READY=1")]
+fn a_daemon_that_dies_at_once_is_not_waited_for() {
+    let bins = Bins { copexd: "/bin/false".into(), ..copex_tests::bins!() };
+    let _never = TestDaemon::builder(bins).start();
 }

@@ -135,16 +135,19 @@ fn a_gate_holds_the_answer_and_a_kill_is_noticed() {
 }
 
 #[test]
-fn garbage_and_an_empty_answer_end_in_an_error_not_in_an_answer() {
+fn an_empty_answer_is_an_error_and_garbage_is_asked_for_again() {
     let (sandbox, server) = (Sandbox::new(), ModelServer::start());
     server.push(Reply::stream());
     let output = ask(&sandbox, &server, "go").run().expect_code(1);
-    assert_eq!(events(&output, "assistant.message").len(), 0, "{}", output.stdout);
+    // The CLI reports an empty message and then the error: no message is no proof of an answer.
+    assert_eq!(events(&output, "assistant.message")[0]["content"], "");
+    assert_eq!(events(&output, "session.error")[0]["errorType"], "query");
 
     server.push(Reply::garbage());
     server.push(Reply::text("recovered"));
     let output = ask(&sandbox, &server, "go").run();
     assert_eq!(server.requests().len(), 3, "{}", output.stdout);
+    assert!(output.expect_code(0).stdout.contains("recovered"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub const VERSION: &str = "1.0.102";
 pub const VSCODE_JSONRPC_VERSION: &str = "8.2.1";
 
 /// A download of 60 MB on a slow line takes its time.
-const DOWNLOAD: Duration = Duration::from_mins(10);
+const DOWNLOAD: Duration = Duration::from_mins(5);
 
 /// An installed Copilot CLI whose runtime is unpacked.
 #[derive(Debug, Clone)]
@@ -84,14 +84,10 @@ fn npm_install(name: &str, package: &str) -> PathBuf {
     let _absent = std::fs::remove_dir_all(&half);
     std::fs::create_dir_all(&half).expect("a folder for npm");
     let arguments = ["install", "--no-audit", "--no-fund", "--no-save", "--loglevel=error"];
-    // npm looks for its configuration and cache in the home folder: it is the user's own.
-    let home = env::var("HOME").unwrap_or_else(|| half.clone().into());
-    let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY"];
-    let proxies = proxies.iter().filter_map(|name| Some((*name, env::var(name)?)));
+    // The one program with the user's own environment: npm needs its proxies, certificates
+    // and configuration, whatever their names.
     Launch::new("npm")
-        .envs(proxies)
-        .env("PATH", env::path())
-        .env("HOME", home)
+        .envs(env::all())
         .args(arguments)
         .args(["--prefix"])
         .args([&half])

@@ -7,6 +7,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -189,8 +190,9 @@ const OVER: &[u8] = b"X_TEST_OVER=1";
 
 impl Run {
     fn start(bins: &Bins, sandbox: &Sandbox, args: &[String]) -> Self {
-        let notify = sandbox.path("notify");
-        let _absent = std::fs::remove_file(&notify);
+        // Each life has a socket of its own: the end of one must not end the next.
+        static LIVES: AtomicU32 = AtomicU32::new(1);
+        let notify = sandbox.path(format!("notify-{}", LIVES.fetch_add(1, Ordering::Relaxed)));
         let socket = UnixDatagram::bind(&notify).expect("a socket for notifications");
         let told = Arc::new(Watched::new(Told::default()));
         let heard = Arc::clone(&told);

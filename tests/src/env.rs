@@ -9,6 +9,11 @@ pub fn var(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// The whole environment of this process, for the set-up of the tests only.
+pub fn all() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
+}
+
 /// `PATH` as handed to every child, so that node, npm, git and a shell are found.
 pub fn path() -> OsString {
     var("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"))

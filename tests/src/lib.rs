@@ -6,6 +6,7 @@
 //! - [`daemon`], [`ctl`], [`rpc`]: the real `copexd` and `copexctl` as processes, in
 //!   folders of their own, and a small client for the socket.
 //! - [`fake_copilot`]: a Copilot CLI that does what the real one will not do on demand.
+//! - [`mod@bench`]: the numbers that copex holds itself to.
 //! - [`tidy`]: the rules of the house that no compiler checks.
 //!
 //! Invariant: a test waits for something it was told (a datagram, a line, a request, an
@@ -18,6 +19,7 @@
     reason = "a harness fails its test by panicking with the reason"
 )]
 
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod ctl;

