@@ -40,7 +40,7 @@ impl Ctl {
     /// The client, with the sandbox's environment and working folder and nothing on stdin.
     pub fn new(bins: &Bins, sandbox: &Sandbox) -> Self {
         // A daemon that copexctl starts must be the one under test, not one on the PATH.
-        let launch = Launch::inside(sandbox, &bins.copexctl).env("COPEXD_PATH", &bins.copexd);
+        let launch = Launch::inside(sandbox, &bins.copexctl).env("COPEX_DAEMON", &bins.copexd);
         Self { launch }
     }
 

@@ -108,8 +108,8 @@ fn people() -> Vec<EventBody> {
             answer: Answer::Deny { feedback: Some(text("not today")) },
             by: AnsweredBy::Client,
         },
-        EventBody::Artifact { file: text("/home/ada/out.md"), kind: text("answer") }),
-        event(EventBody::Gate {
+        EventBody::Artifact { file: text("/home/ada/out.md"), kind: text("answer") },
+        EventBody::Gate {
             command: text("cargo test"),
             exit_code: Some(101),
             output: text("1 failed"),
