@@ -151,8 +151,8 @@ pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
     notify::stopping();
     // The socket ends its calls within its own deadline.
     let _ = server.await;
+    engine.pool().shut().await;
     let left = tasks.stop(STOP_TIMEOUT).await;
-    engine.pool().shut();
     if let Err(error) = engine.store().close().await {
         tracing::error!(%error, "the store was not closed in order");
     }

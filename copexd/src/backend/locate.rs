@@ -182,7 +182,7 @@ mod tests {
         RuntimeSpec {
             cli_path: cli_path.map(PathBuf::from),
             env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            secret_env: Default::default(),
+            secret_env: std::collections::BTreeMap::new(),
             demo: false,
         }
     }

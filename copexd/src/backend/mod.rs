@@ -132,4 +132,7 @@ pub trait Session: Send + Sync {
 
     /// Lets go of the session; its transcript stays and can be resumed.
     async fn close(&self);
+
+    /// Lets go of a session that nobody spoke in, and removes what it left on the disk.
+    async fn discard(&self);
 }

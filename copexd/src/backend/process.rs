@@ -121,6 +121,14 @@ pub fn start(program: &Program<'_>, owner: &Owner) -> std::io::Result<(Child, Tr
     Ok((child, Tree { mark, pid }))
 }
 
+/// Tells a process to end.
+pub fn terminate(child: &Child) {
+    if let Some(pid) = child.id() {
+        // Gone already is as good as told.
+        let _ = kill(to_pid(pid), Signal::SIGTERM);
+    }
+}
+
 /// Ends what daemons of this store left behind when they were killed. Returns how many
 /// processes were found.
 pub fn sweep(owner: &Owner) -> usize {

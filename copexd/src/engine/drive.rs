@@ -277,10 +277,12 @@ impl Driver {
                 self.live.summary.send_modify(|summary| {
                     summary.session = Some(SessionId(session.clone()));
                 });
+                let session = SessionId(session.clone());
+                let known = self.engine.inner.store.session(&session).ok().flatten();
                 vec![Op::PutSession(SessionRecord {
-                    session: SessionId(session.clone()),
+                    session,
                     cwd: self.cwd.clone(),
-                    created_at: now,
+                    created_at: known.map_or(now, |known| known.created_at),
                     used_at: now,
                     run: Some(run),
                     detail: serde_json::Value::Null,

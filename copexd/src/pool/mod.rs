@@ -37,6 +37,9 @@ const MOST_SPARES: usize = 4;
 /// How often idle sessions are looked at.
 const SWEEP_PERIOD: Duration = Duration::from_secs(15);
 
+/// How long the spares may take to be removed when the daemon stops.
+const SHUT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What the pool may keep.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolLimits {
@@ -194,12 +197,16 @@ impl Pool {
         self.inner.runtimes.problem()
     }
 
-    /// Lets go of everything. Processes end with their runtimes.
-    pub fn shut(&self) {
-        let mut sessions = self.sessions();
-        sessions.idle.clear();
-        sessions.spares.clear();
-        drop(sessions);
+    /// Lets go of everything that nobody uses. Spares leave nothing on the disk. Bounded by
+    /// [`SHUT_TIMEOUT`]; processes end with their runtimes.
+    pub async fn shut(&self) {
+        let spares: Vec<Resting> = {
+            let mut sessions = self.sessions();
+            sessions.idle.clear();
+            sessions.spares.drain().map(|(_, spare)| spare).collect()
+        };
+        // What is not gone in time is an empty folder.
+        let _ = tokio::time::timeout(SHUT_TIMEOUT, discard(spares)).await;
         self.inner.runtimes.clear();
     }
 
@@ -263,7 +270,7 @@ impl Pool {
             evicted.extend(evict(&mut sessions.spares, MOST_SPARES));
             evicted
         };
-        close(evicted).await;
+        discard(evicted).await;
     }
 
     /// Closes what has been idle for too long, until the daemon stops.
@@ -276,13 +283,13 @@ impl Pool {
             }
             let idle = u64::try_from(self.inner.limits.idle.as_millis()).unwrap_or(u64::MAX);
             let oldest = clock::now_ms().saturating_sub(idle);
-            let stale = {
+            let (idle, spares) = {
                 let mut sessions = self.sessions();
-                let mut stale = take_stale(&mut sessions.idle, oldest);
-                stale.extend(take_stale(&mut sessions.spares, oldest));
-                stale
+                let idle = take_stale(&mut sessions.idle, oldest);
+                (idle, take_stale(&mut sessions.spares, oldest))
             };
-            close(stale).await;
+            close(idle).await;
+            discard(spares).await;
             self.inner.runtimes.forget_dead();
         }
     }
@@ -308,6 +315,12 @@ fn evict(map: &mut HashMap<String, Resting>, most: usize) -> Vec<Resting> {
 async fn close(sessions: Vec<Resting>) {
     for resting in sessions {
         resting.session.close().await;
+    }
+}
+
+async fn discard(spares: Vec<Resting>) {
+    for resting in spares {
+        resting.session.discard().await;
     }
 }
 

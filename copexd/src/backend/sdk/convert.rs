@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "json! stands in the calls")]
     fn event(id: u128, kind: &str, data: Value) -> SessionEvent {
         let id = uuid::Uuid::from_u128(id).to_string();
         let event =

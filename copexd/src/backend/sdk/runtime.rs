@@ -34,7 +34,7 @@ pub const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a call that only asks something may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a runtime may take to leave after its input was closed (measured: 35 to 100 ms).
+/// How long a runtime may take to leave once told (measured: 50 to 480 ms).
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lines of the program's own talk that are kept for error messages.
@@ -48,7 +48,6 @@ pub struct Runtime {
     located: Located,
     demo: bool,
     pid: u32,
-    tree: Arc<Tree>,
     dead: CancellationToken,
     started_at: u64,
 }
@@ -88,11 +87,10 @@ impl Runtime {
             demo::install(&client, tasks).await?;
         }
         let dead = CancellationToken::new();
-        let tree = Arc::new(tree);
-        tasks.spawn("runtime watch", watch(child, tree.clone(), dead.clone(), tasks.stopping()));
+        tasks.spawn("runtime watch", watch(child, tree, dead.clone(), tasks.stopping()));
         tracing::info!(pid, program = %located.program.display(), "runtime started");
         let demo = spec.demo;
-        Ok(Arc::new(Self { client, located, demo, pid, tree, dead, started_at: now_ms }))
+        Ok(Arc::new(Self { client, located, demo, pid, dead, started_at: now_ms }))
     }
 
     /// Whether the process is there and its connection never failed.
@@ -195,9 +193,9 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        // The watch ends the process in order, and its tree with it.
         self.dead.cancel();
         self.client.force_stop();
-        self.tree.kill();
     }
 }
 
@@ -354,12 +352,7 @@ async fn listen(stderr: tokio::process::ChildStderr, talk: Talk, pid: u32) {
 }
 
 /// Waits for the process to end, and ends with it what it started.
-async fn watch(
-    mut child: Child,
-    tree: Arc<Tree>,
-    dead: CancellationToken,
-    stopping: CancellationToken,
-) {
+async fn watch(mut child: Child, tree: Tree, dead: CancellationToken, stopping: CancellationToken) {
     let pid = child.id();
     tokio::select! {
         status = child.wait() => {
@@ -373,7 +366,9 @@ async fn watch(
     tree.kill();
 }
 
+/// Ends the process: told first, so that it closes its transcripts, then killed.
 async fn reap(child: &mut Child) {
+    process::terminate(child);
     if tokio::time::timeout(LEAVE_TIMEOUT, child.wait()).await.is_err() {
         // It had its chance to leave by itself.
         let _ = child.kill().await;

@@ -219,6 +219,18 @@ impl Session for SdkSession {
             tracing::debug!(session = self.id, %error, "session not closed");
         }
     }
+
+    async fn discard(&self) {
+        self.close().await;
+        if !self.runtime.alive() {
+            return;
+        }
+        let id = SessionId::from(self.id.clone());
+        let delete = self.runtime.client().delete_session(&id);
+        if let Err(error) = self.runtime.call("removing the session", CALL_TIMEOUT, delete).await {
+            tracing::debug!(session = self.id, %error, "an unused session stays behind");
+        }
+    }
 }
 
 /// Leaves every permission request to the event stream, where the run decides it: one path
