@@ -24,4 +24,12 @@ pub struct Flags {
     /// How much the log says (error, warn, info, debug, trace); over [telemetry] log_level.
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// Write every record of the store to FILE (JSON lines; `-` is standard output) and end.
+    #[arg(long, value_name = "FILE", conflicts_with = "import")]
+    pub export: Option<PathBuf>,
+
+    /// Read an export into an empty store and end.
+    #[arg(long, value_name = "FILE")]
+    pub import: Option<PathBuf>,
 }

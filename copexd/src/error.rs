@@ -48,6 +48,16 @@ pub enum StartError {
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An export or import file cannot be used.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Transfer {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
     /// The operating system refuses something every process needs.
     #[error("cannot {doing}: {source}")]
     System {
@@ -64,7 +74,7 @@ impl StartError {
         match self {
             Self::ConfigFile { .. } | Self::Config { .. } | Self::SocketPath(_) => exit::USAGE,
             Self::NoHome | Self::Bind(_) | Self::Store(_) => exit::UNAVAILABLE,
-            Self::System { .. } => exit::FAILED,
+            Self::System { .. } | Self::Transfer { .. } => exit::FAILED,
         }
     }
 }

@@ -13,5 +13,6 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod store;
+mod transfer;
 
 pub use serve::main;

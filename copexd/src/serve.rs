@@ -25,6 +25,7 @@ use crate::runtime::tasks::Tasks;
 use crate::runtime::{clock, notify};
 use crate::settings::Settings;
 use crate::store::{OpenReport, Retention, Store, StoreOptions};
+use crate::transfer;
 
 /// How long tasks may take to end once told.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,6 +63,12 @@ fn complain(error: &StartError) {
 fn start(flags: &Flags) -> Result<(), StartError> {
     let settings = Settings::resolve(flags, crate::env::read())?;
     log_to_stderr(&settings.log_level);
+    if let Some(file) = &flags.export {
+        return transfer::export(&settings.state_dir, file);
+    }
+    if let Some(file) = &flags.import {
+        return transfer::import(&settings.state_dir, file);
+    }
     // Both before any thread starts: the descriptors are taken out of the environment.
     let bound = take_socket(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -162,9 +169,7 @@ pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
 
 /// Opens the store, ends what a killed daemon left, and sets its runs to work again.
 async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<Engine, StartError> {
-    let dir = settings.state_dir.join("store");
-    let epoch = uuid::Uuid::new_v4().simple().to_string();
-    let options = StoreOptions::new(clock::now_ms(), &epoch[..16]);
+    let (dir, options) = store_options(&settings.state_dir);
     let opening = tokio::task::spawn_blocking(move || Store::open(&dir, options));
     let opened = opening.await.map_err(|error| StartError::System {
         doing: "open the store",
@@ -195,6 +200,12 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     feed_watchdog(&engine, tasks);
     control.enter(Phase::Ready(engine.clone()));
     Ok(engine)
+}
+
+/// Where the store is and how it is opened.
+pub(crate) fn store_options(state_dir: &std::path::Path) -> (std::path::PathBuf, StoreOptions) {
+    let epoch = uuid::Uuid::new_v4().simple().to_string();
+    (state_dir.join("store"), StoreOptions::new(clock::now_ms(), &epoch[..16]))
 }
 
 fn tell(control: &Control, report: &OpenReport) {

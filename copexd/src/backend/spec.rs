@@ -54,6 +54,8 @@ pub struct ProviderSpec {
     pub wire_api: Option<String>,
     /// The key, if it wants one.
     pub key: Option<SecretText>,
+    /// Whether the key is a bearer token, whatever the dialect calls its keys.
+    pub bearer: bool,
     /// The API version of an Azure endpoint.
     pub azure_api_version: Option<String>,
     /// Further headers.

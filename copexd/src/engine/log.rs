@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use copex_proto::event::{EventBody, RunEvent};
@@ -25,6 +26,9 @@ const RING_BYTES: usize = 1024 * 1024;
 
 /// Bytes read from the store at once for a reader that is behind.
 const PAGE_BYTES: usize = 1024 * 1024;
+
+/// How long to leave a busy store alone: some of its commits.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// An encoded event with its number.
 pub type Encoded = (Seq, Arc<RawValue>);
@@ -110,10 +114,13 @@ impl RunLog {
     async fn commit(&self, commit: Commit, before: Seq, last: Seq) -> Result<(), StoreError> {
         loop {
             let Err(error) = self.store.commit(commit.clone()).await else { return Ok(()) };
+            if matches!(error, StoreError::Busy { .. }) {
+                // Every place in the writer's queue is taken; it empties by itself.
+                tokio::time::sleep(BUSY_PAUSE).await;
+                continue;
+            }
             let mut health = self.store.health();
-            if !matches!(*health.borrow(), Health::Frozen(_))
-                && !matches!(error, StoreError::Busy { .. })
-            {
+            if !matches!(*health.borrow(), Health::Frozen(_)) {
                 return Err(error);
             }
             tracing::warn!(run = %self.run, %error, "the run waits for the store");

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{
-    Approval, ApprovalMode, Mode, ProviderKind, RunOptions, RunRequest, SystemMessageMode,
+    Approval, ApprovalMode, KeySource, Mode, ProviderKind, RunOptions, RunRequest,
+    SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 
@@ -32,6 +33,9 @@ const MAX_RETRIES: u32 = 5;
 /// Secrets that the Copilot CLI itself reads from its environment.
 const CLI_SECRETS: [&str; 4] =
     ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "COPILOT_HMAC_KEY"];
+
+/// The Copilot CLI's variable for a token instead of a key.
+const BEARER_VARIABLE: &str = "COPILOT_PROVIDER_BEARER_TOKEN";
 
 /// What the daemon knows of its own surroundings.
 #[derive(Debug, Clone)]
@@ -182,6 +186,7 @@ pub async fn session_spec(
                 base_url: provider.base_url.clone(),
                 wire_api: provider.wire_api.clone(),
                 key,
+                bearer: provider.key == Some(KeySource::Env(BEARER_VARIABLE.to_owned())),
                 azure_api_version: provider.azure_api_version.clone(),
                 headers: provider.headers.clone(),
                 max_prompt_tokens: provider.max_prompt_tokens,

@@ -104,7 +104,12 @@ fn provider(spec: &ProviderSpec, budget: Option<u64>) -> ProviderConfig {
     config.provider_type = Some(spec.kind.clone());
     config.base_url.clone_from(&spec.base_url);
     config.wire_api.clone_from(&spec.wire_api);
-    config.api_key = spec.key.as_ref().map(|key| key.reveal().to_owned());
+    let key = spec.key.as_ref().map(|key| key.reveal().to_owned());
+    if spec.bearer {
+        config.bearer_token = key;
+    } else {
+        config.api_key = key;
+    }
     if spec.azure_api_version.is_some() {
         let mut azure = AzureProviderOptions::default();
         azure.api_version.clone_from(&spec.azure_api_version);
