@@ -5,6 +5,7 @@ use std::path::Path;
 
 use copex_proto::config::Problem;
 use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::id::RunId;
 
 use crate::exit::{self, Exit};
 
@@ -18,6 +19,8 @@ pub(crate) enum Failure {
         exit: Exit,
         /// What and why.
         info: Box<ErrorInfo>,
+        /// The run it belongs to, once known.
+        run: Option<RunId>,
     },
     /// Nobody reads our output any more: nothing to tell.
     #[error("the output was closed")]
@@ -66,6 +69,14 @@ impl Failure {
         self
     }
 
+    /// Names the run it belongs to.
+    pub(crate) fn of_run(mut self, known: Option<RunId>) -> Self {
+        if let Self::Told { run, .. } = &mut self {
+            *run = known;
+        }
+        self
+    }
+
     /// The exit code. A closed output is not an error of a command that only prints.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -77,7 +88,7 @@ impl Failure {
 
 impl From<ErrorInfo> for Failure {
     fn from(info: ErrorInfo) -> Self {
-        Self::Told { exit: exit::of_class(info.class), info: Box::new(info) }
+        Self::Told { exit: exit::of_class(info.class), info: Box::new(info), run: None }
     }
 }
 

@@ -30,6 +30,8 @@ const LOST_IN_ALL: u32 = 100;
 /// The pause after the first loss; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// A daemon answers `hello` at once, also while it reads its store. One that does not is stuck.
+const HELLO_PATIENCE: u16 = 30_000;
 /// How often a busy or starting daemon is asked again, and how long one pause may be.
 const BUSY_TRIES: u32 = 60;
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
@@ -97,6 +99,14 @@ pub(crate) struct Follow<'a> {
     run: Option<RunId>,
     last_seq: Seq,
     cancel: Cancel,
+    greeted: Greeted,
+}
+
+/// Whether this connection's `hello` was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greeted {
+    No,
+    Yes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +127,7 @@ struct Ready {
     wire: bool,
     interrupt: bool,
     typed: bool,
+    silence: bool,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +157,7 @@ impl<'a> Follow<'a> {
             run,
             last_seq: 0,
             cancel: Cancel::No,
+            greeted: Greeted::No,
         }
     }
 
@@ -158,6 +170,10 @@ impl<'a> Follow<'a> {
 
     /// Follows to the end.
     pub(crate) fn run(mut self) -> Result<Ended> {
+        self.follow_on().map_err(|failure| failure.of_run(self.run))
+    }
+
+    fn follow_on(&mut self) -> Result<Ended> {
         let (mut in_a_row, mut in_all, mut busy) = (0, 0, 0);
         let mut wanted = Try::First;
         loop {
@@ -216,6 +232,7 @@ impl<'a> Follow<'a> {
 
     fn converse(&mut self, stream: UnixStream) -> Result<Step> {
         let mut wire = Wire::new(stream);
+        self.greeted = Greeted::No;
         let hello = wire.queue("hello", &hello())?;
         let subscription = match (&self.source, self.run) {
             (_, Some(run)) => {
@@ -243,6 +260,10 @@ impl<'a> Follow<'a> {
                 return Ok(Step::Lost);
             }
             let ready = self.wait(&wire);
+            if ready.silence {
+                return Err(Failure::unavailable("copexd does not answer")
+                    .with_hint("copexctl daemon logs"));
+            }
             if ready.interrupt && self.interrupted(&mut wire)? {
                 return Ok(Step::Ended(Ended::Left(self.run)));
             }
@@ -268,11 +289,22 @@ impl<'a> Follow<'a> {
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
             fds.len() - 1
         });
-        if poll(&mut fds, PollTimeout::NONE).is_err() {
-            return Ready::default();
+        let timeout = match self.greeted {
+            Greeted::No => PollTimeout::from(HELLO_PATIENCE),
+            Greeted::Yes => PollTimeout::NONE,
+        };
+        match poll(&mut fds, timeout) {
+            Err(_) => return Ready::default(),
+            Ok(0) => return Ready { silence: true, ..Ready::default() },
+            Ok(_) => {}
         }
         let is = |index: usize| fds[index].any().unwrap_or(true);
-        Ready { wire: is(0), interrupt: interrupt.is_some_and(is), typed: typed.is_some_and(is) }
+        Ready {
+            wire: is(0),
+            interrupt: interrupt.is_some_and(is),
+            typed: typed.is_some_and(is),
+            silence: false,
+        }
     }
 
     /// Ctrl-C; whether to leave at once.
@@ -310,6 +342,7 @@ impl<'a> Follow<'a> {
         let [hello, subscription] = ids;
         if frame.id == Some(hello) {
             check_hello(&frame)?;
+            self.greeted = Greeted::Yes;
         } else if let Some(error) = frame.error {
             let info = error_info(error);
             if frame.id == Some(subscription) {

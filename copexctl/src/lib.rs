@@ -97,9 +97,9 @@ fn refused(error: &clap::Error, json: bool) -> Exit {
 }
 
 fn told(failure: &Failure, json: bool) -> Exit {
-    if let Failure::Told { info, .. } = failure {
+    if let Failure::Told { info, run, .. } = failure {
         if json {
-            let _ = render::value(&render::json::failure(info, None));
+            let _ = render::value(&render::json::failure(info, *run));
         } else {
             render::error(info);
         }

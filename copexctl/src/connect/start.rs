@@ -74,7 +74,7 @@ pub(crate) fn reconnect(ctx: &Context) -> Result<UnixStream> {
         }
         if deadline.left().is_none() {
             return Err(Failure::unavailable("copexd was stopped; the run goes on when it starts")
-                .with_hint("copexctl daemon start, then copexctl runs attach"));
+                .with_hint("copexctl daemon start; then find it: copexctl runs list"));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(LAST_PAUSE);

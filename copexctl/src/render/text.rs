@@ -210,7 +210,9 @@ impl<O: Write, E: Write> Text<O, E> {
     fn done(&mut self, outcome: &Outcome) -> io::Result<()> {
         let content = outcome.content.as_str();
         match self.style.answer {
-            AnswerStyle::AtTheEnd => self.answer(content)?,
+            // In one write, so that several clients may share an output.
+            AnswerStyle::AtTheEnd if content.ends_with('\n') => self.answer(content)?,
+            AnswerStyle::AtTheEnd => self.answer(&format!("{content}\n"))?,
             AnswerStyle::Stream if !self.open.is_empty() => self.whole(content)?,
             AnswerStyle::Stream => {
                 let shown = self
