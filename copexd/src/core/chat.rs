@@ -443,7 +443,7 @@ impl Chat {
         let verdict = match failure {
             None => Verdict::Done,
             Some(failure) => {
-                let facts = self.turn.break_off(&failure.message, moment);
+                let facts = self.turn.close_tools(moment);
                 effects.extend(facts.into_iter().map(Effect::Emit));
                 match failure.class {
                     FailureClass::Cancelled => Verdict::Cancelled(failure),
@@ -458,19 +458,17 @@ impl Chat {
 
     /// The backend is gone in the middle of the turn.
     fn broke(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {
-        let mut effects: Vec<Effect> =
-            self.turn.break_off(&failure.message, moment).into_iter().map(Effect::Emit).collect();
         if self.phase == Phase::Ending {
-            effects.extend(self.idle(moment));
-            return effects;
+            return self.idle(moment);
         }
         self.progress.deaths += 1;
         let retryable = failure.class == FailureClass::RuntimeDied;
         if !retryable || self.progress.deaths > MOST_RUNTIME_DEATHS.min(self.spec.max_retries) {
             self.failure = Some(failure);
-            effects.extend(self.idle(moment));
-            return effects;
+            return self.idle(moment);
         }
+        let mut effects: Vec<Effect> =
+            self.turn.break_off(&failure.message, moment).into_iter().map(Effect::Emit).collect();
         self.progress.usage = self.turn.usage().clone();
         self.progress.tools = self.turn.tools_run();
         self.failure = None;

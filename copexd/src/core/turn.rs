@@ -64,8 +64,17 @@ impl Turn {
         Fact::Message(text)
     }
 
-    /// Withdraws unconfirmed text and closes open tools, when an attempt breaks off.
+    /// Closes open tools and withdraws unconfirmed text, when the attempt is to be repeated.
     pub fn break_off(&mut self, reason: &str, moment: Moment) -> Vec<Fact> {
+        let mut facts = self.close_tools(moment);
+        if std::mem::take(&mut self.unconfirmed) {
+            facts.push(Fact::Restarted(reason.to_owned()));
+        }
+        facts
+    }
+
+    /// Closes open tools as interrupted, when the turn ends without them.
+    pub fn close_tools(&mut self, moment: Moment) -> Vec<Fact> {
         let mut facts = Vec::new();
         for (call, (name, since)) in std::mem::take(&mut self.tools) {
             facts.push(Fact::ToolEnd {
@@ -75,9 +84,6 @@ impl Turn {
                 result: "interrupted".to_owned(),
                 duration_ms: moment.now_ms.saturating_sub(since),
             });
-        }
-        if std::mem::take(&mut self.unconfirmed) {
-            facts.push(Fact::Restarted(reason.to_owned()));
         }
         facts
     }

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -30,6 +31,11 @@ const PRIVATE_FILE: u32 = 0o600;
 
 /// The mode of a folder that we make.
 const PRIVATE_DIR: u32 = 0o700;
+
+/// How long, and how often, to wait for a daemon on its way out: longer than it gives its
+/// calls and tasks to end.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+const LOCK_PAUSES: u32 = 400;
 
 /// Bits of a folder's mode that let others replace the socket in it.
 const OTHERS_WRITE: u32 = 0o022;
@@ -139,7 +145,7 @@ impl Drop for SocketGuard {
 pub fn bind(path: &Path) -> Result<Bound, BindError> {
     let dir = folder(path)?;
     make_folder(dir)?;
-    let lock = lock(dir)?;
+    let lock = lock_when_free(dir, path)?;
     clear_stale(path)?;
     let fail = |doing| move |errno: Errno| io_error(doing, path, errno.into());
     let fd = new_socket().map_err(fail("create the socket"))?;
@@ -223,6 +229,24 @@ pub(super) fn safe_folder(dir: &Path, owner: u32, mode: u32, own: u32) -> Result
         return Err(BindError::OpenFolder { dir: dir.to_owned(), mode });
     }
     Ok(())
+}
+
+/// Takes the lock, waiting for a daemon that has stopped to listen and is about to end.
+/// One that answers is there to stay.
+fn lock_when_free(dir: &Path, path: &Path) -> Result<File, BindError> {
+    let mut pauses = 0;
+    loop {
+        let refused = match lock(dir) {
+            Err(error @ BindError::Locked { .. }) => error,
+            other => return other,
+        };
+        let answers = std::os::unix::net::UnixStream::connect(path).is_ok();
+        if answers || pauses == LOCK_PAUSES {
+            return Err(refused);
+        }
+        pauses += 1;
+        std::thread::sleep(LOCK_PAUSE);
+    }
 }
 
 /// Takes the lock and leaves our process id in it.

@@ -207,6 +207,15 @@ fn cancel_ends_every_phase_and_only_once() {
 }
 
 #[test]
+fn a_turn_that_is_over_withdraws_nothing() {
+    let mut chat = working();
+    chat.handle(Input::Signal(Signal::MessageDelta("Hel".to_owned())), NOW);
+    chat.handle(Input::Cancel, NOW);
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Restarted(_)))));
+}
+
+#[test]
 fn a_backend_that_ignores_the_abort_does_not_hold_the_run() {
     let mut chat = working();
     chat.handle(Input::Cancel, NOW);
