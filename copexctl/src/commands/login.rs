@@ -21,11 +21,13 @@ pub(crate) fn run(ctx: &Context, verb: &str, passed: &PassedOn) -> Result<Exit> 
 }
 
 /// How to get the Copilot CLI.
-pub(crate) const INSTALL: &str = "npm install -g @github/copilot, or set cli_path";
+pub(crate) const INSTALL: &str =
+    "npm install -g @github/copilot, or set cli_path or COPILOT_CLI_PATH";
 
-/// The Copilot CLI: the one named, else the one found.
+/// The Copilot CLI, where copexd looks for it as well: the one named by `cli_path`, else
+/// by `$COPILOT_CLI_PATH`, else the one found.
 pub(crate) fn find(ctx: &Context, named: Option<&Path>) -> Option<PathBuf> {
-    match named {
+    match named.or_else(|| ctx.env.get("COPILOT_CLI_PATH").map(Path::new)) {
         Some(path) => process::is_program(path).then(|| path.to_owned()),
         None => process::find_copilot(ctx.env.get("PATH").unwrap_or_default(), &ctx.home),
     }

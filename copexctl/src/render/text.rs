@@ -306,11 +306,14 @@ fn summary(outcome: &Outcome) -> String {
     if usage.premium_requests > 0.0 {
         parts.push(format!("{} premium requests", usage.premium_requests));
     }
-    for (count, word) in
-        [(outcome.tools, "tools"), (outcome.retries, "retries"), (outcome.fallbacks, "fallbacks")]
-    {
+    let counted = [
+        (outcome.tools, "tool", "tools"),
+        (outcome.retries, "retry", "retries"),
+        (outcome.fallbacks, "fallback", "fallbacks"),
+    ];
+    for (count, one, many) in counted {
         if count > 0 {
-            parts.push(format!("{count} {word}"));
+            parts.push(format!("{count} {}", if count == 1 { one } else { many }));
         }
     }
     parts.join(" · ")
