@@ -75,7 +75,7 @@ pub(crate) enum Command {
     },
     /// Sign in: runs `copilot login`.
     Login(PassedOn),
-    /// Sign out: runs `copilot logout`.
+    /// Sign out: starts the Copilot CLI with `/logout`, which is a command of its prompt only.
     Logout(PassedOn),
     /// A command of Python copex, or of a later version.
     #[command(external_subcommand)]

@@ -10,13 +10,14 @@ use crate::exit::Exit;
 use crate::process;
 use crate::settings::{self, Given};
 
-/// Becomes `copilot login` or `copilot logout`.
-pub(crate) fn run(ctx: &Context, verb: &str, passed: &PassedOn) -> Result<Exit> {
+/// Becomes the Copilot CLI with the words that sign in or out: `login` is a command of its
+/// shell side, `/logout` exists at its prompt only.
+pub(crate) fn run(ctx: &Context, words: &[&str], passed: &PassedOn) -> Result<Exit> {
     let (merged, _) = settings::merge(ctx, Given::default())?;
     let named = merged.entry("cli_path").and_then(|entry| entry.value.as_str().map(PathBuf::from));
     let program = find(ctx, named.as_deref())
         .ok_or_else(|| Failure::unavailable("the Copilot CLI was not found").with_hint(INSTALL))?;
-    let error = process::command(&program).arg(verb).args(&passed.arguments).exec();
+    let error = process::command(&program).args(words).args(&passed.arguments).exec();
     Err(Failure::unavailable(format!("cannot start {}: {}", program.display(), reason(&error))))
 }
 

@@ -68,8 +68,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Init(args) => init::run(&ctx, &args),
         Command::Doctor(flag) => doctor::run(&ctx, &flag),
         Command::Daemon { command } => daemon::run(&ctx, command),
-        Command::Login(passed) => login::run(&ctx, "login", &passed),
-        Command::Logout(passed) => login::run(&ctx, "logout", &passed),
+        Command::Login(passed) => login::run(&ctx, &["login"], &passed),
+        Command::Logout(passed) => login::run(&ctx, &["-i", "/logout"], &passed),
         Command::Completions { shell } => completions::run(shell),
         Command::Other(words) => Err(other(&words)),
     }
