@@ -156,6 +156,7 @@ pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
     tracing::info!(socket = %bound.guard.path().display(), "serving");
     control.stopping().cancelled().await;
     notify::stopping();
+    engine.leave();
     // The socket ends its calls within its own deadline.
     let _ = server.await;
     engine.pool().shut().await;

@@ -27,6 +27,7 @@ mod watch;
 use std::sync::Arc;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
+use tokio_util::sync::CancellationToken;
 
 use crate::pool::Pool;
 use crate::runtime::tasks::Tasks;
@@ -52,6 +53,9 @@ struct Inner {
     ambient: Ambient,
     /// Serialises submissions that carry an idempotency key: look-up and write are one.
     keyed: tokio::sync::Mutex<()>,
+    /// Fires when the daemon is on its way out: connections that close then say nothing
+    /// of their clients.
+    leaving: CancellationToken,
 }
 
 impl Engine {
@@ -59,7 +63,8 @@ impl Engine {
     pub fn new(store: Store, pool: Pool, tasks: Tasks, ambient: Ambient) -> Self {
         let registry = Registry::default();
         let keyed = tokio::sync::Mutex::default();
-        Self { inner: Arc::new(Inner { store, pool, tasks, registry, ambient, keyed }) }
+        let leaving = tasks.stopping().child_token();
+        Self { inner: Arc::new(Inner { store, pool, tasks, registry, ambient, keyed, leaving }) }
     }
 
     /// The pool, for questions about it.
@@ -92,6 +97,12 @@ impl Engine {
     /// Takes no new runs from now on.
     pub fn drain(&self) {
         self.inner.registry.close();
+    }
+
+    /// Cancels no run for a connection that closes from now on, and lets nobody wait for
+    /// events: it is the daemon that leaves.
+    pub fn leave(&self) {
+        self.inner.leaving.cancel();
     }
 
     /// Fires when no run is left. For a draining engine.

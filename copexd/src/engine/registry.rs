@@ -1,7 +1,7 @@
 //! The runs at work.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
@@ -41,7 +41,7 @@ pub(super) struct Live {
     /// Tells it things.
     pub(super) commands: mpsc::Sender<Command>,
     /// Connections that follow it.
-    pub(super) attached: AtomicUsize,
+    pub(super) attached: watch::Sender<usize>,
     /// Secrets that came with the request, for this process's lifetime only.
     pub(super) secrets: BTreeMap<String, Secret>,
 }
@@ -65,7 +65,7 @@ impl Registry {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let run = summary.run;
         let (summary, _) = watch::channel(summary);
-        let attached = AtomicUsize::new(0);
+        let (attached, _) = watch::channel(0);
         let live = Arc::new(Live { log, summary, commands, attached, secrets });
         self.lock().insert(run, live.clone());
         (live, inbox)

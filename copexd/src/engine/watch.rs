@@ -1,7 +1,6 @@
 //! Following a run: replay from a number on, then live, to the end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
@@ -109,7 +108,10 @@ impl Engine {
         let mut visible = watcher.visible.clone();
         let fresh = |visible: &Visible| visible.last > after || visible.ended;
         // Nothing within that time is an answer as well: an empty page.
-        let _ = tokio::time::timeout(wait, visible.wait_for(fresh)).await;
+        tokio::select! {
+            _ = tokio::time::timeout(wait, visible.wait_for(fresh)) => {}
+            () = self.inner.leaving.cancelled() => {}
+        }
         let limit = usize::try_from(limit.clamp(1, MOST_EVENTS)).unwrap_or(BATCH);
         let raw = watcher.log.read(after, limit).map_err(|error| store_error(&error))?;
         let mut events = Vec::with_capacity(raw.len());
@@ -130,23 +132,27 @@ impl Engine {
         if !live.summary.borrow().foreground {
             return;
         }
-        live.attached.fetch_add(1, Ordering::Relaxed);
-        let stopping = self.inner.tasks.stopping();
+        live.attached.send_modify(|count| *count += 1);
+        let leaving = self.inner.leaving.clone();
         self.inner.tasks.spawn("attachment", async move {
             let mut visible = live.log.visible();
             tokio::select! {
-                () = closed.cancelled() => {}
-                // The run ended first, or the daemon stops: nobody is to be cancelled.
+                biased;
+                // The run ended first, or it is the daemon that leaves.
                 _ = visible.wait_for(|visible| visible.ended) => return,
-                () = stopping.cancelled() => return,
+                () = leaving.cancelled() => return,
+                () = closed.cancelled() => {}
             }
-            live.attached.fetch_sub(1, Ordering::Relaxed);
+            let mut attached = live.attached.subscribe();
+            live.attached.send_modify(|count| *count -= 1);
+            if *attached.borrow_and_update() > 0 {
+                return;
+            }
             tokio::select! {
-                () = tokio::time::sleep(REATTACH) => {}
-                () = stopping.cancelled() => return,
-            }
-            if live.attached.load(Ordering::Relaxed) == 0 {
-                abandon(&live).await;
+                () = tokio::time::sleep(REATTACH) => abandon(&live).await,
+                // Somebody came back; when they leave, their own five seconds count.
+                _ = attached.changed() => {}
+                () = leaving.cancelled() => {}
             }
         });
     }
@@ -163,3 +169,6 @@ pub(super) fn unknown_run(run: RunId) -> ErrorInfo {
     let error = ErrorInfo::new(ErrorClass::NotFound, format!("there is no run {run}"));
     error.with_hint("`copexctl runs list` shows the runs")
 }
+
+#[cfg(test)]
+mod tests;
