@@ -28,6 +28,9 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 
+/// What a daemon holds for as long as it lives, beside its socket.
+const DAEMON_LOCK: &str = "copexd.lock";
+
 /// The end of the log that explains a failed start.
 const LOG_TAIL: usize = 1500;
 
@@ -81,12 +84,18 @@ pub(crate) fn reconnect(ctx: &Context) -> Result<UnixStream> {
     }
 }
 
-/// Waits until nobody listens on the socket. With systemd somebody always does.
+/// Waits until nobody listens on the socket and the daemon has let go of its folder. With
+/// systemd somebody always listens.
 pub(crate) fn wait_until_gone(ctx: &Context, patience: Duration) -> Result<()> {
     let path = ctx.socket()?;
     let deadline = Deadline::after(patience);
     let mut pause = FIRST_PAUSE;
     while !ctx.systemd_owns() && UnixStream::connect(&path).is_ok() {
+        wait(&mut pause, deadline)?;
+    }
+    // The lock goes with the process. A daemon without one is of another make.
+    let Ok(lock) = File::open(path.with_file_name(DAEMON_LOCK)) else { return Ok(()) };
+    while let Err(TryLockError::WouldBlock) = lock.try_lock_shared() {
         wait(&mut pause, deadline)?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::server::may_speak;
 use super::super::uds::{LOCK_NAME, safe_folder};
-use super::super::{BindError, adopt, bind};
+use super::super::{BindError, Bound, adopt, bind};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().mode() & 0o777
@@ -35,6 +35,27 @@ fn a_second_daemon_is_told_who_has_the_lock() {
     let own = std::process::id();
     assert!(matches!(error, BindError::Locked { pid: Some(pid), .. } if pid == own), "{error}");
     assert!(error.to_string().contains(&own.to_string()));
+}
+
+#[test]
+fn a_daemon_on_its_way_out_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("copexd.sock");
+    let Bound { listener, guard } = bind(&path).unwrap();
+    // It takes no more connections, and still has work to end.
+    drop(listener);
+    let (begun, begins) = std::sync::mpsc::channel();
+    let next = std::thread::scope(|scope| {
+        let next = scope.spawn(|| {
+            begun.send(()).unwrap();
+            bind(&path)
+        });
+        begins.recv().unwrap();
+        drop(guard);
+        next.join().unwrap()
+    });
+    assert_eq!(next.unwrap().guard.path(), path);
+    assert!(!path.exists());
 }
 
 #[test]
