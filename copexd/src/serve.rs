@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use copex_proto::api::CopexApiServer as _;
+use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +30,10 @@ use crate::transfer;
 
 /// How long tasks may take to end once told.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a daemon that cannot open its store answers with the reason. A client that
+/// waits for the socket looks every 50 ms.
+const SAY_WHY: Duration = Duration::from_millis(500);
 
 /// How often old runs are looked for.
 const RETENTION_PERIOD: Duration = Duration::from_hours(1);
@@ -146,8 +151,11 @@ pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
     let engine = match opened {
         Ok(engine) => engine,
         Err(error) => {
+            // Clients that waited for the store get the reason, and so do those that are
+            // on their way: whoever started this daemon looks for its socket.
+            let stopping = control.stopping();
+            let _ = tokio::time::timeout(SAY_WHY, stopping.cancelled()).await;
             control.stop();
-            // Clients that waited for the store get the reason first.
             let _ = tokio::time::timeout(STOP_TIMEOUT, server).await;
             return Err(error);
         }
@@ -177,7 +185,9 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         source: std::io::Error::other(error),
     })?;
     let (store, report) = opened.inspect_err(|error| {
-        control.enter(Phase::Broken(store_error(error)));
+        // A daemon without its store is no daemon, whatever ails the store.
+        let info = ErrorInfo { class: ErrorClass::Unavailable, ..store_error(error) };
+        control.enter(Phase::Broken(info));
     })?;
     tell(control, &report);
     let owner = Owner::here(&digest(&settings.state_dir.to_string_lossy()));

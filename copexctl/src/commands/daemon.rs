@@ -5,12 +5,12 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
-use copex_proto::health::{DaemonStatus, StopResponse};
+use copex_proto::health::{DaemonStatus, HelloResponse, StopResponse};
 use serde_json::json;
 
 use crate::cli::DaemonCommand;
 use crate::commands::status;
-use crate::connect::{Connection, start};
+use crate::connect::{self, Connection, start};
 use crate::context::Context;
 use crate::error::{Failure, Result, reason};
 use crate::exit::Exit;
@@ -48,6 +48,7 @@ fn foreground(ctx: &Context) -> Result<Exit> {
 
 fn launch(ctx: &Context) -> Result<Exit> {
     if let Ok(Some(mut connection)) = Connection::running(ctx) {
+        serving(&mut connection)?;
         let status: DaemonStatus = connection.call("daemon.status", &json!({}))?;
         render::line(&format!("copexd {} runs, pid {}", status.version, status.pid))?;
         return Ok(Exit::Done);
@@ -57,8 +58,14 @@ fn launch(ctx: &Context) -> Result<Exit> {
             process::command("systemctl").args(["--user", "start", "copexd.service"]).exec();
         return Err(Failure::unavailable(format!("cannot start systemctl: {}", reason(&error))));
     }
-    start::connect(ctx)?;
+    serving(&mut Connection::open(ctx)?)?;
     Ok(Exit::Done)
+}
+
+/// Waits until the daemon serves: one that finds its store unusable has not started.
+fn serving(connection: &mut Connection) -> Result<()> {
+    let _told: HelloResponse = connection.call("hello", &connect::hello())?;
+    Ok(())
 }
 
 fn stop(ctx: &Context) -> Result<Exit> {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::connect::wire::{Frame, Wire, error_info};
+use crate::connect::wire::{Frame, Wire, error_info, is_unknown_method};
 use crate::context::Context;
 use crate::error::{Failure, Result, reason};
 
@@ -170,6 +170,12 @@ pub(crate) fn frame(line: &str) -> Result<Frame<'_>> {
 
 /// Checks the answer to `hello`: a daemon of another protocol must not be half understood.
 pub(crate) fn check_hello(frame: &Frame<'_>) -> Result<()> {
+    // A daemon that knows `hello` and cannot serve says why.
+    if let Some(error) = frame.error
+        && !is_unknown_method(error)
+    {
+        return Err(error_info(error).into());
+    }
     let told = frame.result.and_then(|raw| serde_json::from_str::<HelloResponse>(raw.get()).ok());
     let Some(told) = told else {
         let words = "the running copexd is of another version: it does not know `hello`";
@@ -197,4 +203,35 @@ fn lost(error: &io::Error) -> Failure {
         _ => return Failure::unavailable(format!("copexd cannot be reached: {}", reason(error))),
     };
     Failure::unavailable(words).with_hint("copexctl daemon logs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(answer: &str) -> String {
+        let frame = frame(answer).unwrap();
+        check_hello(&frame).map_or_else(|failure| failure.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_serve_is_not_taken_for_another_version() {
+        let why = r#"{"id":1,"error":{"code":-32004,"message":"m","data":{"class":"unavailable","message":"the store is locked"}}}"#;
+        assert_eq!(words(why), "the store is locked");
+        let unknown = r#"{"id":1,"error":{"code":-32601,"message":"Method not found"}}"#;
+        assert!(words(unknown).contains("does not know `hello`"));
+        assert!(words(r#"{"id":1,"result":{}}"#).contains("does not know `hello`"));
+    }
+
+    #[test]
+    fn versions_that_overlap_are_served() {
+        let answer = |oldest: u32, newest: u32| {
+            format!(
+                r#"{{"id":1,"result":{{"version":"9","protocol":{newest},"min_protocol":{oldest},"epoch":"","max_message_bytes":1}}}}"#
+            )
+        };
+        assert_eq!(words(&answer(MIN_PROTOCOL_VERSION, PROTOCOL_VERSION)), "");
+        assert_eq!(words(&answer(PROTOCOL_VERSION, 99)), "");
+        assert!(words(&answer(98, 99)).contains("speaks protocol 99"));
+    }
 }

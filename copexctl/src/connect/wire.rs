@@ -138,6 +138,12 @@ impl AsFd for Wire {
     }
 }
 
+/// Whether an error reply says that there is no such method.
+pub(crate) fn is_unknown_method(raw: &RawValue) -> bool {
+    let error = serde_json::from_str::<RpcError>(raw.get());
+    error.is_ok_and(|error| error.code == code::METHOD_NOT_FOUND)
+}
+
 /// The typed error in an error reply: ours travels in `data`.
 pub(crate) fn error_info(raw: &RawValue) -> ErrorInfo {
     let error: RpcError = match serde_json::from_str(raw.get()) {

@@ -111,8 +111,15 @@ impl Engine {
     }
 }
 
+/// An error with its causes: clients see no log.
+fn words(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", words(cause)),
+        None => error.to_string(),
+    }
+}
+
 /// A store error in the words of the wire.
 pub fn store_error(error: &StoreError) -> ErrorInfo {
-    let info = ErrorInfo::new(ErrorClass::Store, error.to_string());
-    info.with_hint("see `copexctl doctor`")
+    ErrorInfo::new(ErrorClass::Store, words(error)).with_hint("see `copexctl doctor`")
 }
