@@ -10,9 +10,11 @@
     reason = "a test fails by panicking, and says what it skipped"
 )]
 
+mod activation;
 mod fake_copilot;
 mod harness;
 mod model_server;
 mod scripts;
+mod socket;
 mod systemd;
 mod tidy;

@@ -105,7 +105,12 @@ impl TestDaemon {
 
     /// Waits until the daemon has sent a line to systemd that starts with `beginning`.
     pub fn wait_notified(&self, beginning: &str) -> String {
-        self.run.wait_notified(beginning)
+        self.run.wait_notified(beginning, 1)
+    }
+
+    /// The same, until it has sent `count` such lines.
+    pub fn wait_notified_times(&self, beginning: &str, count: usize) -> String {
+        self.run.wait_notified(beginning, count)
     }
 
     /// Everything that the daemon has told systemd.
@@ -207,9 +212,10 @@ impl Run {
         Self { process, told, notify }
     }
 
-    fn wait_notified(&self, beginning: &str) -> String {
+    fn wait_notified(&self, beginning: &str, count: usize) -> String {
         let found = self.told.wait(PATIENCE, |told| {
-            match told.lines.iter().find(|line| line.starts_with(beginning)) {
+            let mut lines = told.lines.iter().filter(|line| line.starts_with(beginning));
+            match lines.nth(count - 1) {
                 Some(line) => Some(Some(line.clone())),
                 None => told.over.then_some(None),
             }

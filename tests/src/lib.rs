@@ -31,4 +31,5 @@ pub mod process;
 pub mod rpc;
 pub mod sandbox;
 pub mod tidy;
+pub mod tool;
 pub mod watch;
