@@ -461,6 +461,10 @@ impl Chat {
         if self.phase == Phase::Ending {
             return self.idle(moment);
         }
+        if self.phase == Phase::Opening {
+            // A try that did not get as far as a session is a try as well.
+            self.progress.attempts += 1;
+        }
         self.progress.deaths += 1;
         let retryable = failure.class == FailureClass::RuntimeDied;
         if !retryable || self.progress.deaths > MOST_RUNTIME_DEATHS.min(self.spec.max_retries) {

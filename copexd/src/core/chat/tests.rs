@@ -103,6 +103,24 @@ fn a_dead_runtime_is_followed_by_a_rerun_and_never_by_a_second_prompt() {
 }
 
 #[test]
+fn a_try_that_opens_no_session_counts() {
+    let mut chat = chat();
+    chat.handle(Input::Start, NOW);
+    for number in 2..=4 {
+        let failure = Failure::new(FailureClass::RuntimeDied, "died");
+        let effects = chat.handle(Input::Refused(failure), NOW);
+        let told = effects.iter().find_map(|effect| match effect {
+            Effect::Emit(Fact::Retrying { attempt, .. }) => Some(*attempt),
+            _ => None,
+        });
+        assert_eq!(told, Some(number));
+        chat.handle(Input::Timer(Timer::Backoff), NOW);
+    }
+    let effects = chat.handle(opened(Found::Nothing), NOW);
+    assert!(effects.iter().any(|it| matches!(it, Effect::Emit(Fact::Attempt { number: 4, .. }))));
+}
+
+#[test]
 fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
     let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
     let tail = Tail { unconfirmed_text: true, open_tools: Vec::new() };
