@@ -86,6 +86,15 @@ pub struct Progress {
     pub cancelled: bool,
 }
 
+impl Progress {
+    /// Where the turn of an ended run stands for the run that finishes it: its place in the
+    /// session, and nothing of what the ended run spent, asked or allowed.
+    pub fn taken_up(self) -> Self {
+        let Self { sent, session, user_messages, .. } = self;
+        Self { sent, session, user_messages, ..Self::default() }
+    }
+}
+
 /// A question that waits for a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenQuestion {

@@ -121,6 +121,21 @@ fn a_try_that_opens_no_session_counts() {
 }
 
 #[test]
+fn a_resumed_run_finishes_the_turn_and_counts_for_itself() {
+    let mut ended = working();
+    ended.handle(Input::Cancel, NOW);
+    ended.handle(Input::Signal(Signal::Idle), NOW);
+    let mut chat = Chat::restored(spec(Mode::Workspace), ended.progress.taken_up());
+    assert_eq!(chat.handle(Input::Start, NOW).last(), Some(&Effect::Open));
+    let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
+    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
+    assert!(effects.iter().any(|it| matches!(it, Effect::Emit(Fact::Attempt { number: 1, .. }))));
+    chat.handle(Input::Signal(Signal::Message { text: "yes".to_owned(), answers: None }), NOW);
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    assert_eq!(end(&effects).unwrap().verdict, Verdict::Done);
+}
+
+#[test]
 fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
     let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
     let tail = Tail { unconfirmed_text: true, open_tools: Vec::new() };
