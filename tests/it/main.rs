@@ -10,9 +10,15 @@
     reason = "a test fails by panicking, and says what it skipped"
 )]
 
+mod chat;
 mod fake_copilot;
 mod harness;
 mod model_server;
+mod permissions;
+mod product;
 mod scripts;
+mod sessions;
+mod shell;
 mod systemd;
 mod tidy;
+mod tools;
