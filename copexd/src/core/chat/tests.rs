@@ -222,6 +222,27 @@ fn a_question_keeps_its_name_and_its_answer_over_a_restart() {
 }
 
 #[test]
+fn a_question_that_died_with_its_attempt_is_closed() {
+    let mut first = working();
+    first.handle(wants("p"), NOW);
+    let request = "q".to_owned();
+    let question = "which?".to_owned();
+    first.handle(Input::Signal(Signal::Question { request, question, choices: vec![] }), NOW);
+    let closed = |waiting: Vec<(String, Wish)>| {
+        let mut chat = Chat::restored(spec(Mode::Workspace), first.progress.clone());
+        chat.handle(Input::Recover(Tail::default()), NOW);
+        let effects = chat.handle(opened(Found::Unfinished { waiting }), NOW);
+        let asks = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Emit(Fact::Answered(resolution)) => Some(resolution.ask),
+            _ => None,
+        });
+        asks.collect::<Vec<_>>()
+    };
+    assert_eq!(closed(Vec::new()), ["r-1", "r-2"]);
+    assert_eq!(closed(vec![("p2".to_owned(), url())]), ["r-2"], "the other one still waits");
+}
+
+#[test]
 fn cancel_ends_every_phase_and_only_once() {
     let mut fresh = chat();
     fresh.handle(Input::Start, NOW);
