@@ -16,6 +16,7 @@ mod harness;
 mod model_server;
 mod permissions;
 mod product;
+mod questions;
 mod scripts;
 mod sessions;
 mod shell;

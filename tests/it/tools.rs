@@ -199,7 +199,6 @@ fn another_model_than_the_one_asked_for_is_told_or_refused() {
     let chat =
         |args: &[&str]| daemon.ctl().run(["chat", "go", "-m", "gpt-no-such"].iter().chain(args));
     let object = chat(&["--json"]).expect_code(0).json();
-    println!("{:?}", model.requests()[0].tools());
     assert_eq!(object["requested_model"], "gpt-no-such", "{object}");
     assert_eq!(object["model"], model.requests()[0].model(), "{object}");
     assert_eq!(object["warnings"][0]["code"], "model_replaced", "{object}");
@@ -207,6 +206,24 @@ fn another_model_than_the_one_asked_for_is_told_or_refused() {
     let output = chat(&["--strict-model"]).expect_code(1);
     assert!(output.stderr.contains("gpt-no-such"), "{}", output.stderr);
     assert!(output.stderr.contains("hint: "), "{}", output.stderr);
+}
+
+#[test]
+fn fetching_a_url_asks_first() {
+    let model = ModelServer::start();
+    let daemon = without_provider(&model, model.signed_in_env());
+    let url = format!("{}/page", model.origin());
+    model.push(Reply::tool("web_fetch", &json!({"url": url})));
+    model.push(Reply::text("the end"));
+    let running = daemon.ctl().start(["chat", "go", "-m", "gpt-5.4"]);
+    let noted = running.wait_stderr("copexctl runs answer ");
+    assert!(noted.contains(&url), "{noted}");
+    let ask = noted.split("runs answer ").nth(1).unwrap().split(' ').next().unwrap();
+    let _answered = daemon.ctl().run(["runs", "answer", ask, "deny", "stay here"]).expect_code(0);
+    assert_eq!(running.wait().ok(), "the end\n");
+    let told = model.requests().pop().unwrap().tool_results().pop().unwrap();
+    assert!(told.contains("stay here"), "{told}");
+    assert!(model.all_requests().iter().all(|request| request.path != "/page"));
 }
 
 #[test]
