@@ -153,13 +153,9 @@ fn what_is_piped_in_is_the_prompt_or_follows_it() {
 #[test]
 fn a_prompt_of_two_megabytes_arrives_whole() {
     let product = Product::with(|builder| builder.config(LARGE));
-    let mut text = String::new();
-    for number in 0.. {
-        text.push_str(&format!("line {number} of a long prompt, ünïcödé included\n"));
-        if text.len() > 2 << 20 {
-            break;
-        }
-    }
+    let line = |number| format!("line {number} of a long prompt, ünïcödé included\n");
+    let text: String = (0..50_000).map(line).collect();
+    assert!(text.len() > 2 << 20);
     product.model.push(Reply::text("read"));
     let output = product.ctl().stdin(text.clone()).run(["chat", "-q"]);
     assert_eq!(output.ok(), "read\n");

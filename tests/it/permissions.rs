@@ -25,7 +25,7 @@ impl Asked {
         Self { rpc, watched, ask }
     }
 
-    fn answer(&mut self, answer: Value) -> Value {
+    fn answer(&mut self, answer: &Value) -> Value {
         self.rpc.call("run.answer", &json!({"ask": self.ask["ask"], "answer": answer}))
     }
 
@@ -81,7 +81,7 @@ fn what_reaches_outside_asks_and_a_no_reaches_the_agent() {
         assert!(shown.contains(about), "{tool}: {}", asked.ask);
         assert_eq!(asked.ask["kind"], "permission", "{tool}");
         assert!(asked.ask["expires_at"].is_u64(), "{tool}");
-        let answer = asked.answer(json!({"kind": "deny", "feedback": "stay at home"}));
+        let answer = asked.answer(&json!({"kind": "deny", "feedback": "stay at home"}));
         assert_eq!((&answer["accepted"], &answer["by"]), (&json!(true), &json!("client")));
         let rest = asked.rest();
         assert_eq!(of_type(&rest, "answered")[0]["answer"]["feedback"], "stay at home");
@@ -106,7 +106,7 @@ fn the_first_answer_counts_and_a_second_gets_it() {
     let ask = asked.ask["ask"].as_str().unwrap().to_owned();
     let answered = product.runs(["answer", &ask, "allow"]).ok();
     assert_eq!(answered, format!("{ask} answered\n"));
-    let second = asked.answer(json!({"kind": "deny"}));
+    let second = asked.answer(&json!({"kind": "deny"}));
     assert_eq!(second["accepted"], false, "{second}");
     assert_eq!(second["answer"]["kind"], "allow", "{second}");
     let late = product.runs(["answer", &ask, "deny"]).expect_code(1);
@@ -171,14 +171,14 @@ fn ask_mode_asks_for_a_command_and_an_always_holds_for_the_run() {
     product.model.push(Reply::tool("bash", &shell("echo one >> made.txt")));
     let more = json!({"approval": {"mode": "ask"}});
     let mut asked = Asked::about(&product, "bash", &shell("echo one >> made.txt"), more.clone());
-    asked.answer(json!({"kind": "allow_always"}));
+    asked.answer(&json!({"kind": "allow_always"}));
     let rest = asked.rest();
     assert_eq!(of_type(&rest, "ask").len(), 0, "the second needs nobody: {rest:#?}");
     let made = product.daemon.sandbox().work().join("made.txt");
     assert_eq!(std::fs::read_to_string(&made).unwrap(), "one\none\n");
     // Another run has not been told.
     let mut asked = Asked::about(&product, "bash", &shell("echo one >> made.txt"), more);
-    asked.answer(json!({"kind": "deny"}));
+    asked.answer(&json!({"kind": "deny"}));
     asked.rest();
     assert_eq!(std::fs::read_to_string(&made).unwrap(), "one\none\n");
 }

@@ -150,9 +150,35 @@ fn a_turn_keeps_its_place_in_the_session_when_its_runtime_dies() {
     let pid = at_work["pid"].as_i64().unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    let mut said = "prompt 0".to_owned();
+    let mut said = vec!["prompt 0".to_owned()];
     for (number, run) in (1..).zip(&runs) {
-        said.push_str(&format!(", prompt {number}"));
-        assert_eq!(content(&follow(&mut rpc, run)), &json!(format!("answers {said}")));
+        said.push(format!("prompt {number}"));
+        let answer = format!("answers {}", said.join(", "));
+        assert_eq!(content(&follow(&mut rpc, run)), &json!(answer));
+    }
+}
+
+#[test]
+fn prompts_that_wait_keep_their_order_over_a_killed_daemon() {
+    let (mut product, gate) = (Product::start(), Gate::new());
+    let first = product.chat(["prompt 0", "--json"]).expect_code(0).json();
+    product.model.push(Reply::stream().say("half an").wait(&gate).hang());
+    product
+        .model
+        .respond(|request| Reply::chunks(["answers ", &request.user_messages().join(", ")]));
+    let mut rpc = product.rpc();
+    let session = json!({"session": {"resume": first["session"]}});
+    let runs: Vec<_> = (1..=4)
+        .map(|number| product.submit(&mut rpc, &format!("prompt {number}"), session.clone()))
+        .collect();
+    gate.wait_reached(1);
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut rpc = product.rpc();
+    let mut said = vec!["prompt 0".to_owned()];
+    for (number, run) in (1..).zip(&runs) {
+        said.push(format!("prompt {number}"));
+        let answer = format!("answers {}", said.join(", "));
+        assert_eq!(content(&follow(&mut rpc, run)), &json!(answer));
     }
 }

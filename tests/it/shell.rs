@@ -49,6 +49,37 @@ fn ctrl_c_once_cancels_the_run() {
 }
 
 #[test]
+fn an_interrupted_run_is_one_object_for_programs() {
+    let product = Product::start();
+    product.model.push(Reply::stream().say("begun ").hang());
+    let running = product.ctl().start(["chat", "go", "--json"]);
+    product.model.wait_for_requests(1);
+    running.signal(Signal::SIGINT);
+    let object = running.wait().expect_code(130).json();
+    assert_eq!(object["error"]["class"], "cancelled", "{object}");
+    assert!(object["run"].is_string(), "{object}");
+}
+
+#[test]
+fn a_run_that_waits_for_its_session_can_be_cancelled() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let first = product.chat(["first", "--json"]).expect_code(0).json();
+    product.model.push(Reply::stream().say("one ").wait(&gate).say("two"));
+    let session = json!({"session": {"resume": first["session"]}});
+    let mut rpc = product.rpc();
+    let holds = product.submit(&mut rpc, "holds", session.clone());
+    gate.wait_reached(1);
+    let waits = product.submit(&mut rpc, "waits", session.clone());
+    let follows = product.submit(&mut rpc, "follows", session);
+    let cancelled = rpc.call("run.cancel", &json!({"run": waits}));
+    assert_eq!(cancelled["state"], "cancelled");
+    gate.release();
+    assert_eq!(follow(&mut rpc, &holds).last().unwrap()["content"], "one two");
+    assert_eq!(follow(&mut rpc, &follows).last().unwrap()["content"], "echo: follows");
+    assert_eq!(product.last_request().user_messages(), ["first", "holds", "follows"]);
+}
+
+#[test]
 fn ctrl_c_twice_leaves_at_once_and_loses_nothing() {
     let product = Product::start();
     product.model.push(Reply::stream().say("begun ").hang());
