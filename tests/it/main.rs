@@ -11,10 +11,17 @@
 )]
 
 mod activation;
+mod chat;
 mod fake_copilot;
 mod harness;
 mod model_server;
+mod permissions;
+mod product;
+mod questions;
 mod scripts;
+mod sessions;
+mod shell;
 mod socket;
 mod systemd;
 mod tidy;
+mod tools;

@@ -68,4 +68,12 @@ impl Ctl {
     pub fn start_on_terminal<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
         self.launch.clone().args(args).start_on_terminal()
     }
+
+    /// Starts it on a terminal, stderr included.
+    pub fn start_on_one_terminal<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Running {
+        self.launch.clone().args(args).start_on_one_terminal()
+    }
 }

@@ -120,12 +120,27 @@ impl Launch {
     /// Starts it with stdin and stdout on a terminal of its own (80 × 24); stderr stays a
     /// pipe. It is not the controlling terminal: send Ctrl-C as a signal.
     pub fn start_on_terminal(self) -> Running {
+        self.on_terminal(|command, _| {
+            command.stderr(Stdio::piped());
+        })
+    }
+
+    /// As [`Launch::start_on_terminal`], with stderr on the terminal too, as in front of a
+    /// person: everything is in [`Running::stdout`].
+    pub fn start_on_one_terminal(self) -> Running {
+        self.on_terminal(|command, terminal| {
+            command.stderr(terminal.try_clone().expect("a third handle on the terminal"));
+        })
+    }
+
+    fn on_terminal(self, stderr: impl FnOnce(&mut Command, &OwnedFd)) -> Running {
         let size = nix::pty::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = nix::pty::openpty(Some(&size), None).expect("a terminal");
         let mut command = self.command();
         command.env("TERM", "xterm-256color");
         command.stdin(pty.slave.try_clone().expect("a second handle on the terminal"));
-        command.stdout(pty.slave).stderr(Stdio::piped());
+        stderr(&mut command, &pty.slave);
+        command.stdout(pty.slave);
         Running::spawn_with(command, self.to_string(), None, Some(pty.master))
     }
 
@@ -248,8 +263,9 @@ impl Running {
             (None, Some(screen)) => capture(screen, &stdout),
             (None, None) => stdout.change(|captured: &mut Captured| captured.closed = true),
         }
-        if let Some(pipe) = child.stderr.take() {
-            capture(pipe, &stderr);
+        match child.stderr.take() {
+            Some(pipe) => capture(pipe, &stderr),
+            None => stderr.change(|captured: &mut Captured| captured.closed = true),
         }
         let pid = Pid::from_raw(child.id().try_into().expect("a pid is positive"));
         let status = Arc::new(Watched::new(None));

@@ -86,6 +86,15 @@ pub struct Progress {
     pub cancelled: bool,
 }
 
+impl Progress {
+    /// Where the turn of an ended run stands for the run that finishes it: its place in the
+    /// session, and nothing of what the ended run spent, asked or allowed.
+    pub fn taken_up(self) -> Self {
+        let Self { sent, session, user_messages, .. } = self;
+        Self { sent, session, user_messages, ..Self::default() }
+    }
+}
+
 /// A question that waits for a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenQuestion {
@@ -203,24 +212,34 @@ impl Chat {
                 self.phase = Phase::Working;
                 self.requesting = true;
                 let mut effects = vec![attempt, Effect::Checkpoint];
-                if waiting.is_empty() {
-                    // Questions of the last attempt died with it; the agent asks again.
-                    effects.extend(self.drop_questions());
+                let requests: Vec<String> = waiting.iter().map(|(it, _)| it.clone()).collect();
+                let again = waiting.is_empty();
+                for (request, wish) in waiting {
+                    effects.extend(self.permission(request, wish, moment));
+                }
+                effects.extend(self.drop_questions(&requests));
+                if again {
                     effects.push(Effect::Rerun);
                     effects.push(self.watch_idle());
-                } else {
-                    for (request, wish) in waiting {
-                        effects.extend(self.permission(request, wish, moment));
-                    }
                 }
                 effects
             }
         }
     }
 
-    fn drop_questions(&mut self) -> Vec<Effect> {
-        let open = std::mem::take(&mut self.progress.open);
-        open.into_iter().map(|open| Effect::Unwait(Timer::Ask(open.ask))).collect()
+    /// Questions that died with the last attempt are closed, so that nobody answers them in
+    /// vain; where the agent still wants to know, it asks again.
+    fn drop_questions(&mut self, still_wait: &[String]) -> Vec<Effect> {
+        let dead = |open: &mut OpenQuestion| !still_wait.contains(&open.request);
+        let dead: Vec<_> = self.progress.open.extract_if(.., dead).collect();
+        let mut effects = Vec::new();
+        for OpenQuestion { ask, .. } in dead {
+            effects.push(Effect::Unwait(Timer::Ask(ask.clone())));
+            let answer = Reply::Deny(Some("withdrawn: the agent was interrupted".to_owned()));
+            let resolution = Resolution { ask, answer, by_client: false };
+            effects.push(Effect::Emit(Fact::Answered(resolution)));
+        }
+        effects
     }
 
     fn watch_idle(&self) -> Effect {
@@ -460,6 +479,10 @@ impl Chat {
     fn broke(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {
         if self.phase == Phase::Ending {
             return self.idle(moment);
+        }
+        if self.phase == Phase::Opening {
+            // A try that did not get as far as a session is a try as well.
+            self.progress.attempts += 1;
         }
         self.progress.deaths += 1;
         let retryable = failure.class == FailureClass::RuntimeDied;

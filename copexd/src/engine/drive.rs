@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use copex_proto::error::ErrorClass;
 use copex_proto::event::EventBody;
-use copex_proto::id::{AskId, SessionId};
+use copex_proto::id::{AskId, RunId, SessionId};
 use copex_proto::run::{RunRequest, RunState, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -25,7 +25,7 @@ use crate::core::machine::{
     Decision, Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Resolution, Timer, Verdict,
 };
 use crate::core::signal::Signal;
-use crate::pool::Lease;
+use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
 
@@ -43,6 +43,14 @@ enum Done {
     Nothing,
 }
 
+/// A run as it is set to work.
+struct Begun {
+    request: RunRequest,
+    progress: Option<Progress>,
+    first: Input,
+    place: Option<Queued>,
+}
+
 /// One run at work.
 struct Driver {
     engine: Engine,
@@ -52,6 +60,9 @@ struct Driver {
     context: Context,
     machine: Box<dyn Machine>,
     lease: Option<Lease>,
+    /// The place in the session's queue, kept to the end: a turn that is tried again goes
+    /// on before anybody else speaks in its session.
+    place: Option<Queued>,
     operations: FuturesUnordered<BoxFuture<'static, Done>>,
     timers: BTreeMap<Timer, Instant>,
     ended: bool,
@@ -68,9 +79,17 @@ impl Engine {
         first: Input,
     ) {
         let engine = self.clone();
+        // Taken here and not in the task: runs speak in the order in which they were accepted.
+        let known = progress.as_ref().and_then(|progress| progress.session.clone());
+        let session = known.or_else(|| match &request.options().session {
+            SessionChoice::Resume(id) => Some(id.clone()),
+            SessionChoice::New | SessionChoice::Continue => None,
+        });
+        let place = session.map(|id| self.inner.pool.queue(&id));
         self.inner.tasks.spawn("run", async move {
             let run = live.summary.borrow().run;
-            if let Err(error) = engine.clone().drive(live, inbox, request, progress, first).await {
+            let begun = Begun { request, progress, first, place };
+            if let Err(error) = engine.clone().drive(live, inbox, begun).await {
                 tracing::error!(%run, %error, "the run stops: the store refuses");
             }
             engine.inner.registry.remove(run);
@@ -81,15 +100,14 @@ impl Engine {
         self,
         live: Arc<Live>,
         mut inbox: mpsc::Receiver<Command>,
-        request: RunRequest,
-        progress: Option<Progress>,
-        first: Input,
+        begun: Begun,
     ) -> Result<(), StoreError> {
+        let Begun { mut request, progress, first, place } = begun;
+        let fresh = first == Input::Start;
         let (run, cwd, accepted_at) = {
             let summary = live.summary.borrow();
             (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
         };
-        let mut request = request;
         self.settle_demo(&mut request, &live).await;
         let options = request.options();
         let mut context = Context { model: options.model.clone(), effort: None, accepted_at };
@@ -103,10 +121,10 @@ impl Engine {
             let resolved = effort::resolve(options, &runtime, &self.inner.pool).await;
             spec.effort = resolved.effort;
             context.effort = resolved.effort;
-            let warning = resolved.warning.filter(|_| progress.is_none());
+            let warning = resolved.warning.filter(|_| fresh);
             spec.warnings.extend(warning.map(|text| ("effort_lowered".to_owned(), text)));
         }
-        if options.demo && progress.is_none() {
+        if options.demo && fresh {
             let text = "a built-in demonstration model answers; sign in with `copexctl login` or \
                         set [provider] in the configuration for a real one";
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
@@ -123,6 +141,7 @@ impl Engine {
             context,
             machine,
             lease: None,
+            place,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
             ended: false,
@@ -212,6 +231,7 @@ impl Driver {
         match done {
             Done::Input(input) => vec![input],
             Done::Opened(lease, input) => {
+                self.place = Some(lease.place().queued());
                 self.lease = Some(*lease);
                 vec![input]
             }
@@ -256,17 +276,23 @@ impl Driver {
         }
         let mut bodies = events::bodies(facts, &self.context);
         if let Some(end) = end {
+            // A turn that did not end well can be resumed: it says where the turn began.
+            let over = end.verdict == Verdict::Done;
             bodies.push(events::terminal(end, &self.context, now));
             self.ended = true;
-            ops.push(Op::DeleteCheckpoint(run));
+            ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });
         } else if checkpoint {
-            let state = serde_json::to_vec(&self.machine.checkpoint()).unwrap_or_default();
-            ops.push(Op::PutCheckpoint { run, bytes: Bytes::from(state) });
+            ops.push(self.checkpoint(run));
         }
         ops.extend(self.live.record(&bodies));
         let promised = checkpoint || bodies.iter().any(events::promises);
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
         self.live.log.append(bodies, ops, durability).await
+    }
+
+    fn checkpoint(&self, run: RunId) -> Op {
+        let state = serde_json::to_vec(&self.machine.checkpoint()).unwrap_or_default();
+        Op::PutCheckpoint { run, bytes: Bytes::from(state) }
     }
 
     /// What a fact leaves in the store beside the log.
@@ -390,12 +416,13 @@ impl Driver {
         let mut options = self.request.options().clone();
         options.reasoning_effort = self.context.effort.map(events::wire_effort);
         let cwd = self.cwd.clone();
+        let place = self.place.clone();
         self.operations.push(
             async move {
                 let ambient = &engine.inner.ambient;
                 let spec = prepare::session_spec(&options, &live.secrets, &cwd, ambient).await;
                 let opened = match spec {
-                    Ok(spec) => open(&engine, &spec, &options.session, &progress).await,
+                    Ok(spec) => open(&engine, &spec, (&options.session, place), &progress).await,
                     Err(failure) => Err(failure),
                 };
                 match opened {
@@ -413,20 +440,20 @@ impl Driver {
 async fn open(
     engine: &Engine,
     spec: &crate::backend::spec::SessionSpec,
-    choice: &SessionChoice,
+    (choice, place): (&SessionChoice, Option<Queued>),
     progress: &Progress,
 ) -> Result<(Lease, Opened), Failure> {
     let wanted = match (&progress.session, choice) {
         (Some(id), _) | (None, SessionChoice::Resume(id)) => Opening::Resume(id.clone()),
         (None, SessionChoice::New | SessionChoice::Continue) => Opening::New,
     };
-    let acquired = engine.inner.pool.acquire(spec, &wanted).await;
+    let acquired = engine.inner.pool.acquire(spec, &wanted, place).await;
     let fresh = *choice == SessionChoice::New;
     let lost = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionCorrupt);
     let anew = lost && fresh && progress.session.is_some();
     let lease = if anew {
         tracing::info!("the session of an unfinished turn is not there; it is made anew");
-        engine.inner.pool.acquire(spec, &Opening::New).await?
+        engine.inner.pool.acquire(spec, &Opening::New, None).await?
     } else {
         acquired?
     };
@@ -435,7 +462,10 @@ async fn open(
     let (user_messages, found) = if new {
         (0, Found::Nothing)
     } else if progress.sent {
-        (progress.user_messages, session.look(progress.user_messages).await?)
+        match session.look(progress.user_messages).await? {
+            Found::Nothing => (session.user_messages().await?, Found::Nothing),
+            found => (progress.user_messages, found),
+        }
     } else {
         (session.user_messages().await?, Found::Nothing)
     };
@@ -477,10 +507,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound` for a run nobody knows.
-    pub async fn cancel(
-        &self,
-        run: copex_proto::id::RunId,
-    ) -> Result<RunState, copex_proto::error::ErrorInfo> {
+    pub async fn cancel(&self, run: RunId) -> Result<RunState, copex_proto::error::ErrorInfo> {
         if let Some(live) = self.inner.registry.get(run)
             && live.commands.send(Command::Cancel).await.is_ok()
         {

@@ -2,14 +2,16 @@
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::id::RunId;
-use copex_proto::run::{RunRequest, SessionChoice};
+use copex_proto::run::{RunRequest, RunState, SessionChoice};
 
-use super::submit::Submitted;
+use super::submit::{Resumed, Submitted};
 use super::{Engine, store_error};
+use crate::core::chat::Progress;
 
 impl Engine {
-    /// Starts a new run that goes on where an ended one stopped: with `prompt`, or with the
-    /// ended run's own prompt. Secrets of the ended run are not known any more.
+    /// Starts a new run that goes on where an ended one stopped: with `prompt`, else with the
+    /// turn that the ended run left unfinished, and only where there is none with the ended
+    /// run's own prompt once more. Secrets of the ended run are not known any more.
     ///
     /// # Errors
     /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended.
@@ -26,14 +28,21 @@ impl Engine {
             let message = format!("the request of run {run} cannot be read: {error}");
             ErrorInfo::new(ErrorClass::Store, message)
         })?;
-        if let (RunRequest::Chat(chat), Some(prompt)) = (&mut request, prompt) {
-            chat.prompt = prompt;
+        let mut turn = None;
+        match (&mut request, prompt) {
+            (RunRequest::Chat(chat), Some(prompt)) => chat.prompt = prompt,
+            _ if summary.state == RunState::Done => {}
+            _ => {
+                let stored = self.inner.store.checkpoint(run).map_err(|e| store_error(&e))?;
+                let left = stored.and_then(|bytes| serde_json::from_slice::<Progress>(&bytes).ok());
+                turn = left.map(Progress::taken_up);
+            }
         }
         let options = request.options_mut();
         options.foreground = false;
         if let Some(session) = summary.session {
             options.session = SessionChoice::Resume(session.0);
         }
-        self.submit(request, None, Some(run)).await
+        self.submit(request, None, Some(Resumed { run, turn })).await
     }
 }

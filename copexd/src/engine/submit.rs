@@ -8,6 +8,7 @@ use copex_proto::run::{RunRequest, RunState, SessionChoice};
 
 use super::log::RunLog;
 use super::{Engine, prepare, store_error};
+use crate::core::chat::Progress;
 use crate::core::machine::Input;
 use crate::runtime::clock;
 use crate::store::{Durability, Op, RunSummary, StoreError};
@@ -24,6 +25,15 @@ pub struct Submitted {
     pub created: bool,
 }
 
+/// What a new run goes on from.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The ended run.
+    pub run: RunId,
+    /// Its unfinished turn, when the new run is to finish that one.
+    pub turn: Option<Progress>,
+}
+
 impl Engine {
     /// Records a run and sets it to work. A known `key` finds its run again instead.
     ///
@@ -35,9 +45,9 @@ impl Engine {
         &self,
         request: RunRequest,
         key: Option<String>,
-        resumed_from: Option<RunId>,
+        resumed: Option<Resumed>,
     ) -> Result<Submitted, ErrorInfo> {
-        let Some(key) = key else { return self.create(request, None, resumed_from).await };
+        let Some(key) = key else { return self.create(request, None, resumed).await };
         if key.is_empty() || key.len() > MOST_KEY {
             let message =
                 format!("an idempotency key has 1 to {MOST_KEY} bytes, not {}", key.len());
@@ -48,15 +58,17 @@ impl Engine {
         if let Some(run) = known {
             return Ok(Submitted { run, created: false });
         }
-        self.create(request, Some(key), resumed_from).await
+        self.create(request, Some(key), resumed).await
     }
 
     async fn create(
         &self,
         mut request: RunRequest,
         key: Option<String>,
-        resumed_from: Option<RunId>,
+        resumed: Option<Resumed>,
     ) -> Result<Submitted, ErrorInfo> {
+        let resumed_from = resumed.as_ref().map(|resumed| resumed.run);
+        let progress = resumed.and_then(|resumed| resumed.turn);
         let cwd = prepare::check(&request, &self.inner.ambient)?.to_string_lossy().into_owned();
         self.inner.registry.admit()?;
         self.settle_session(&mut request, &cwd)?;
@@ -92,6 +104,10 @@ impl Engine {
         let mut ops =
             vec![Op::PutRun(summary.clone()), Op::PutSpec { run, bytes: Bytes::from(spec) }];
         ops.extend(key.map(|key| Op::PutKey { key, run }));
+        if let Some(progress) = &progress {
+            let state = serde_json::to_vec(progress).unwrap_or_default();
+            ops.push(Op::PutCheckpoint { run, bytes: Bytes::from(state) });
+        }
         let log = std::sync::Arc::new(RunLog::new(run, self.inner.store.clone(), 0, false));
         // A new run is refused while the disk is full: only what was accepted waits.
         if let crate::store::Health::Frozen(error) = &*self.inner.store.health().borrow() {
@@ -102,7 +118,7 @@ impl Engine {
             let body = EventBody::Accepted(accepted);
             log.append(vec![body], ops, Durability::Synced).await?;
             let (live, inbox) = engine.inner.registry.add(log, summary, secrets);
-            engine.spawn_run(live, inbox, request, None, Input::Start);
+            engine.spawn_run(live, inbox, request, progress, Input::Start);
             Ok::<(), StoreError>(())
         };
         // In a task of its own, so that a client that goes away cannot leave half a run.

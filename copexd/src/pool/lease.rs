@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
-
+use super::place::Place;
 use super::runtimes::Busy;
 use super::{Pool, Resting};
 use crate::backend::Session;
@@ -20,7 +19,7 @@ pub struct Lease {
     spec: SessionSpec,
     key: String,
     clean: bool,
-    guard: Option<OwnedMutexGuard<()>>,
+    place: Place,
     _busy: Busy,
 }
 
@@ -31,16 +30,21 @@ impl Lease {
         runtime: Arc<Runtime>,
         spec: &SessionSpec,
         key: String,
-        guard: OwnedMutexGuard<()>,
+        place: Place,
     ) -> Self {
         let busy = pool.inner.runtimes.busy(&runtime);
         let (pool, spec) = (pool.clone(), spec.clone());
-        Self { pool, session, runtime, spec, key, clean: false, guard: Some(guard), _busy: busy }
+        Self { pool, session, runtime, spec, key, clean: false, place, _busy: busy }
     }
 
     /// The session.
     pub fn session(&self) -> Arc<dyn Session> {
         self.session.clone()
+    }
+
+    /// The place in the session's queue: who keeps it comes back before anybody else.
+    pub fn place(&self) -> Place {
+        self.place.clone()
     }
 
     /// The turn ended: the session may be used warm again.
@@ -53,7 +57,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let pool = self.pool.clone();
         let (session, runtime) = (self.session.clone(), self.runtime.clone());
-        let (key, clean, guard) = (self.key.clone(), self.clean, self.guard.take());
+        let (key, clean, place) = (self.key.clone(), self.clean, self.place.clone());
         let spec = self.spec.clone();
         let tasks = pool.inner.tasks.clone();
         tasks.spawn("session return", async move {
@@ -63,7 +67,7 @@ impl Drop for Lease {
             } else {
                 session.close().await;
             }
-            drop(guard);
+            drop(place);
             if clean {
                 pool.prepare_spare(&spec).await;
             }

@@ -1,6 +1,7 @@
 //! Warm runtimes and sessions, lent to one run at a time.
 //!
-//! Invariant: a session serves one run at a time; who wants the same one waits in order.
+//! Invariant: a session serves one run at a time; who wants the same one waits in the order
+//! of [`Pool::queue`], and whoever has its place keeps it over tries of the same turn.
 //! Invariant: a session comes back warm only after a turn that ended; anything else is
 //! closed and, when wanted again, resumed from its transcript.
 //!
@@ -8,14 +9,13 @@
 
 mod in_use;
 mod lease;
+mod place;
 mod runtimes;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::OwnedMutexGuard;
 
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
@@ -26,6 +26,7 @@ use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
 
 pub use lease::Lease;
+pub use place::{Place, Queued};
 use runtimes::Runtimes;
 
 /// Idle sessions kept open. Each costs the runtime 3 MB and more with its length.
@@ -118,30 +119,43 @@ impl Pool {
         pool
     }
 
-    /// Lends a session. Waits while the one to resume serves another run, in order.
+    /// Takes a place in a session's queue now; [`Pool::acquire`] may come later.
+    pub fn queue(&self, id: &str) -> Queued {
+        place::queue(self.lock(id))
+    }
+
+    /// Lends a session: to whoever has its `place`, else once the runs before are done.
     ///
     /// Cancel safe: dropped while it waits, nothing is taken.
     ///
     /// # Errors
     /// As [`crate::backend::Backend::open`]; `SessionCorrupt` when another living process
     /// holds the session.
-    pub async fn acquire(&self, spec: &SessionSpec, opening: &Opening) -> Result<Lease, Failure> {
+    pub async fn acquire(
+        &self,
+        spec: &SessionSpec,
+        opening: &Opening,
+        place: Option<Queued>,
+    ) -> Result<Lease, Failure> {
         let key = spec.key(stamp);
         match opening {
             Opening::New => self.acquire_new(spec, key).await,
-            Opening::Resume(id) => self.acquire_known(spec, key, id).await,
+            Opening::Resume(id) => {
+                let place = place.unwrap_or_else(|| self.queue(id)).await;
+                self.acquire_known(spec, key, id, place).await
+            }
         }
     }
 
     async fn acquire_new(&self, spec: &SessionSpec, key: String) -> Result<Lease, Failure> {
         if let Some(spare) = self.take_spare(&key) {
-            let guard = self.lock(spare.session.id()).await;
-            return Ok(Lease::new(self, spare.session, spare.runtime, spec, key, guard));
+            let place = self.queue(spare.session.id()).await;
+            return Ok(Lease::new(self, spare.session, spare.runtime, spec, key, place));
         }
         let runtime = self.inner.runtimes.get(&spec.runtime).await?;
         let session = runtime.open_session(spec, &Opening::New, &self.inner.tasks).await?;
-        let guard = self.lock(session.id()).await;
-        Ok(Lease::new(self, session, runtime, spec, key, guard))
+        let place = self.queue(session.id()).await;
+        Ok(Lease::new(self, session, runtime, spec, key, place))
     }
 
     async fn acquire_known(
@@ -149,11 +163,11 @@ impl Pool {
         spec: &SessionSpec,
         key: String,
         id: &str,
+        place: Place,
     ) -> Result<Lease, Failure> {
-        let guard = self.lock(id).await;
         if let Some(resting) = self.take_idle(id) {
             if resting.key == key && resting.session.alive() {
-                return Ok(Lease::new(self, resting.session, resting.runtime, spec, key, guard));
+                return Ok(Lease::new(self, resting.session, resting.runtime, spec, key, place));
             }
             resting.session.close().await;
         }
@@ -161,7 +175,7 @@ impl Pool {
         in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids())?;
         let opening = Opening::Resume(id.to_owned());
         let session = runtime.open_session(spec, &opening, &self.inner.tasks).await?;
-        Ok(Lease::new(self, session, runtime, spec, key, guard))
+        Ok(Lease::new(self, session, runtime, spec, key, place))
     }
 
     /// The runtime for this environment, for questions that need no session.
@@ -214,14 +228,11 @@ impl Pool {
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut sessions = self.sessions();
-            // Locks that nobody holds or waits for are forgotten here, or they would pile up.
-            sessions.locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            sessions.locks.entry(id.to_owned()).or_default().clone()
-        };
-        lock.lock_owned().await
+    fn lock(&self, id: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut sessions = self.sessions();
+        // Locks that nobody holds or waits for are forgotten here, or they would pile up.
+        sessions.locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        sessions.locks.entry(id.to_owned()).or_default().clone()
     }
 
     fn take_spare(&self, key: &str) -> Option<Resting> {

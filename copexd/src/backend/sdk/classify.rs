@@ -3,7 +3,7 @@
 //! The fields are those of `session.error` and `model.call_failure` in CLI 1.0.102. Text is
 //! carried along for people and never decides.
 
-use github_copilot_sdk::{Error, ErrorKind, ProtocolErrorKind};
+use github_copilot_sdk::{Error, ErrorKind, ProtocolErrorKind, SessionErrorKind};
 use serde_json::Value;
 
 use crate::core::failure::{Failure, FailureClass};
@@ -87,8 +87,17 @@ pub fn sdk_error(error: &Error, doing: &str) -> Failure {
             Failure::new(FailureClass::Unavailable, message)
                 .with_hint("update it with `npm i -g @github/copilot@latest`")
         }
-        ErrorKind::Rpc { .. } => Failure::new(FailureClass::Unknown, message),
-        _ => Failure::new(FailureClass::RuntimeDied, message),
+        ErrorKind::Session(
+            SessionErrorKind::NotFound(_) | SessionErrorKind::SessionIdMismatch { .. },
+        ) => Failure::new(FailureClass::SessionCorrupt, message),
+        // Only a broken connection speaks of the process; a call that was refused does not,
+        // and must not cost the other sessions of the runtime their home.
+        ErrorKind::Io
+        | ErrorKind::Protocol(_)
+        | ErrorKind::Session(SessionErrorKind::EventLoopClosed) => {
+            Failure::new(FailureClass::RuntimeDied, message)
+        }
+        _ => Failure::new(FailureClass::Unknown, message),
     }
 }
 
@@ -123,6 +132,18 @@ mod tests {
         for (data, last, expected) in table {
             assert_eq!(session_error(&data, last.as_ref()).class, expected, "{data}");
         }
+    }
+
+    #[test]
+    fn a_call_that_was_refused_does_not_speak_of_a_dead_runtime() {
+        let class = |kind: ErrorKind| sdk_error(&Error::from(kind), "doing").class;
+        let not_found = SessionErrorKind::NotFound("s".into());
+        assert_eq!(class(ErrorKind::Session(not_found)), FailureClass::SessionCorrupt);
+        assert_eq!(class(ErrorKind::InvalidConfig), FailureClass::Unknown);
+        assert_eq!(class(ErrorKind::Rpc { code: -32603 }), FailureClass::Unknown);
+        let closed = SessionErrorKind::EventLoopClosed;
+        assert_eq!(class(ErrorKind::Session(closed)), FailureClass::RuntimeDied);
+        assert_eq!(class(ErrorKind::Io), FailureClass::RuntimeDied);
     }
 
     #[test]

@@ -167,11 +167,13 @@ fn wish(request: &Value) -> Wish {
         "write" => Wish::Write { path: resolved("fileName"), diff: text(request, "diff") },
         "read" => Wish::Read { path: resolved("path") },
         "url" => Wish::Url { url: text(request, "url") },
-        "mcp" => Wish::Mcp {
-            server: text(request, "serverName"),
-            tool: text(request, "toolName"),
-            arguments: request["args"].to_string(),
-        },
+        "mcp" => {
+            let (server, offered) = (text(request, "serverName"), text(request, "toolName"));
+            // The CLI offers a tool as `SERVER-TOOL`; patterns and people name the tool.
+            let tool = offered.strip_prefix(&server).and_then(|rest| rest.strip_prefix('-'));
+            let tool = tool.unwrap_or(&offered).to_owned();
+            Wish::Mcp { server, tool, arguments: request["args"].to_string() }
+        }
         kind => Wish::Other { kind: kind.to_owned(), detail: request.to_string() },
     }
 }
@@ -218,6 +220,19 @@ mod tests {
         assert!(
             matches!(&converter.convert(&usage)[..], [Signal::Usage(u)] if u.input_tokens == 5)
         );
+    }
+
+    #[test]
+    fn a_tool_of_an_mcp_server_is_named_without_its_server() {
+        let tool = |offered: &str| {
+            let data = json!({"requestId": "r", "permissionRequest": {
+                "kind": "mcp", "serverName": "adder", "toolName": offered, "args": {}}});
+            match permission(&data) {
+                Some(Signal::Permission { wish: Wish::Mcp { tool, .. }, .. }) => tool,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((tool("adder-add"), tool("add")), ("add".to_owned(), "add".to_owned()));
     }
 
     #[test]

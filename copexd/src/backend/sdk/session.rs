@@ -87,7 +87,9 @@ impl SdkSession {
 /// resumed, it does not exist or cannot be read.
 fn refusal(failure: Failure, opening: &Opening) -> Failure {
     match opening {
-        Opening::Resume(id) if failure.class == FailureClass::Unknown => {
+        Opening::Resume(id)
+            if matches!(failure.class, FailureClass::Unknown | FailureClass::SessionCorrupt) =>
+        {
             let message = format!("session {id} cannot be resumed: {}", failure.message);
             let hint = "start a new session; `copexctl runs list` shows the sessions of runs";
             Failure::new(FailureClass::SessionCorrupt, message).with_hint(hint)

@@ -14,7 +14,8 @@ pub fn user_messages(events: &[SessionEvent]) -> u64 {
 ///
 /// The turn has ended when its last `assistant.turn_end` follows its last message and
 /// that message calls no tool; a `session.error` after the prompt leaves it unfinished,
-/// since a turn that failed can be run again.
+/// since a turn that failed can be run again. A turn that another prompt followed belongs to
+/// the past: what it did not say it will not say, and its prompt would have to be sent anew.
 pub fn look(events: &[SessionEvent], before: u64) -> Found {
     let mut prompts = 0;
     let start = events.iter().position(|event| {
@@ -22,9 +23,11 @@ pub fn look(events: &[SessionEvent], before: u64) -> Found {
         prompts > before
     });
     let Some(start) = start else { return Found::Nothing };
+    let next = events[start + 1..].iter().position(is_prompt).map(|next| start + 1 + next);
+    let turn = &events[start..next.unwrap_or(events.len())];
     let mut messages = Vec::new();
     let mut ended = false;
-    for event in events[start..].iter().filter(|event| event.agent_id.is_none()) {
+    for event in turn.iter().filter(|event| event.agent_id.is_none()) {
         match event.event_type.as_str() {
             "assistant.message" => {
                 let text = event.data["content"].as_str().unwrap_or_default();
@@ -44,7 +47,10 @@ pub fn look(events: &[SessionEvent], before: u64) -> Found {
         messages.retain(|text| !text.is_empty());
         return Found::Finished { messages };
     }
-    Found::Unfinished { waiting: Vec::new() }
+    match next {
+        Some(_) => Found::Nothing,
+        None => Found::Unfinished { waiting: Vec::new() },
+    }
 }
 
 /// A message that calls tools is not the last of its turn: mark its end with an empty one.
@@ -120,6 +126,19 @@ mod tests {
             ("session.error", json!({})),
         ]);
         assert_eq!(look(&failed, 0), Found::Unfinished { waiting: Vec::new() });
+    }
+
+    #[test]
+    fn the_answer_to_a_later_prompt_is_not_ours() {
+        let other = |ours: &[(&'static str, Value)]| {
+            let mut all = vec![(PROMPT, json!({}))];
+            all.extend_from_slice(ours);
+            all.extend([(PROMPT, json!({})), answer("b"), ("assistant.turn_end", json!({}))]);
+            look(&events(&all), 0)
+        };
+        assert_eq!(other(&[]), Found::Nothing);
+        let ended = [answer("a"), ("assistant.turn_end", json!({}))];
+        assert_eq!(other(&ended), Found::Finished { messages: vec!["a".to_owned()] });
     }
 
     #[test]

@@ -103,6 +103,39 @@ fn a_dead_runtime_is_followed_by_a_rerun_and_never_by_a_second_prompt() {
 }
 
 #[test]
+fn a_try_that_opens_no_session_counts() {
+    let mut chat = chat();
+    chat.handle(Input::Start, NOW);
+    for number in 2..=4 {
+        let failure = Failure::new(FailureClass::RuntimeDied, "died");
+        let effects = chat.handle(Input::Refused(failure), NOW);
+        let told = effects.iter().find_map(|effect| match effect {
+            Effect::Emit(Fact::Retrying { attempt, .. }) => Some(*attempt),
+            _ => None,
+        });
+        assert_eq!(told, Some(number));
+        chat.handle(Input::Timer(Timer::Backoff), NOW);
+    }
+    let effects = chat.handle(opened(Found::Nothing), NOW);
+    assert!(effects.iter().any(|it| matches!(it, Effect::Emit(Fact::Attempt { number: 4, .. }))));
+}
+
+#[test]
+fn a_resumed_run_finishes_the_turn_and_counts_for_itself() {
+    let mut ended = working();
+    ended.handle(Input::Cancel, NOW);
+    ended.handle(Input::Signal(Signal::Idle), NOW);
+    let mut chat = Chat::restored(spec(Mode::Workspace), ended.progress.taken_up());
+    assert_eq!(chat.handle(Input::Start, NOW).last(), Some(&Effect::Open));
+    let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
+    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
+    assert!(effects.iter().any(|it| matches!(it, Effect::Emit(Fact::Attempt { number: 1, .. }))));
+    chat.handle(Input::Signal(Signal::Message { text: "yes".to_owned(), answers: None }), NOW);
+    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+    assert_eq!(end(&effects).unwrap().verdict, Verdict::Done);
+}
+
+#[test]
 fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
     let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
     let tail = Tail { unconfirmed_text: true, open_tools: Vec::new() };
@@ -186,6 +219,27 @@ fn a_question_keeps_its_name_and_its_answer_over_a_restart() {
     let decide = Effect::Decide { request: "p2".to_owned(), decision: Decision::Allow };
     assert_eq!(count(&effects, &decide), 1);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Ask(_)))));
+}
+
+#[test]
+fn a_question_that_died_with_its_attempt_is_closed() {
+    let mut first = working();
+    first.handle(wants("p"), NOW);
+    let request = "q".to_owned();
+    let question = "which?".to_owned();
+    first.handle(Input::Signal(Signal::Question { request, question, choices: vec![] }), NOW);
+    let closed = |waiting: Vec<(String, Wish)>| {
+        let mut chat = Chat::restored(spec(Mode::Workspace), first.progress.clone());
+        chat.handle(Input::Recover(Tail::default()), NOW);
+        let effects = chat.handle(opened(Found::Unfinished { waiting }), NOW);
+        let asks = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Emit(Fact::Answered(resolution)) => Some(resolution.ask),
+            _ => None,
+        });
+        asks.collect::<Vec<_>>()
+    };
+    assert_eq!(closed(Vec::new()), ["r-1", "r-2"]);
+    assert_eq!(closed(vec![("p2".to_owned(), url())]), ["r-2"], "the other one still waits");
 }
 
 #[test]
