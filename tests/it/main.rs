@@ -13,6 +13,7 @@
 mod fake_copilot;
 mod harness;
 mod model_server;
+mod recover;
 mod scripts;
 mod systemd;
 mod tidy;
