@@ -191,7 +191,8 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     })?;
     tell(control, &report);
     let owner = Owner::here(&digest(&settings.state_dir.to_string_lossy()));
-    let swept = process::sweep(&owner);
+    let sweeper = owner.clone();
+    let swept = tokio::task::spawn_blocking(move || process::sweep(&sweeper)).await.unwrap_or(0);
     if swept > 0 {
         tracing::info!(swept, "ended what a killed daemon left behind");
     }

@@ -18,6 +18,7 @@ mod model_server;
 mod permissions;
 mod product;
 mod questions;
+mod recover;
 mod scripts;
 mod sessions;
 mod shell;

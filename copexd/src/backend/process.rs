@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,6 +23,15 @@ pub const MARKER: &str = "COPEX_RUNTIME";
 /// How often a tree is searched and killed before we give up on it. A process that forks
 /// faster than it can be found is not worth an endless hunt.
 const KILL_ROUNDS: usize = 8;
+
+/// How long the runtime of a killed daemon may take to leave (measured: 35 to 100 ms).
+const LEAVE_ALONE: Duration = Duration::from_secs(2);
+
+/// How long a killed process may take to be gone.
+const GONE: Duration = Duration::from_secs(1);
+
+/// The pause between two looks at whether processes are gone.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Whose processes these are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,20 +140,40 @@ pub fn terminate(child: &Child) {
 }
 
 /// Ends what daemons of this store left behind when they were killed. Returns how many
-/// processes were found.
+/// processes were found. Blocks until they are gone, or too long.
+///
+/// A runtime whose daemon died finds its input closed and leaves by itself; until then it
+/// may write its transcript, which a kill would cut off. So what has no parent among the
+/// others is waited for first, and only then the rest is killed.
 pub fn sweep(owner: &Owner) -> usize {
-    let mut found = 0;
-    kill_marked(|mark| {
+    let orphan = |mark: &str| {
         let mut parts = mark.split('.');
         let (store, pid, started) = (parts.next(), parts.next(), parts.next());
         let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
         let started = started.and_then(|started| started.parse::<u64>().ok());
         let (Some(store), Some(pid), Some(started)) = (store, pid, started) else { return false };
-        let orphan = store == owner.store && start_time(pid) != Some(started);
-        found += usize::from(orphan);
-        orphan
-    });
-    found
+        store == owner.store && start_time(pid) != Some(started)
+    };
+    let found = marked(orphan);
+    let is_root = |pid: &u32| Stat::of(*pid).is_some_and(|stat| !found.contains(&stat.parent));
+    await_end(found.iter().copied().filter(is_root).collect(), LEAVE_ALONE);
+    let left = marked(orphan);
+    kill_marked(orphan);
+    await_end(left, GONE);
+    found.len()
+}
+
+/// Waits until none of these processes is there, but not longer than `most`.
+fn await_end(mut pids: Vec<u32>, most: Duration) {
+    let mut left = most;
+    loop {
+        pids.retain(|pid| start_time(*pid).is_some());
+        if pids.is_empty() || left.is_zero() {
+            return;
+        }
+        std::thread::sleep(LOOK);
+        left = left.saturating_sub(LOOK);
+    }
 }
 
 /// Waits for processes that were handed to us as a child subreaper and have ended. Those
@@ -257,4 +287,52 @@ pub fn child_env(env: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
         .filter(|(name, _)| !OURS.contains(&name.as_str()) && name.as_str() != MARKER)
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// A process with a mark, by a name of its own, that ends when its input does.
+    #[expect(clippy::disallowed_methods, reason = "a process as a killed daemon leaves it")]
+    fn left_behind(owner: &Owner, script: &str) -> std::process::Child {
+        std::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .env(MARKER, owner.mark())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn owner(store: &str, pid: u32, started: u64) -> Owner {
+        Owner { store: store.to_owned(), pid, started }
+    }
+
+    #[test]
+    fn what_a_dead_daemon_left_is_ended_and_a_living_ones_is_not() {
+        // No process has a pid beyond the kernel's limit.
+        let dead = owner("sweep-test", 4_194_305, 1);
+        let here = Owner::here("sweep-test");
+        let mut gone = left_behind(&dead, "sleep 300 & wait");
+        let mut mine = left_behind(&here, "read line");
+        assert!(sweep(&here) >= 1);
+        assert!(!gone.wait().unwrap().success());
+        assert!(mine.try_wait().unwrap().is_none());
+        mine.stdin.take().unwrap().write_all(b"\n").unwrap();
+        assert!(mine.wait().unwrap().success());
+    }
+
+    #[test]
+    fn what_is_about_to_leave_is_not_cut_off() {
+        let dead = owner("leave-test", 4_194_305, 1);
+        let mut leaving = left_behind(&dead, "read line; echo written; exit 7");
+        drop(leaving.stdin.take());
+        let reaper = std::thread::spawn(move || leaving.wait_with_output().unwrap());
+        sweep(&Owner::here("leave-test"));
+        let output = reaper.join().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), &b"written\n"[..]));
+    }
 }

@@ -22,7 +22,7 @@ use super::machine::{
     Resolution, Tail, Timer, Verdict,
 };
 use super::moment::Moment;
-use super::signal::{CallUsage, Signal, Wish};
+use super::signal::{Signal, Wish};
 use super::turn::Turn;
 
 /// How often a turn goes on after its runtime died. A runtime that dies with the same
@@ -70,10 +70,6 @@ pub struct Progress {
     pub attempts: u32,
     /// Deaths of the runtime so far.
     pub deaths: u32,
-    /// Cost of broken attempts.
-    pub usage: CallUsage,
-    /// Tools that ran in broken attempts.
-    pub tools: u32,
     /// Questions asked so far.
     pub asked: u32,
     /// Wishes that a person allowed for the rest of the run.
@@ -139,12 +135,11 @@ impl Chat {
 
     /// A chat that goes on from its checkpoint.
     pub fn restored(spec: ChatSpec, progress: Progress) -> Self {
-        let turn = Turn::resumed(progress.usage.clone(), progress.tools);
         Self {
             spec,
             progress,
             phase: Phase::New,
-            turn,
+            turn: Turn::default(),
             failure: None,
             requesting: false,
             model_told: false,
@@ -161,7 +156,8 @@ impl Chat {
         effects
     }
 
-    fn recover(&mut self, tail: &Tail) -> Vec<Effect> {
+    fn recover(&mut self, tail: Tail) -> Vec<Effect> {
+        self.turn = Turn::resumed(tail.usage, tail.tools, tail.messages);
         let mut effects = vec![Effect::Emit(Fact::Running)];
         for (call, name) in &tail.open_tools {
             effects.push(Effect::Emit(Fact::ToolEnd {
@@ -202,9 +198,7 @@ impl Chat {
             }
             Found::Finished { messages } => {
                 let mut effects = vec![attempt];
-                for text in messages.into_iter().filter(|text| !text.is_empty()) {
-                    effects.push(Effect::Emit(self.turn.take_message(text)));
-                }
+                effects.extend(self.turn.take_messages(messages).into_iter().map(Effect::Emit));
                 effects.extend(self.idle(moment));
                 effects
             }
@@ -492,8 +486,6 @@ impl Chat {
         }
         let mut effects: Vec<Effect> =
             self.turn.break_off(&failure.message, moment).into_iter().map(Effect::Emit).collect();
-        self.progress.usage = self.turn.usage().clone();
-        self.progress.tools = self.turn.tools_run();
         self.failure = None;
         self.requesting = false;
         self.phase = Phase::Resting;
@@ -540,7 +532,7 @@ impl Machine for Chat {
         }
         match input {
             Input::Start => self.start(),
-            Input::Recover(tail) => self.recover(&tail),
+            Input::Recover(tail) => self.recover(tail),
             Input::Opened(opened) if self.phase == Phase::Opening => self.opened(opened, moment),
             Input::Opened(_) => vec![Effect::Release { poisoned: false }],
             Input::Refused(failure) => self.refused(failure, moment),

@@ -135,6 +135,12 @@ pub struct Tail {
     pub unconfirmed_text: bool,
     /// Tools that were shown as begun and not as ended: call and name.
     pub open_tools: Vec<(String, String)>,
+    /// Whole messages that were shown, in order.
+    pub messages: Vec<String>,
+    /// What the run cost so far.
+    pub usage: CallUsage,
+    /// Tools that ran so far.
+    pub tools: u32,
 }
 
 /// An answer that counts.

@@ -21,15 +21,17 @@ pub struct Turn {
     tools: BTreeMap<String, (String, u64)>,
     /// The agent's last message with text.
     answer: String,
+    /// Whole messages that clients were told, in order.
+    told: Vec<String>,
     /// Tools that ran.
     ran: u32,
     usage: CallUsage,
 }
 
 impl Turn {
-    /// A turn that goes on: what earlier attempts of it cost and ran stays counted.
-    pub fn resumed(usage: CallUsage, ran: u32) -> Self {
-        Self { ran, usage, ..Self::default() }
+    /// A turn that goes on: what it cost, ran and told so far, as the log has it.
+    pub fn resumed(usage: CallUsage, ran: u32, told: Vec<String>) -> Self {
+        Self { ran, usage, told, ..Self::default() }
     }
 
     /// The prompt was accepted under this message id.
@@ -57,11 +59,21 @@ impl Turn {
         !self.tools.is_empty()
     }
 
-    /// A message found in the transcript, taken as if it had been said now.
-    pub fn take_message(&mut self, text: String) -> Fact {
+    /// Takes the messages of the turn from its transcript, as if they were said now. What
+    /// was told before is not told again; the transcript may lack some of that.
+    pub fn take_messages(&mut self, messages: Vec<String>) -> Vec<Fact> {
         self.unconfirmed = false;
-        self.answer.clone_from(&text);
-        Fact::Message(text)
+        let told = std::mem::take(&mut self.told);
+        let mut told = told.as_slice();
+        let mut facts = Vec::new();
+        for text in messages.into_iter().filter(|text| !text.is_empty()) {
+            self.answer.clone_from(&text);
+            match told.iter().position(|known| *known == text) {
+                Some(at) => told = &told[at + 1..],
+                None => facts.push(Fact::Message(text)),
+            }
+        }
+        facts
     }
 
     /// Closes open tools and withdraws unconfirmed text, when the attempt is to be repeated.
@@ -160,6 +172,7 @@ impl Turn {
         }
         self.unconfirmed = false;
         text.clone_into(&mut self.answer);
+        self.told.push(text.to_owned());
         vec![Fact::Message(text.to_owned())]
     }
 }

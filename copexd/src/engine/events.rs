@@ -172,6 +172,20 @@ pub fn wire_usage(usage: &CallUsage) -> Usage {
     }
 }
 
+/// The same, read off the log.
+pub fn core_usage(usage: Usage) -> CallUsage {
+    CallUsage {
+        model: usage.model,
+        calls: usage.calls,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_tokens: usage.cached_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+        premium_requests: usage.premium_requests,
+        ai_credits: usage.ai_credits,
+    }
+}
+
 fn wire_outcome(outcome: machine::Outcome, duration_ms: u64) -> Outcome {
     Outcome {
         usage: wire_usage(&outcome.usage),

@@ -5,7 +5,7 @@ use copex_proto::id::RunId;
 use copex_proto::run::RunRequest;
 
 use super::log::{self, RunLog};
-use super::{Engine, store_error};
+use super::{Engine, events, store_error};
 use crate::core::chat::Progress;
 use crate::core::machine::{Input, Tail};
 use crate::store::{RunSummary, StoreError};
@@ -64,10 +64,16 @@ impl Engine {
                 let Ok(event) = serde_json::from_str::<RunEvent>(raw.get()) else { continue };
                 match event.body {
                     EventBody::MessageDelta { .. } => tail.unconfirmed_text = true,
-                    EventBody::Message { .. } | EventBody::Restarted { .. } => {
+                    EventBody::Message { text } => {
                         tail.unconfirmed_text = false;
+                        tail.messages.push(text);
                     }
-                    EventBody::ToolStart(tool) => tail.open_tools.push((tool.call, tool.name)),
+                    EventBody::Restarted { .. } => tail.unconfirmed_text = false,
+                    EventBody::Usage(usage) => tail.usage.add(&events::core_usage(usage)),
+                    EventBody::ToolStart(tool) => {
+                        tail.tools += 1;
+                        tail.open_tools.push((tool.call, tool.name));
+                    }
                     EventBody::ToolEnd(tool) => {
                         tail.open_tools.retain(|(call, _)| *call != tool.call);
                     }

@@ -174,7 +174,7 @@ pub fn adopt(listener: UnixListener) -> Result<Bound, BindError> {
     listener.set_nonblocking(true).map_err(fail("make non-blocking"))?;
     let dir = folder(path)?;
     check_owner(dir)?;
-    let lock = lock(dir)?;
+    let lock = lock_when_free(dir, path)?;
     // A socket unit without SocketMode= is open to everybody.
     std::fs::set_permissions(path, Permissions::from_mode(PRIVATE_FILE))
         .map_err(|source| io_error("make private", path, source))?;
@@ -233,6 +233,10 @@ pub(super) fn safe_folder(dir: &Path, owner: u32, mode: u32, own: u32) -> Result
 
 /// Takes the lock, waiting for a daemon that has stopped to listen and is about to end.
 /// One that answers is there to stay.
+///
+/// A daemon that was killed while it started a process lives on in that process for a
+/// moment: until it runs its own program it holds copies of the lock and of the listening
+/// socket. So who answers counts only as long as the owner of the lock lives.
 fn lock_when_free(dir: &Path, path: &Path) -> Result<File, BindError> {
     let mut pauses = 0;
     loop {
@@ -240,13 +244,26 @@ fn lock_when_free(dir: &Path, path: &Path) -> Result<File, BindError> {
             Err(error @ BindError::Locked { .. }) => error,
             other => return other,
         };
-        let answers = std::os::unix::net::UnixStream::connect(path).is_ok();
+        let owner_lives =
+            !matches!(&refused, BindError::Locked { pid: Some(pid), .. } if !lives(*pid));
+        let answers = owner_lives && std::os::unix::net::UnixStream::connect(path).is_ok();
         if answers || pauses == LOCK_PAUSES {
             return Err(refused);
         }
         pauses += 1;
         std::thread::sleep(LOCK_PAUSE);
     }
+}
+
+/// Whether there is such a process; one that has ended and that nobody waited for is none.
+fn lives(pid: u32) -> bool {
+    if let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // The name before the state is in parentheses and may hold anything.
+        let state = text.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+        return !state.is_some_and(|state| state.starts_with('Z'));
+    }
+    let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
+    pid.is_ok_and(|pid| nix::sys::signal::kill(pid, None).is_ok())
 }
 
 /// Takes the lock and leaves our process id in it.
@@ -291,22 +308,30 @@ fn clear_stale(path: &Path) -> Result<(), BindError> {
     if !metadata.file_type().is_socket() {
         return Err(BindError::NotASocket { path: path.to_owned() });
     }
-    let probe = new_socket().and_then(|fd| {
-        let address = UnixAddr::new(path)?;
-        Ok((connect(fd.as_raw_fd(), &address), fd))
-    });
-    match probe {
-        Ok((Err(Errno::ECONNREFUSED), _)) => std::fs::remove_file(path)
-            .map_err(|source| io_error("remove the stale socket", path, source)),
-        Ok((Ok(()), fd)) => {
-            Err(BindError::Answered { path: path.to_owned(), pid: process_behind(&fd) })
+    for _ in 0..LOCK_PAUSES {
+        match probe(path) {
+            Ok((Err(Errno::ECONNREFUSED), _)) => break,
+            // The listener is a copy that a killed daemon left in a child (see above).
+            Ok((Ok(()), Some(pid))) if !u32::try_from(pid).is_ok_and(lives) => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            // With EAGAIN somebody listens, but is too busy to accept.
+            Ok((Ok(()) | Err(Errno::EAGAIN), pid)) => {
+                return Err(BindError::Answered { path: path.to_owned(), pid });
+            }
+            Ok((Err(errno), _)) | Err(errno) => return Err(io_error("probe", path, errno.into())),
         }
-        // Somebody listens, but is too busy to accept.
-        Ok((Err(Errno::EAGAIN), _)) => {
-            Err(BindError::Answered { path: path.to_owned(), pid: None })
-        }
-        Ok((Err(errno), _)) | Err(errno) => Err(io_error("probe", path, errno.into())),
     }
+    std::fs::remove_file(path).map_err(|source| io_error("remove the stale socket", path, source))
+}
+
+/// Connects to see who listens: how that went, and the process behind it.
+fn probe(path: &Path) -> Result<(Result<(), Errno>, Option<i32>), Errno> {
+    let fd = new_socket()?;
+    let address = UnixAddr::new(path)?;
+    let connected = connect(fd.as_raw_fd(), &address);
+    let pid = connected.is_ok().then(|| process_behind(&fd)).flatten();
+    Ok((connected, pid))
 }
 
 /// A stream socket that neither blocks nor leaks into children.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::approval::Mode;
+use crate::core::signal::CallUsage;
 
 const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
@@ -138,13 +139,40 @@ fn a_resumed_run_finishes_the_turn_and_counts_for_itself() {
 #[test]
 fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
     let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
-    let tail = Tail { unconfirmed_text: true, open_tools: Vec::new() };
+    let tail = Tail { unconfirmed_text: true, ..Tail::default() };
     let effects = chat.handle(Input::Recover(tail), NOW);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Restarted(_)))));
     let found = Found::Finished { messages: vec!["one".to_owned(), "two".to_owned()] };
     let effects = chat.handle(opened(found), NOW);
     assert_eq!(count(&effects, &Effect::Rerun) + count(&effects, &Effect::Send), 0);
     assert_eq!(end(&effects).unwrap().outcome.content, "two");
+}
+
+#[test]
+fn what_was_told_before_the_restart_is_not_told_again_and_still_counts() {
+    let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
+    let usage = CallUsage { calls: 2, output_tokens: 9, ..CallUsage::default() };
+    let messages = vec!["one".to_owned(), "lost".to_owned()];
+    let tail = Tail { messages, usage, tools: 1, ..Tail::default() };
+    chat.handle(Input::Recover(tail), NOW);
+    let messages = ["one", "two", "two"].map(str::to_owned).to_vec();
+    let effects = chat.handle(opened(Found::Finished { messages }), NOW);
+    let told = |text: &str| count(&effects, &Effect::Emit(Fact::Message(text.to_owned())));
+    assert_eq!((told("one"), told("two")), (0, 2));
+    let outcome = &end(&effects).unwrap().outcome;
+    assert_eq!((outcome.content.as_str(), outcome.usage.calls, outcome.tools), ("two", 2, 1));
+}
+
+#[test]
+fn an_answer_that_was_told_before_its_runtime_died_is_told_once() {
+    let mut chat = working();
+    chat.handle(message("Hello"), NOW);
+    chat.handle(died(), NOW);
+    chat.handle(Input::Timer(Timer::Backoff), NOW);
+    let found = Found::Finished { messages: vec!["Hello".to_owned()] };
+    let effects = chat.handle(opened(found), NOW);
+    assert_eq!(count(&effects, &Effect::Emit(Fact::Message("Hello".to_owned()))), 0);
+    assert_eq!(end(&effects).unwrap().outcome.content, "Hello");
 }
 
 #[test]

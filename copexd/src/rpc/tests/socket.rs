@@ -71,6 +71,25 @@ fn a_daemon_without_our_lock_is_found_by_asking() {
 }
 
 #[test]
+fn copies_that_a_killed_daemon_left_in_its_child_are_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("copexd.sock");
+    // A pid beyond the kernel's limit: nobody has it.
+    let lock_path = path.with_file_name(LOCK_NAME);
+    std::fs::write(&lock_path, "4194305\n").unwrap();
+    let lock = std::fs::File::open(&lock_path).unwrap();
+    lock.lock().unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    let waiting = std::thread::spawn({
+        let path = path.clone();
+        move || bind(&path).map(|bound| bound.guard.path().to_owned())
+    });
+    // Whether it comes to the lock before or after this, it gets it.
+    drop((listener, lock));
+    assert_eq!(waiting.join().unwrap().unwrap(), path);
+}
+
+#[test]
 fn a_stale_socket_is_replaced_and_nothing_else_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("copexd.sock");
