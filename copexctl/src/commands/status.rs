@@ -32,16 +32,17 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     let daemon = connection.send("daemon.status", &json!({}))?;
     let pool = connection.send("pool.status", &json!({}))?;
     let active = connection.send("run.list", &filter)?;
-    // With an endpoint of the user's own nobody needs to be signed in.
-    let auth = if settings.config.provider.is_some() {
+    let daemon: DaemonStatus = connection.answer(daemon)?;
+    let pool: PoolStatus = connection.answer(pool)?;
+    let active: ListResponse = connection.answer(active)?;
+    // With an endpoint of the user's own nobody needs to be signed in. And only a runtime
+    // knows who is: one is not started for that here.
+    let auth = if settings.config.provider.is_some() || pool.runtimes.is_empty() {
         None
     } else {
         let query = json!({ "query": models::query(ctx, &settings) });
         Some(connection.send("auth.status", &query)?)
     };
-    let daemon: DaemonStatus = connection.answer(daemon)?;
-    let pool: PoolStatus = connection.answer(pool)?;
-    let active: ListResponse = connection.answer(active)?;
     connection.patience(SIGN_IN_PATIENCE);
     let auth: Option<AuthStatus> = auth.and_then(|call| connection.answer(call).ok());
     if flag.json {

@@ -3,7 +3,7 @@
 //! Invariant: no async, no IO, no clock and no randomness in here. Time and chance
 //! are arguments ([`moment::Moment`]), so every rule can be tested as a table.
 //!
-//! Not here: wire types (translated at the two edges, `rpc/convert.rs` and
+//! Not here: wire types (translated at the two edges, `rpc/methods.rs` and
 //! `engine/events.rs`), the store, processes.
 
 pub mod approval;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::clock;
 
+const MEGA: u64 = 1_000_000;
+
 /// A number with its unit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value {
@@ -12,6 +14,8 @@ pub(super) enum Value {
     Time(Duration),
     /// How many a second; more is better.
     Rate(f64),
+    /// How large something is; less is better.
+    Bytes(u64),
 }
 
 impl fmt::Display for Value {
@@ -22,6 +26,7 @@ impl fmt::Display for Value {
             }
             Self::Time(time) => write!(f, "{:.1} ms", time.as_secs_f64() * 1e3),
             Self::Rate(rate) => write!(f, "{rate:.0}/s"),
+            Self::Bytes(bytes) => write!(f, "{}.{} MB", bytes / MEGA, bytes % MEGA * 10 / MEGA),
         }
     }
 }
