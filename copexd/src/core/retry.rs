@@ -63,8 +63,8 @@ impl Default for Retry {
         Self {
             attempts: 6,
             // The Copilot CLI gives a request 600 s before its head; a try must fit, too.
-            total: Duration::from_secs(540),
-            longest_wait: Duration::from_secs(60),
+            total: Duration::from_mins(9),
+            longest_wait: Duration::from_mins(1),
             floor_ms: 0,
             cap_ms: None,
             factor: None,
@@ -153,12 +153,11 @@ pub fn class_of_status(status: u16, code: Option<&str>, has_body: bool) -> Failu
     match status {
         401 | 403 => FailureClass::Auth,
         402 => FailureClass::Quota,
-        408 | 409 => FailureClass::Server,
         413 => FailureClass::ContextLimit,
         429 => FailureClass::RateLimit,
-        400 if !has_body => FailureClass::Server,
-        400..=499 => FailureClass::Client,
-        500.. => FailureClass::Server,
+        400 if has_body => FailureClass::Client,
+        400 | 408 | 409 | 500.. => FailureClass::Server,
+        401..=499 => FailureClass::Client,
         _ => FailureClass::Unknown,
     }
 }

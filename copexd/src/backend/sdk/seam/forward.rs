@@ -20,7 +20,7 @@ use crate::core::signal::Signal;
 use crate::runtime::clock;
 
 /// How long a model may take to its first word. The Copilot CLI itself would wait 600 s.
-const FIRST_EVENT: Duration = Duration::from_secs(120);
+const FIRST_EVENT: Duration = Duration::from_mins(2);
 
 /// Bytes of a stream that are held back while it has not said anything.
 const MOST_HELD: usize = 256 * 1024;
@@ -187,13 +187,11 @@ async fn once(seam: &Seam, head: &Head, body: &[u8]) -> Outcome {
             }
         }
     };
-    match tokio::time::timeout(FIRST_EVENT, first_word).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let seconds = FIRST_EVENT.as_secs();
-            fail(FailureClass::Timeout, format!("the model said nothing for {seconds} s"))
-        }
+    if let Ok(outcome) = tokio::time::timeout(FIRST_EVENT, first_word).await {
+        return outcome;
     }
+    let seconds = FIRST_EVENT.as_secs();
+    fail(FailureClass::Timeout, format!("the model said nothing for {seconds} s"))
 }
 
 /// A network error's reason without its URL, which may carry a key.
@@ -285,12 +283,11 @@ async fn start(client: &Client, id: &str, status: u16, headers: &HeaderMap, last
 
 async fn chunk(client: &Client, id: &str, data: &[u8], end: bool) -> Told {
     // A piece of the wire may end inside a character.
-    let params = match std::str::from_utf8(data) {
-        Ok(text) => json!({ "requestId": id, "data": text, "end": end }),
-        Err(_) => {
-            let data = STANDARD.encode(data);
-            json!({ "requestId": id, "data": data, "binary": true, "end": end })
-        }
+    let params = if let Ok(text) = std::str::from_utf8(data) {
+        json!({ "requestId": id, "data": text, "end": end })
+    } else {
+        let data = STANDARD.encode(data);
+        json!({ "requestId": id, "data": data, "binary": true, "end": end })
     };
     client.call("llmInference.httpResponseChunk", Some(params)).await.map(drop)
 }
