@@ -126,6 +126,7 @@ pub(crate) fn chat(
         cli_path: config.cli_path.clone(),
         timeout_s: config.timeout_s,
         max_retries: config.max_retries,
+        retry: config.retry.clone(),
         context_budget: config.context_budget,
         foreground: attachment == Attachment::Foreground,
     };

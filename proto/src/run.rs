@@ -206,6 +206,9 @@ pub struct RunOptions {
     /// The most attempts after the first. Default 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// How the waits between attempts grow, over the defaults per kind of failure.
+    #[serde(skip_serializing_if = "is_default")]
+    pub retry: RetryOptions,
     /// The most prompt tokens of the conversation before it is compacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<u64>,
@@ -217,6 +220,10 @@ pub struct RunOptions {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl RunRequest {
@@ -377,6 +384,21 @@ impl std::str::FromStr for Effort {
             format!("`{text}` is not a reasoning effort; use one of {}", names.join(", "))
         })
     }
+}
+
+/// How the waits between attempts grow. What is absent is the default of the failure's kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryOptions {
+    /// The least ceiling of a wait, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_delay_s: Option<f64>,
+    /// The most that a wait grows to, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_delay_s: Option<f64>,
+    /// Growth per attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exponential_base: Option<f64>,
 }
 
 /// A model endpoint of the user's own.

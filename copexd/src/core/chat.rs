@@ -246,6 +246,7 @@ impl Chat {
         }
         let mut effects: Vec<Effect> =
             self.turn.fold(&signal, moment).into_iter().map(Effect::Emit).collect();
+        let mut waiting_ms = 0;
         match signal {
             Signal::Requesting(requesting) => self.requesting = requesting,
             Signal::Usage(usage) => {
@@ -276,6 +277,7 @@ impl Chat {
             | Signal::ToolEnd { .. }
             | Signal::Restarting(_)
             | Signal::Notice { .. } => {}
+            Signal::Waiting { delay_ms, .. } => waiting_ms = delay_ms,
         }
         if self.phase == Phase::Ending {
             return effects;
@@ -283,7 +285,8 @@ impl Chat {
         // The idle watchdog counts only while a model request is in flight: never in a
         // tool, never while a person is asked.
         if self.requesting && !self.turn.in_tool() && self.progress.open.is_empty() {
-            effects.push(self.watch_idle());
+            // A wait before another try is no silence of the model's.
+            effects.push(Effect::Wait(Timer::Idle, self.spec.idle_ms + waiting_ms));
         } else {
             effects.push(Effect::Unwait(Timer::Idle));
         }
@@ -515,7 +518,7 @@ impl Chat {
             model: usage.model.clone().or_else(|| self.spec.model.clone()),
             requested_model: self.spec.model.clone(),
             effort: self.spec.effort,
-            retries: self.progress.attempts.saturating_sub(1),
+            retries: self.progress.attempts.saturating_sub(1) + self.turn.asked_again(),
             tools: self.turn.tools_run(),
             session: self.progress.session.clone(),
             usage,

@@ -8,11 +8,13 @@
 
 pub mod approval;
 pub mod backoff;
+pub mod budget;
 pub mod chat;
 pub mod effort;
 pub mod failure;
 pub mod machine;
 pub mod moment;
 pub mod pattern;
+pub mod retry;
 pub mod signal;
 pub mod turn;

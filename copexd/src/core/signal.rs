@@ -58,6 +58,15 @@ pub enum Signal {
         /// Answers to pick from.
         choices: Vec<String>,
     },
+    /// A model request failed before anything of its answer was shown, and is asked again.
+    Waiting {
+        /// The try that comes.
+        attempt: u32,
+        /// What failed.
+        failure: Failure,
+        /// The wait before it.
+        delay_ms: u64,
+    },
     /// Something the user should know.
     Notice {
         /// A stable name.

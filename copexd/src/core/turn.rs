@@ -25,6 +25,8 @@ pub struct Turn {
     told: Vec<String>,
     /// Tools that ran.
     ran: u32,
+    /// Model requests that were asked again.
+    again: u32,
     usage: CallUsage,
 }
 
@@ -52,6 +54,11 @@ impl Turn {
     /// Tools that ran so far.
     pub fn tools_run(&self) -> u32 {
         self.ran
+    }
+
+    /// Model requests that were asked again so far.
+    pub fn asked_again(&self) -> u32 {
+        self.again
     }
 
     /// Whether a tool is at work.
@@ -144,6 +151,14 @@ impl Turn {
                 } else {
                     Vec::new()
                 }
+            }
+            Signal::Waiting { attempt, failure, delay_ms } => {
+                self.again += 1;
+                vec![Fact::Retrying {
+                    attempt: *attempt,
+                    failure: failure.clone(),
+                    delay_ms: *delay_ms,
+                }]
             }
             Signal::Notice { code, message } => {
                 vec![Fact::Warning { code: (*code).to_owned(), message: message.clone() }]

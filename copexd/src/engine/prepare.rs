@@ -13,7 +13,7 @@ use copex_proto::secret::Secret;
 use super::events;
 use super::key::{self, KeyRing};
 use crate::backend::process::Owner;
-use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
+use crate::backend::spec::{ProviderSpec, RetrySpec, RuntimeSpec, SecretText, SessionSpec};
 use crate::core::approval::{self, Policy};
 use crate::core::chat::ChatSpec;
 use crate::core::failure::Failure;
@@ -212,6 +212,12 @@ pub async fn session_spec(
         mcp_servers: options.mcp_servers.clone(),
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
+        retry: RetrySpec {
+            max_retries: options.max_retries,
+            base_delay_s: options.retry.base_delay_s,
+            max_delay_s: options.retry.max_delay_s,
+            exponential_base: options.retry.exponential_base,
+        },
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
+use crate::backend::sdk::seam::Upstream;
 use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::Failure;
 use crate::runtime::clock;
@@ -30,6 +31,7 @@ pub(super) struct Runtimes {
     problem: Mutex<Option<Failure>>,
     owner: Owner,
     tasks: Tasks,
+    upstream: Arc<Upstream>,
 }
 
 /// Counts one session at work for as long as it lives.
@@ -45,7 +47,8 @@ impl Drop for Busy {
 
 impl Runtimes {
     pub(super) fn new(owner: Owner, tasks: Tasks) -> Self {
-        Self { slots: Mutex::default(), problem: Mutex::default(), owner, tasks }
+        let upstream = Arc::new(Upstream::new(clock::now_ms()));
+        Self { slots: Mutex::default(), problem: Mutex::default(), owner, tasks, upstream }
     }
 
     /// The runtime for this environment, started if need be.
@@ -58,7 +61,8 @@ impl Runtimes {
         }
         *runtime = None;
         *lock(&slot.alive) = None;
-        let started = Runtime::start(spec, &self.owner, &self.tasks, clock::now_ms()).await;
+        let started =
+            Runtime::start(spec, &self.owner, &self.tasks, &self.upstream, clock::now_ms()).await;
         *lock(&self.problem) = started.as_ref().err().cloned();
         let started = started?;
         *runtime = Some(started.clone());

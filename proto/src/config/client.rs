@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::config::layer::Origin;
 use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
-use crate::run::{Approval, Effort, KeySource, Provider, ProviderKind};
+use crate::run::{Approval, Effort, KeySource, Provider, ProviderKind, RetryOptions};
 use crate::secret::Secret;
 
 /// The settings of one command, after flags, environment and files.
@@ -27,6 +27,8 @@ pub struct ClientConfig {
     pub context_budget: Option<u64>,
     /// The most attempts after the first.
     pub max_retries: Option<u32>,
+    /// How the waits between attempts grow.
+    pub retry: RetryOptions,
     /// Words for the system message.
     pub instructions: Option<String>,
     /// A file with words for the system message.
@@ -79,6 +81,11 @@ impl ClientConfig {
             timeout_s: merged.float("timeout"),
             context_budget: merged.unsigned("context_budget"),
             max_retries: merged.typed("retry.max_retries"),
+            retry: RetryOptions {
+                base_delay_s: merged.float("retry.base_delay"),
+                max_delay_s: merged.float("retry.max_delay"),
+                exponential_base: merged.float("retry.exponential_base"),
+            },
             instructions: merged.text("instructions"),
             instructions_file: merged.text("instructions_file"),
             skill_directories: merged.list("skill_directories").unwrap_or_default(),

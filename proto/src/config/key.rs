@@ -200,9 +200,9 @@ pub static KEYS: &[Key] = &[
 
     Key::new("retry.max_retries", Kind::Int(0, 20), "5", "Most attempts of a turn after the first.").project(),
     Key::new("retry.max_auto_continues", Kind::Int(0, 10), "3", "Most further tries after the retries ran out.").later(),
-    Key::new("retry.base_delay", Kind::Float(0.1, 3600.0), "per kind of error", "Seconds before the first retry.").changed("it is a floor under the delays that each kind of error has, and has no effect in this version"),
-    Key::new("retry.max_delay", Kind::Float(1.0, 3600.0), "per kind of error", "Most seconds before a retry.").changed("it is a cap over the delays that each kind of error has, and has no effect in this version"),
-    Key::new("retry.exponential_base", Kind::Float(1.5, 10.0), "per kind of error", "Growth of the delay from one retry to the next.").later(),
+    Key::new("retry.base_delay", Kind::Float(0.1, 3600.0), "per kind of error", "Seconds before the first retry.").changed("it is a floor under the delays that each kind of error has"),
+    Key::new("retry.max_delay", Kind::Float(1.0, 3600.0), "per kind of error", "Most seconds before a retry.").changed("it is a cap over the delays that each kind of error has"),
+    Key::new("retry.exponential_base", Kind::Float(1.5, 10.0), "per kind of error", "Growth of the delay from one retry to the next."),
     Key::new("retry.retry_on_any_error", Kind::Bool, "false", "Retry whatever happened.").changed("it has no effect: the kind of error decides what is retried"),
     Key::new("retry.retry_on_errors", Kind::List, "[]", "Texts of errors to retry.").changed("it has no effect: the kind of error decides what is retried, never its text"),
     Key::new("retry.on_lost_session", Kind::Choice(&["ask", "restart", "fail"]), "ask", "What to do when tools ran and the session is lost.").later(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use copex_proto::run::{
     Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
-    KeySource, PlanRequest, Provider, ProviderKind, RalphRequest, RunOptions, RunRequest,
-    SessionChoice, SystemMessage, SystemMessageMode,
+    KeySource, PlanRequest, Provider, ProviderKind, RalphRequest, RetryOptions, RunOptions,
+    RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 use serde_json::json;
@@ -56,6 +56,11 @@ fn everything() -> RunOptions {
         cli_path: Some(text("/usr/local/bin/copilot")),
         timeout_s: Some(300.5),
         max_retries: Some(5),
+        retry: RetryOptions {
+            base_delay_s: Some(1.5),
+            max_delay_s: Some(30.0),
+            exponential_base: Some(2.5),
+        },
         context_budget: Some(100_000),
         foreground: true,
     }

@@ -25,8 +25,16 @@ pub fn session_error(data: &Value, last_call: Option<&Value>) -> Failure {
         .and_then(|status| u16::try_from(status).ok());
     let message = data["message"].as_str().unwrap_or("the Copilot CLI reported an error");
     let class = class_of(data["errorType"].as_str(), field("errorCode"), status, last_call);
-    let failure = Failure::new(class, message).with_status(status);
-    match class {
+    hinted(Failure::new(class, message).with_status(status))
+}
+
+/// What the seam saw of the request knows better than what the CLI makes of it.
+pub fn with_seen(reported: Failure, seen: Option<Failure>) -> Failure {
+    seen.map_or(reported, hinted)
+}
+
+fn hinted(failure: Failure) -> Failure {
+    match failure.class {
         FailureClass::Auth => failure.with_hint(SIGN_IN),
         FailureClass::Quota => failure.with_hint("wait for the reset, buy more, or use [provider]"),
         FailureClass::RateLimit => failure.with_hint("wait a while, or ask another model"),

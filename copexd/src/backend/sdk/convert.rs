@@ -9,6 +9,7 @@ use github_copilot_sdk::SessionEvent;
 use serde_json::Value;
 
 use super::classify;
+use super::seam::Link;
 use crate::core::signal::{CallUsage, Signal, Wish};
 
 /// Event ids remembered for the test on repetition. Repeats were measured among backlogs
@@ -19,14 +20,20 @@ const REMEMBERED_IDS: usize = 32_768;
 const NANO: f64 = 1e9;
 
 /// Turns one session's events into signals.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Converter {
+    link: Option<Link>,
     seen: HashSet<u128>,
     order: VecDeque<u128>,
     last_call_failure: Option<Value>,
 }
 
 impl Converter {
+    /// A converter for a session whose model requests pass the seam.
+    pub fn new(link: Link) -> Self {
+        Self { link: Some(link), ..Self::default() }
+    }
+
     /// The signals of one event; none when it repeats an earlier one or says nothing of use.
     pub fn convert(&mut self, event: &SessionEvent) -> Vec<Signal> {
         if self.repeats(&event.id) {
@@ -57,7 +64,9 @@ impl Converter {
             "model.call_finished" => one(Signal::Requesting(false)),
             "model.call_failure" => {
                 self.last_call_failure = Some(data.clone());
-                one(call_failure(data))
+                // One that the seam gave up is told by the error that follows.
+                let told = self.link.as_ref().is_some_and(Link::gave_up);
+                if told { Vec::new() } else { one(call_failure(data)) }
             }
             "assistant.turn_retry" if own => {
                 let reason = data["reason"].as_str().unwrap_or("the model call broke off");
@@ -70,7 +79,9 @@ impl Converter {
             }
             "session.error" => {
                 let last = self.last_call_failure.take();
-                one(Signal::Failed(classify::session_error(data, last.as_ref())))
+                let failure = classify::session_error(data, last.as_ref());
+                let seen = self.link.as_ref().and_then(Link::take_given_up);
+                one(Signal::Failed(classify::with_seen(failure, seen)))
             }
             "session.idle" => {
                 self.last_call_failure = None;

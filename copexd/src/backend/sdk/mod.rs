@@ -9,6 +9,7 @@ pub mod convert;
 pub mod demo;
 pub mod options;
 pub mod runtime;
+pub mod seam;
 pub mod session;
 pub mod transcript;
 

@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
+use super::seam::{Seam, Upstream};
 use super::session::SdkSession;
 use super::{classify, demo};
 use crate::backend::locate::{self, Located};
@@ -45,6 +46,7 @@ type Talk = Arc<Mutex<VecDeque<String>>>;
 /// A running process and the connection to it.
 pub struct Runtime {
     client: Client,
+    seam: Option<Arc<Seam>>,
     located: Located,
     demo: bool,
     pid: u32,
@@ -61,6 +63,7 @@ impl Runtime {
         spec: &RuntimeSpec,
         owner: &Owner,
         tasks: &Tasks,
+        upstream: &Arc<Upstream>,
         now_ms: u64,
     ) -> Result<Arc<Self>, Failure> {
         let located = locate::locate(spec, owner).await?;
@@ -83,14 +86,18 @@ impl Runtime {
         let client = Client::from_streams(stdout, stdin, "/".into())
             .map_err(|error| classify::sdk_error(&error, "connecting to the Copilot runtime"))?;
         shake_hands(&client, &mut child, &located, &talk).await?;
-        if spec.demo {
-            demo::install(&client, tasks).await?;
-        }
         let dead = CancellationToken::new();
+        let seam = if spec.demo {
+            demo::install(&client, tasks).await?;
+            None
+        } else {
+            let (upstream, dead) = (upstream.clone(), dead.clone());
+            Some(Seam::install(&client, &spec.env, upstream, dead, tasks).await?)
+        };
         tasks.spawn("runtime watch", watch(child, tree, dead.clone(), tasks.stopping()));
         tracing::info!(pid, program = %located.program.display(), "runtime started");
         let demo = spec.demo;
-        Ok(Arc::new(Self { client, located, demo, pid, dead, started_at: now_ms }))
+        Ok(Arc::new(Self { client, seam, located, demo, pid, dead, started_at: now_ms }))
     }
 
     /// Whether the process is there and its connection never failed.
@@ -126,6 +133,11 @@ impl Runtime {
     /// Its resident memory in bytes.
     pub fn rss_bytes(&self) -> u64 {
         process::rss_bytes(self.pid)
+    }
+
+    /// Where its model requests pass, unless the demonstration model answers them.
+    pub(super) fn seam(&self) -> Option<&Arc<Seam>> {
+        self.seam.as_ref()
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::convert::{self, Converter};
 use super::options::{self, Handlers};
 use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
+use super::seam::Link;
 use super::transcript;
 use crate::backend::spec::SessionSpec;
 use crate::backend::{Opening, Session};
@@ -72,7 +73,11 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        tasks.spawn("session pump", pump(events, sender, runtime.clone()));
+        let link = Link::new(sender.clone(), spec.retry.policy());
+        if let Some(seam) = runtime.seam() {
+            seam.link(&id, link.clone());
+        }
+        tasks.spawn("session pump", pump(events, sender, runtime.clone(), link));
         let signals = tokio::sync::Mutex::new(signals);
         Ok(Self { id, session, runtime: runtime.clone(), signals, questions })
     }
@@ -98,8 +103,13 @@ fn refusal(failure: Failure, opening: &Opening) -> Failure {
     }
 }
 
-async fn pump(mut events: EventSubscription, signals: mpsc::Sender<Signal>, runtime: Arc<Runtime>) {
-    let mut converter = Converter::default();
+async fn pump(
+    mut events: EventSubscription,
+    signals: mpsc::Sender<Signal>,
+    runtime: Arc<Runtime>,
+    link: Link,
+) {
+    let mut converter = Converter::new(link);
     let death = runtime.death();
     // Holding the runtime itself would keep a dead one alive for as long as its pump.
     drop(runtime);
