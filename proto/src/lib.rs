@@ -22,6 +22,7 @@ pub mod error;
 pub mod event;
 pub mod health;
 pub mod id;
+pub mod provider;
 pub mod run;
 pub mod secret;
 pub mod socket;

@@ -88,6 +88,10 @@ fn module_docs(path: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    // A page that is also the crate's documentation.
+    if first.starts_with("#![doc = include_str!(") {
+        return Vec::new();
+    }
     match first.strip_prefix("//!") {
         Some(words) if !words.trim().is_empty() => Vec::new(),
         _ => vec!["no `//!` at its top says what it is for".to_owned()],
@@ -137,7 +141,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("copexd/src/engine/", &["crate::rpc", "github_copilot_sdk", "sled::"]),
     ("copexd/src/rpc/", &["crate::backend", "crate::pool", "github_copilot_sdk", "sled::"]),
     ("copexctl/", &["copexd::", "github_copilot_sdk", "sled::", "tokio::"]),
-    ("proto/", &["copexd::", "copexctl::", "tokio::", "std::fs", "std::net", "std::process"]),
+    ("proto/src/", &["copexd::", "copexctl::", "tokio::", "std::fs", "std::net", "std::process"]),
 ];
 
 /// The arrows of the architecture point one way.

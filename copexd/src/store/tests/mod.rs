@@ -40,7 +40,7 @@ fn run(n: u64) -> RunSummary {
         mode: "chat".to_owned(),
         state: "running".to_owned(),
         title: format!("question {n}"),
-        cwd: Some(format!("/work/{}", n % 3)),
+        cwd: Some(format!("/home/ada/{}", n % 3)),
         model: Some("gpt-5".to_owned()),
         session: None,
         accepted_at: NOW + n,

@@ -77,7 +77,7 @@ async fn a_list_pages_through_a_thousand_runs() {
         }
     }
     assert_eq!(seen, (0..1000).rev().map(id).collect::<Vec<_>>());
-    let here = RunQuery { cwd: Some("/work/0".to_owned()), limit: 334, ..RunQuery::default() };
+    let here = RunQuery { cwd: Some("/home/ada/0".to_owned()), limit: 334, ..RunQuery::default() };
     let page = store.list_runs(&here).unwrap();
     assert_eq!((page.runs.len(), page.next), (334, None));
     let ended = RunQuery { states: vec!["done".to_owned()], limit: 5, ..RunQuery::default() };
