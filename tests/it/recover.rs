@@ -50,8 +50,8 @@ fn a_run_goes_on_after_its_daemon_was_killed_in_the_middle_of_the_answer() {
 
     // A client that saw everything up to the kill misses nothing and sees nothing twice.
     let last = before.last().unwrap().seq;
-    let after = Tap::watch(&daemon.socket(), &run, last).to_end();
-    let all = Tap::watch(&daemon.socket(), &run, 0).to_end();
+    let after = Tap::watch(&daemon.socket(), &run, last).follow();
+    let all = Tap::watch(&daemon.socket(), &run, 0).follow();
     let joined: Vec<Tapped> = before.into_iter().chain(after).collect();
     assert_eq!(joined, all, "the same number, the same bytes");
     assert_whole(&all);
@@ -99,7 +99,7 @@ fn a_stopped_daemon_leaves_its_run_unfinished_and_no_process_behind() {
     assert!(left.is_empty(), "{left:?}");
 
     daemon.restart();
-    let after = Tap::watch(&daemon.socket(), &run, before.last().unwrap().seq).to_end();
+    let after = Tap::watch(&daemon.socket(), &run, before.last().unwrap().seq).follow();
     assert_eq!(content(after.last().unwrap()), "a whole answer");
     assert_said_once(&server.requests(), "tell me");
 }
@@ -119,7 +119,7 @@ fn a_tool_that_outlived_its_daemon_is_ended_by_the_next() {
     Tap::watch(&daemon.socket(), &run, 0).until(|event| event.kind == "tool_start");
     let _killed = daemon.kill9();
     daemon.restart();
-    let all = Tap::watch(&daemon.socket(), &run, 0).to_end();
+    let all = Tap::watch(&daemon.socket(), &run, 0).follow();
     assert_whole(&all);
     assert_eq!(sleeps(&daemon), 0, "no orphan is left");
     assert_eq!(content(all.last().unwrap()), "it was interrupted");
@@ -269,7 +269,7 @@ fn twenty_five_kills_lose_nothing_and_repeat_nothing() {
         let last = before.last().map_or(0, |event| event.seq);
         let after = match before.last() {
             Some(event) if event.is_terminal() => Vec::new(),
-            _ => Tap::watch(&daemon.socket(), &run, last).to_end(),
+            _ => Tap::watch(&daemon.socket(), &run, last).follow(),
         };
         runs.push((run, before.into_iter().chain(after).collect::<Vec<_>>()));
     }
@@ -277,7 +277,7 @@ fn twenty_five_kills_lose_nothing_and_repeat_nothing() {
     let work = daemon.sandbox().work();
     for (index, (run, joined)) in runs.iter().enumerate() {
         let (prompt, point) = (name(index), points[index]);
-        let all = Tap::watch(&daemon.socket(), run, 0).to_end();
+        let all = Tap::watch(&daemon.socket(), run, 0).follow();
         let context = format!("{prompt} {point:?}: {all:#?}");
         assert_eq!(*joined, all, "{context}");
         assert_whole(&all);

@@ -109,7 +109,7 @@ impl Tap {
     }
 
     /// Events up to and with the terminal one.
-    pub fn to_end(&mut self) -> Vec<Tapped> {
+    pub fn follow(&mut self) -> Vec<Tapped> {
         let seen = self.until(|_| false);
         assert!(seen.last().is_some_and(Tapped::is_terminal), "no end: {seen:#?}");
         seen
