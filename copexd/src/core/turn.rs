@@ -33,7 +33,7 @@ pub struct Turn {
 impl Turn {
     /// A turn that goes on: what it cost, ran and told so far, as the log has it.
     pub fn resumed(usage: CallUsage, ran: u32, told: Vec<String>) -> Self {
-        Self { ran, usage, told, ..Self::default() }
+        Self { told, ran, usage, ..Self::default() }
     }
 
     /// The prompt was accepted under this message id.
