@@ -198,6 +198,14 @@ impl Chat {
             }
             Found::Finished { messages } => {
                 let mut effects = vec![attempt];
+                if !(self.progress.open.is_empty() && self.progress.decided.is_empty()) {
+                    // A runtime that lost its daemon denies what it had asked for.
+                    let message = "the agent went on without an answer while copexd was away: \
+                                   what it had asked for was not done";
+                    let (code, message) = ("answer_lost".to_owned(), message.to_owned());
+                    effects.push(Effect::Emit(Fact::Warning { code, message }));
+                    effects.extend(self.drop_questions(&[]));
+                }
                 effects.extend(self.turn.take_messages(messages).into_iter().map(Effect::Emit));
                 effects.extend(self.idle(moment));
                 effects

@@ -194,7 +194,16 @@ impl Session for SdkSession {
             }
             _ => None,
         });
-        Ok(Found::Unfinished { waiting: waiting.collect() })
+        let waiting: Vec<_> = waiting.collect();
+        if !waiting.is_empty() {
+            // A reopened session builds its tools by and by; a tool that is allowed before
+            // that is given up as interrupted (measured).
+            let method = "session.tools.initializeAndValidate";
+            let params = serde_json::json!({ "sessionId": self.id });
+            let built = self.session.client().call(method, Some(params));
+            self.runtime.call("preparing the tools", OPEN_TIMEOUT, built).await?;
+        }
+        Ok(Found::Unfinished { waiting })
     }
 
     async fn decide(&self, request: &str, decision: &Decision) -> Result<(), Failure> {

@@ -271,6 +271,28 @@ fn a_question_that_died_with_its_attempt_is_closed() {
 }
 
 #[test]
+fn an_answer_that_came_too_late_for_the_agent_is_told() {
+    for answered in [false, true] {
+        let mut first = working();
+        first.handle(wants("p"), NOW);
+        let mut chat = Chat::restored(spec(Mode::Workspace), first.progress);
+        chat.handle(Input::Recover(Tail::default()), NOW);
+        if answered {
+            chat.handle(answer(Reply::Allow), NOW);
+        }
+        let messages = vec!["done without it".to_owned()];
+        let effects = chat.handle(opened(Found::Finished { messages }), NOW);
+        let told = effects.iter().any(|effect| {
+            matches!(effect, Effect::Emit(Fact::Warning { code, .. }) if code == "answer_lost")
+        });
+        assert!(told, "{effects:?}");
+        let closed = |it: &&Effect| matches!(it, Effect::Emit(Fact::Answered(_)));
+        assert_eq!(effects.iter().filter(closed).count(), usize::from(!answered));
+        assert_eq!(end(&effects).unwrap().verdict, Verdict::Done);
+    }
+}
+
+#[test]
 fn cancel_ends_every_phase_and_only_once() {
     let mut fresh = chat();
     fresh.handle(Input::Start, NOW);
