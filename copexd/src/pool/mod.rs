@@ -129,7 +129,9 @@ impl Pool {
         let key = spec.key(stamp);
         match opening {
             Opening::New => self.acquire_new(spec, key).await,
-            Opening::Resume(id) => self.acquire_known(spec, key, id).await,
+            Opening::Resume(id) | Opening::ResumeWaiting(id) => {
+                self.acquire_known(spec, key, (id, opening)).await
+            }
         }
     }
 
@@ -148,7 +150,7 @@ impl Pool {
         &self,
         spec: &SessionSpec,
         key: String,
-        id: &str,
+        (id, opening): (&str, &Opening),
     ) -> Result<Lease, Failure> {
         let guard = self.lock(id).await;
         if let Some(resting) = self.take_idle(id) {
@@ -159,8 +161,7 @@ impl Pool {
         }
         let runtime = self.inner.runtimes.get(&spec.runtime).await?;
         in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids())?;
-        let opening = Opening::Resume(id.to_owned());
-        let session = runtime.open_session(spec, &opening, &self.inner.tasks).await?;
+        let session = runtime.open_session(spec, opening, &self.inner.tasks).await?;
         Ok(Lease::new(self, session, runtime, spec, key, guard))
     }
 

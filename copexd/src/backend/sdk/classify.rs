@@ -3,7 +3,7 @@
 //! The fields are those of `session.error` and `model.call_failure` in CLI 1.0.102. Text is
 //! carried along for people and never decides.
 
-use github_copilot_sdk::{Error, ErrorKind, ProtocolErrorKind};
+use github_copilot_sdk::{Error, ErrorKind, ProtocolErrorKind, SessionErrorKind};
 use serde_json::Value;
 
 use crate::core::failure::{Failure, FailureClass};
@@ -87,7 +87,16 @@ pub fn sdk_error(error: &Error, doing: &str) -> Failure {
             Failure::new(FailureClass::Unavailable, message)
                 .with_hint("update it with `npm i -g @github/copilot@latest`")
         }
-        ErrorKind::Rpc { .. } => Failure::new(FailureClass::Unknown, message),
+        ErrorKind::Session(SessionErrorKind::NotFound(_)) => {
+            Failure::new(FailureClass::SessionGone, message)
+        }
+        ErrorKind::Session(SessionErrorKind::EventLoopClosed) => {
+            Failure::new(FailureClass::RuntimeDied, message)
+        }
+        // An answer, if not the one hoped for: the connection is sound.
+        ErrorKind::Rpc { .. } | ErrorKind::Session(_) | ErrorKind::InvalidConfig => {
+            Failure::new(FailureClass::Unknown, message)
+        }
         _ => Failure::new(FailureClass::RuntimeDied, message),
     }
 }
@@ -123,6 +132,18 @@ mod tests {
         for (data, last, expected) in table {
             assert_eq!(session_error(&data, last.as_ref()).class, expected, "{data}");
         }
+    }
+
+    #[test]
+    fn an_error_about_one_session_does_not_condemn_the_runtime_of_all() {
+        let class = |kind: ErrorKind| sdk_error(&Error::from(kind), "opening").class;
+        let gone = SessionErrorKind::NotFound("s".to_owned().into());
+        assert_eq!(class(ErrorKind::Session(gone)), FailureClass::SessionGone);
+        let detached = ErrorKind::Session(SessionErrorKind::DetachFailed);
+        assert_eq!(class(detached), FailureClass::Unknown);
+        let closed = ErrorKind::Session(SessionErrorKind::EventLoopClosed);
+        assert_eq!(class(closed), FailureClass::RuntimeDied);
+        assert_eq!(class(ErrorKind::Io), FailureClass::RuntimeDied);
     }
 
     #[test]
