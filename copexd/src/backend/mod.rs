@@ -26,8 +26,10 @@ use spec::SessionSpec;
 pub enum Opening {
     /// A new one.
     New,
-    /// The one with this id.
+    /// The one with this id. Tools that were cut off are told to the agent as interrupted.
     Resume(String),
+    /// The one with this id, where a tool waits for a decision: it goes on waiting.
+    ResumeWaiting(String),
 }
 
 /// A model as the backend describes it.
@@ -70,7 +72,8 @@ pub trait Backend: Send + Sync {
     /// the future leaves at most an empty session behind.
     ///
     /// # Errors
-    /// `SessionCorrupt` when the session to resume does not exist or cannot be read,
+    /// `SessionGone` when the session to resume does not exist, `SessionCorrupt` when it
+    /// cannot be read,
     /// `RuntimeDied` when the process is gone, `Auth` when nobody is signed in.
     async fn open(
         &self,

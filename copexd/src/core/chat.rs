@@ -70,6 +70,8 @@ pub struct Progress {
     pub attempts: u32,
     /// Deaths of the runtime so far.
     pub deaths: u32,
+    /// Tools that ran so far.
+    pub tools: u32,
     /// Questions asked so far.
     pub asked: u32,
     /// Wishes that a person allowed for the rest of the run.
@@ -88,6 +90,11 @@ impl Progress {
     pub fn taken_up(self) -> Self {
         let Self { sent, session, user_messages, .. } = self;
         Self { sent, session, user_messages, ..Self::default() }
+    }
+
+    /// Whether a tool waits for a person's decision, or for its delivery.
+    pub fn waits(&self) -> bool {
+        !self.decided.is_empty() || self.open.iter().any(|open| open.wish.is_some())
     }
 }
 
@@ -565,7 +572,8 @@ impl Machine for Chat {
     }
 
     fn checkpoint(&self) -> serde_json::Value {
-        serde_json::to_value(&self.progress).unwrap_or_default()
+        let progress = Progress { tools: self.turn.tools_run(), ..self.progress.clone() };
+        serde_json::to_value(progress).unwrap_or_default()
     }
 }
 

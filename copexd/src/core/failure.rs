@@ -27,6 +27,8 @@ pub enum FailureClass {
     RuntimeDied,
     /// The session cannot be opened.
     SessionCorrupt,
+    /// There is no such session.
+    SessionGone,
     /// Somebody cancelled.
     Cancelled,
     /// The Copilot CLI is missing, too old, or does not start.

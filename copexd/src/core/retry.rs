@@ -85,6 +85,7 @@ fn most_in_class(class: FailureClass) -> u32 {
         | FailureClass::ContentFilter
         | FailureClass::RuntimeDied
         | FailureClass::SessionCorrupt
+        | FailureClass::SessionGone
         | FailureClass::Cancelled
         | FailureClass::Unavailable
         | FailureClass::Usage => 1,

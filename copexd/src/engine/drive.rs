@@ -444,13 +444,15 @@ async fn open(
     progress: &Progress,
 ) -> Result<(Lease, Opened), Failure> {
     let wanted = match (&progress.session, choice) {
+        (Some(id), _) if progress.waits() => Opening::ResumeWaiting(id.clone()),
         (Some(id), _) | (None, SessionChoice::Resume(id)) => Opening::Resume(id.clone()),
         (None, SessionChoice::New | SessionChoice::Continue) => Opening::New,
     };
     let acquired = engine.inner.pool.acquire(spec, &wanted, place).await;
     let fresh = *choice == SessionChoice::New;
-    let lost = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionCorrupt);
-    let anew = lost && fresh && progress.session.is_some();
+    let gone = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionGone);
+    // What tools did would be done again: only a person can say whether that is wanted.
+    let anew = gone && fresh && progress.session.is_some() && progress.tools == 0;
     let lease = if anew {
         tracing::info!("the session of an unfinished turn is not there; it is made anew");
         engine.inner.pool.acquire(spec, &Opening::New, None).await?

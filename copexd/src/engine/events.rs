@@ -240,7 +240,7 @@ pub fn error_info(failure: &Failure) -> ErrorInfo {
         FailureClass::ContextLimit => ErrorClass::ContextLimit,
         FailureClass::ContentFilter => ErrorClass::ContentFilter,
         FailureClass::RuntimeDied => ErrorClass::RuntimeDied,
-        FailureClass::SessionCorrupt => ErrorClass::SessionCorrupt,
+        FailureClass::SessionCorrupt | FailureClass::SessionGone => ErrorClass::SessionCorrupt,
         FailureClass::Cancelled => ErrorClass::Cancelled,
         FailureClass::Unavailable => ErrorClass::Unavailable,
         FailureClass::Usage => ErrorClass::Usage,

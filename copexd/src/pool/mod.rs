@@ -140,9 +140,9 @@ impl Pool {
         let key = spec.key(stamp);
         match opening {
             Opening::New => self.acquire_new(spec, key).await,
-            Opening::Resume(id) => {
+            Opening::Resume(id) | Opening::ResumeWaiting(id) => {
                 let place = place.unwrap_or_else(|| self.queue(id)).await;
-                self.acquire_known(spec, key, id, place).await
+                self.acquire_known(spec, key, (id, opening), place).await
             }
         }
     }
@@ -162,7 +162,7 @@ impl Pool {
         &self,
         spec: &SessionSpec,
         key: String,
-        id: &str,
+        (id, opening): (&str, &Opening),
         place: Place,
     ) -> Result<Lease, Failure> {
         if let Some(resting) = self.take_idle(id) {
@@ -173,8 +173,7 @@ impl Pool {
         }
         let runtime = self.inner.runtimes.get(&spec.runtime).await?;
         in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids())?;
-        let opening = Opening::Resume(id.to_owned());
-        let session = runtime.open_session(spec, &opening, &self.inner.tasks).await?;
+        let session = runtime.open_session(spec, opening, &self.inner.tasks).await?;
         Ok(Lease::new(self, session, runtime, spec, key, place))
     }
 

@@ -95,9 +95,12 @@ pub fn sdk_error(error: &Error, doing: &str) -> Failure {
             Failure::new(FailureClass::Unavailable, message)
                 .with_hint("update it with `npm i -g @github/copilot@latest`")
         }
-        ErrorKind::Session(
-            SessionErrorKind::NotFound(_) | SessionErrorKind::SessionIdMismatch { .. },
-        ) => Failure::new(FailureClass::SessionCorrupt, message),
+        ErrorKind::Session(SessionErrorKind::NotFound(_)) => {
+            Failure::new(FailureClass::SessionGone, message)
+        }
+        ErrorKind::Session(SessionErrorKind::SessionIdMismatch { .. }) => {
+            Failure::new(FailureClass::SessionCorrupt, message)
+        }
         // Only a broken connection speaks of the process; a call that was refused does not,
         // and must not cost the other sessions of the runtime their home.
         ErrorKind::Io
@@ -143,14 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_refused_does_not_speak_of_a_dead_runtime() {
-        let class = |kind: ErrorKind| sdk_error(&Error::from(kind), "doing").class;
-        let not_found = SessionErrorKind::NotFound("s".into());
-        assert_eq!(class(ErrorKind::Session(not_found)), FailureClass::SessionCorrupt);
+    fn an_error_about_one_session_does_not_condemn_the_runtime_of_all() {
+        let class = |kind: ErrorKind| sdk_error(&Error::from(kind), "opening").class;
+        let gone = SessionErrorKind::NotFound("s".to_owned().into());
+        assert_eq!(class(ErrorKind::Session(gone)), FailureClass::SessionGone);
+        let detached = ErrorKind::Session(SessionErrorKind::DetachFailed);
+        assert_eq!(class(detached), FailureClass::Unknown);
         assert_eq!(class(ErrorKind::InvalidConfig), FailureClass::Unknown);
         assert_eq!(class(ErrorKind::Rpc { code: -32603 }), FailureClass::Unknown);
-        let closed = SessionErrorKind::EventLoopClosed;
-        assert_eq!(class(ErrorKind::Session(closed)), FailureClass::RuntimeDied);
+        let closed = ErrorKind::Session(SessionErrorKind::EventLoopClosed);
+        assert_eq!(class(closed), FailureClass::RuntimeDied);
         assert_eq!(class(ErrorKind::Io), FailureClass::RuntimeDied);
     }
 

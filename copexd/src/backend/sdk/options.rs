@@ -70,8 +70,8 @@ pub fn create(spec: &SessionSpec, id: &str, handlers: Handlers) -> Result<Sessio
     Ok(fill!(config, spec, handlers))
 }
 
-/// Options for an existing session. Everything must be given again; work that waits for
-/// a decision goes on waiting.
+/// Options for an existing session. Everything must be given again. Whether tools that wait
+/// for a decision go on waiting is `waits`; otherwise they count as interrupted.
 ///
 /// # Errors
 /// `Usage` when an MCP server's description cannot be read.
@@ -79,9 +79,10 @@ pub fn resume(
     spec: &SessionSpec,
     id: &str,
     handlers: Handlers,
+    waits: bool,
 ) -> Result<ResumeSessionConfig, Failure> {
     let mut config =
-        ResumeSessionConfig::new(id.to_owned().into()).with_continue_pending_work(true);
+        ResumeSessionConfig::new(id.to_owned().into()).with_continue_pending_work(waits);
     Ok(fill!(config, spec, handlers))
 }
 

@@ -61,8 +61,11 @@ impl SdkSession {
                 let id = uuid::Uuid::new_v4().to_string();
                 client.prepare_session(options::create(spec, &id, handlers)?)
             }
-            Opening::Resume(id) => {
-                client.prepare_resume_session(options::resume(spec, id, handlers)?)
+            Opening::Resume(id) | Opening::ResumeWaiting(id) => {
+                // Otherwise the CLI may take up a tool whose decision it lost when its
+                // daemon died, and run the turn by itself beside ours.
+                let waits = matches!(opening, Opening::ResumeWaiting(_));
+                client.prepare_resume_session(options::resume(spec, id, handlers, waits)?)
             }
         };
         let prepared = prepared.map_err(|error| {
@@ -91,16 +94,17 @@ impl SdkSession {
 /// A session that cannot be opened for a reason other than a dead runtime: when it was to be
 /// resumed, it does not exist or cannot be read.
 fn refusal(failure: Failure, opening: &Opening) -> Failure {
-    match opening {
-        Opening::Resume(id)
-            if matches!(failure.class, FailureClass::Unknown | FailureClass::SessionCorrupt) =>
-        {
+    let (Opening::Resume(id) | Opening::ResumeWaiting(id)) = opening else { return failure };
+    let (class, message) = match failure.class {
+        FailureClass::Unknown | FailureClass::SessionCorrupt => {
             let message = format!("session {id} cannot be resumed: {}", failure.message);
-            let hint = "start a new session; `copexctl runs list` shows the sessions of runs";
-            Failure::new(FailureClass::SessionCorrupt, message).with_hint(hint)
+            (FailureClass::SessionCorrupt, message)
         }
-        _ => failure,
-    }
+        FailureClass::SessionGone => (failure.class, format!("there is no session {id}")),
+        _ => return failure,
+    };
+    let hint = "start a new session; `copexctl runs list` shows the sessions of runs";
+    Failure::new(class, message).with_hint(hint)
 }
 
 async fn pump(
