@@ -4,27 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use copex_proto::error::ErrorClass;
-use copex_proto::event::EventBody;
 use copex_proto::id::{AskId, RunId, SessionId};
-use copex_proto::run::{RunRequest, RunState, SessionChoice};
+use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::events::{self, Context};
+use super::open::open;
 use super::registry::{Command, Live};
-use super::submit::state_name;
 use super::{Engine, effort, prepare};
-use crate::backend::Opening;
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::machine::{
-    Decision, Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Resolution, Timer, Verdict,
-};
-use crate::core::signal::Signal;
+use crate::core::machine::{Decision, Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
 use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
@@ -434,141 +428,3 @@ impl Driver {
         );
     }
 }
-
-/// Opens the session by the rule of recovery: the transcript is read before anything is
-/// sent; a session that is gone although nothing of ours can be in it is made anew.
-async fn open(
-    engine: &Engine,
-    spec: &crate::backend::spec::SessionSpec,
-    (choice, place): (&SessionChoice, Option<Queued>),
-    progress: &Progress,
-) -> Result<(Lease, Opened), Failure> {
-    let wanted = match (&progress.session, choice) {
-        (Some(id), _) if progress.waits() => Opening::ResumeWaiting(id.clone()),
-        (Some(id), _) | (None, SessionChoice::Resume(id)) => Opening::Resume(id.clone()),
-        (None, SessionChoice::New | SessionChoice::Continue) => Opening::New,
-    };
-    let acquired = engine.inner.pool.acquire(spec, &wanted, place).await;
-    let fresh = *choice == SessionChoice::New;
-    let gone = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionGone);
-    // What tools did would be done again: only a person can say whether that is wanted.
-    let anew = gone && fresh && progress.session.is_some() && progress.tools == 0;
-    let lease = if anew {
-        tracing::info!("the session of an unfinished turn is not there; it is made anew");
-        engine.inner.pool.acquire(spec, &Opening::New, None).await?
-    } else {
-        acquired?
-    };
-    let session = lease.session();
-    let new = anew || wanted == Opening::New;
-    let (user_messages, found) = if new {
-        (0, Found::Nothing)
-    } else if progress.sent {
-        match session.look(progress.user_messages).await? {
-            Found::Nothing => (session.user_messages().await?, Found::Nothing),
-            found => (progress.user_messages, found),
-        }
-    } else {
-        (session.user_messages().await?, Found::Nothing)
-    };
-    let opened = Opened {
-        session: session.id().to_owned(),
-        user_messages,
-        backend: session.backend().to_owned(),
-        found,
-    };
-    Ok((lease, opened))
-}
-
-impl Live {
-    /// The changed summary, as an operation of the same commit.
-    pub(super) fn record(&self, bodies: &[EventBody]) -> Option<Op> {
-        let state = bodies.iter().filter_map(events::state_after).next_back();
-        let attempt = bodies.iter().any(|body| matches!(body, EventBody::Attempt(_)));
-        if state.is_none() && !attempt {
-            return None;
-        }
-        let last_seq = self.log.last() + bodies.len() as u64;
-        let terminal = bodies.iter().rev().find(|body| body.is_terminal());
-        self.summary.send_modify(|summary| {
-            summary.last_seq = last_seq;
-            if let Some(state) = state {
-                state_name(state).clone_into(&mut summary.state);
-            }
-            if let Some(terminal) = terminal {
-                summary.ended_at = Some(clock::now_ms());
-                summary.outcome = serde_json::to_value(terminal).ok();
-            }
-        });
-        Some(Op::PutRun(self.summary.borrow().clone()))
-    }
-}
-
-impl Engine {
-    /// Ends a run, as far as it is not over. The same however often it is asked.
-    ///
-    /// # Errors
-    /// `NotFound` for a run nobody knows.
-    pub async fn cancel(&self, run: RunId) -> Result<RunState, copex_proto::error::ErrorInfo> {
-        if let Some(live) = self.inner.registry.get(run)
-            && live.commands.send(Command::Cancel).await.is_ok()
-        {
-            let mut visible = live.log.visible();
-            // A turn is stopped within milliseconds; one that hangs is answered as it stands.
-            let ended = visible.wait_for(|visible| visible.ended);
-            let _ = tokio::time::timeout(CANCEL_WAIT, ended).await;
-        }
-        Ok(self.summary(run)?.state)
-    }
-
-    /// Answers a question. The first answer wins.
-    ///
-    /// # Errors
-    /// `NotFound` for a question nobody asked, `Conflict` when its run is over.
-    pub async fn answer(
-        &self,
-        ask: AskId,
-        reply: crate::core::machine::Reply,
-    ) -> Result<(Resolution, bool), copex_proto::error::ErrorInfo> {
-        let known = self.inner.store.ask(&ask).map_err(|error| super::store_error(&error))?;
-        let Some(known) = known else {
-            let message = format!("there is no question {ask}");
-            return Err(copex_proto::error::ErrorInfo::new(ErrorClass::NotFound, message));
-        };
-        let recorded = |record: &AskRecord| {
-            let answer = record.answer.clone()?;
-            serde_json::from_value::<Resolution>(answer).ok()
-        };
-        if let Some(resolution) = recorded(&known) {
-            return Ok((resolution, false));
-        }
-        let over = || {
-            let message = format!("the run {} is over; nobody waits for {ask}", known.run);
-            copex_proto::error::ErrorInfo::new(ErrorClass::Conflict, message)
-        };
-        let Some(live) = self.inner.registry.get(known.run) else { return Err(over()) };
-        let resolution = Resolution { ask: ask.0.clone(), answer: reply, by_client: true };
-        let (sender, heard) = oneshot::channel();
-        let command = Command::Answer(resolution.clone(), sender);
-        live.commands.send(command).await.map_err(|_| over())?;
-        heard.await.map_err(|_| over())?;
-        let mut visible = live.log.visible();
-        loop {
-            let now = *visible.borrow_and_update();
-            let record = self.inner.store.ask(&ask).ok().flatten();
-            if let Some(counted) = record.as_ref().and_then(recorded) {
-                let accepted = counted == resolution;
-                return Ok((counted, accepted));
-            }
-            if now.ended || visible.changed().await.is_err() {
-                return Err(over());
-            }
-        }
-    }
-}
-
-/// How long a cancel waits for the run to end before it answers.
-const CANCEL_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Kept together so that a signal type added to the core is thought of here.
-const _: fn(Signal) = drop;

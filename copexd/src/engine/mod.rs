@@ -16,11 +16,13 @@ mod enquire;
 pub mod events;
 pub mod key;
 pub mod log;
+mod open;
 pub mod prepare;
 mod recover;
 mod registry;
 mod report;
 mod resume;
+mod steer;
 mod submit;
 mod watch;
 

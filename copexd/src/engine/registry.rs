@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::event::EventBody;
 use copex_proto::id::RunId;
 use copex_proto::secret::Secret;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::events;
 use super::log::RunLog;
+use super::submit::state_name;
 use crate::core::machine::Resolution;
-use crate::store::RunSummary;
+use crate::runtime::clock;
+use crate::store::{Op, RunSummary};
 
 /// Runs at work at once. Each costs a task, a session and its ring of events; more than
 /// this is a loop gone wild and not a person's work.
@@ -123,5 +127,29 @@ impl Registry {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Live>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// The changed summary, as an operation of the same commit.
+    pub(super) fn record(&self, bodies: &[EventBody]) -> Option<Op> {
+        let state = bodies.iter().filter_map(events::state_after).next_back();
+        let attempt = bodies.iter().any(|body| matches!(body, EventBody::Attempt(_)));
+        if state.is_none() && !attempt {
+            return None;
+        }
+        let last_seq = self.log.last() + bodies.len() as u64;
+        let terminal = bodies.iter().rev().find(|body| body.is_terminal());
+        self.summary.send_modify(|summary| {
+            summary.last_seq = last_seq;
+            if let Some(state) = state {
+                state_name(state).clone_into(&mut summary.state);
+            }
+            if let Some(terminal) = terminal {
+                summary.ended_at = Some(clock::now_ms());
+                summary.outcome = serde_json::to_value(terminal).ok();
+            }
+        });
+        Some(Op::PutRun(self.summary.borrow().clone()))
     }
 }

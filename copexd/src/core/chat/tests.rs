@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::approval::Mode;
+use crate::core::machine::Decision;
 use crate::core::signal::CallUsage;
 
 const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
