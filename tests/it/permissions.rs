@@ -234,9 +234,11 @@ fn a_question_outlives_a_killed_daemon_and_its_tool_runs_once() {
     let more = json!({"approval": {"mode": "ask"}});
     let asked = Asked::about(&product, "bash", &shell("echo once >> made.txt"), more);
     // Where the session had not reached the disk yet, its turn begins anew.
-    product.model.respond(|request| match request.tool_results().is_empty() {
-        true => Reply::tool("bash", &shell("echo once >> made.txt")),
-        false => Reply::text("the end"),
+    product.model.respond(|request| {
+        if request.tool_results().is_empty() {
+            return Reply::tool("bash", &shell("echo once >> made.txt"));
+        }
+        Reply::text("the end")
     });
     let (run, ask) = (asked.ask["run"].clone(), asked.ask["ask"].clone());
     let _killed = product.daemon.kill9();
