@@ -158,13 +158,13 @@ pub(crate) struct ChatFlags {
     #[command(flatten)]
     pub(crate) tools: ToolFlags,
     /// Seconds without a sign of life before the turn is aborted.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) timeout: Option<f64>,
     /// Most attempts after the first.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_retries: Option<i64>,
     /// Most prompt tokens of the conversation.
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     pub(crate) context_budget: Option<i64>,
     /// Answer from the built-in demonstration model: no account needed.
     #[arg(long)]

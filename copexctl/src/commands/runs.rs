@@ -1,5 +1,6 @@
 //! `runs`: what the daemon did and does.
 
+use copex_proto::error::ErrorClass;
 use copex_proto::event::{Answer, RunEvent};
 use copex_proto::health::{
     AnswerResponse, CancelResponse, ListResponse, RunFilter, SubmitResponse,
@@ -266,7 +267,8 @@ pub(crate) fn find(connection: &mut Connection, id: &str) -> Result<RunId> {
     match found.as_slice() {
         [run] => Ok(*run),
         [] => {
-            Err(Failure::usage(format!("no run is named `{id}`")).with_hint("copexctl runs list"))
+            let words = format!("no run is named `{id}`");
+            Err(Failure::new(ErrorClass::NotFound, words).with_hint("copexctl runs list"))
         }
         [first, second, ..] => {
             Err(Failure::usage(format!("`{id}` names more than one run: {first}, {second}")))

@@ -115,6 +115,23 @@ fn not_available(what: &str) -> Problem {
         .with_hint("remove it from your config.toml")
 }
 
+/// What is wrong with a key's value, with the place that it came from.
+fn problem_at(merged: &Merged, key: &str, words: impl Into<String>) -> Problem {
+    let mut problem = Problem::new(Severity::Error, words).with_key(key);
+    let Some(entry) = merged.entry(key) else { return problem };
+    match &entry.origin {
+        Origin::User(path) | Origin::Project(path) => {
+            problem.path = Some(path.clone());
+            problem.line = entry.line;
+        }
+        Origin::Environment(_) | Origin::Flag(_) => {
+            problem.message = format!("{}: {}", entry.origin, problem.message);
+        }
+        Origin::Default => {}
+    }
+    problem
+}
+
 /// The provider's model wins over `model` of the files, since a name of GitHub's means
 /// nothing to it; COPEX_MODEL and `-m` are meant for this very call and win over both.
 fn model(merged: &Merged) -> Option<String> {
@@ -134,7 +151,7 @@ fn provider(merged: &Merged) -> Result<Option<Provider>, Problem> {
     };
     if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
         let words = format!("`provider.base_url`: `{base_url}` is not an http or https URL");
-        return Err(Problem::new(Severity::Error, words).with_key("provider.base_url"));
+        return Err(problem_at(merged, "provider.base_url", words));
     }
     let keys = [
         merged.text("provider.key_env").map(KeySource::Env),
@@ -145,7 +162,7 @@ fn provider(merged: &Merged) -> Result<Option<Provider>, Problem> {
     let key = keys.next();
     if keys.next().is_some() {
         let words = "`provider`: more than one of key_env, key_command and key_file is set";
-        return Err(Problem::new(Severity::Error, words).with_key("provider.key_env"));
+        return Err(problem_at(merged, "provider.key_env", words));
     }
     Ok(Some(Provider {
         kind: merged.typed::<ProviderKind>("provider.type").unwrap_or_default(),

@@ -30,6 +30,8 @@ pub struct PoolConfig {
     pub max_sessions: u32,
     /// Seconds an idle session stays open.
     pub max_idle_time_s: f64,
+    /// Seconds a runtime may take to start.
+    pub start_timeout_s: f64,
     /// Sessions opened ahead.
     pub spares: u32,
     /// Bytes of memory at which a runtime is replaced.
@@ -44,6 +46,7 @@ impl Default for PoolConfig {
             max_runtimes: 4,
             max_sessions: 5,
             max_idle_time_s: 300.0,
+            start_timeout_s: 30.0,
             spares: 1,
             max_runtime_rss: 1 << 30,
             max_runtime_age_s: 86_400.0,
@@ -134,6 +137,9 @@ impl DaemonConfig {
                 max_idle_time_s: merged
                     .float("pool.max_idle_time")
                     .unwrap_or(base.pool.max_idle_time_s),
+                start_timeout_s: merged
+                    .float("pool.start_timeout")
+                    .unwrap_or(base.pool.start_timeout_s),
                 spares: number("pool.spares", base.pool.spares),
                 max_runtime_rss: merged
                     .unsigned("pool.max_runtime_rss")

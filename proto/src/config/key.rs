@@ -243,6 +243,7 @@ pub static KEYS: &[Key] = &[
     Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive.").daemon(),
     Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime.").daemon(),
     Key::new("pool.max_idle_time", Kind::Float(1.0, 86_400.0), "300", "Seconds an idle session stays open.").daemon(),
+    Key::new("pool.start_timeout", Kind::Float(0.1, 600.0), "30", "Seconds a Copilot runtime may take to start.").daemon(),
     Key::new("pool.spares", Kind::Int(0, 16), "1", "Sessions opened ahead for a kind of run seen before.").daemon(),
     Key::new("pool.max_runtime_rss", Kind::Int(64 << 20, EVERYTHING), "1073741824", "Bytes of memory at which a runtime is replaced.").daemon(),
     Key::new("pool.max_runtime_age", Kind::Float(60.0, 31_536_000.0), "86400", "Seconds after which a runtime is replaced.").daemon(),
