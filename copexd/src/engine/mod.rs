@@ -27,9 +27,11 @@ mod submit;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::pool::Pool;
 use crate::runtime::tasks::Tasks;
@@ -58,7 +60,13 @@ struct Inner {
     /// Fires when the daemon is on its way out: connections that close then say nothing
     /// of their clients.
     leaving: CancellationToken,
+    /// Who follows a run and was not told its end yet.
+    watchers: TaskTracker,
 }
+
+/// How long watchers may take to hear the end of the last run. One that does not listen
+/// reads it from the store later.
+const LAST_EVENT: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// An engine over an open store.
@@ -66,7 +74,9 @@ impl Engine {
         let registry = Registry::default();
         let keyed = tokio::sync::Mutex::default();
         let leaving = tasks.stopping().child_token();
-        Self { inner: Arc::new(Inner { store, pool, tasks, registry, ambient, keyed, leaving }) }
+        let watchers = TaskTracker::new();
+        let inner = Inner { store, pool, tasks, registry, ambient, keyed, leaving, watchers };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The pool, for questions about it.
@@ -107,9 +117,12 @@ impl Engine {
         self.inner.leaving.cancel();
     }
 
-    /// Fires when no run is left. For a draining engine.
+    /// Fires when no run is left and everybody who follows one was told its end. For a
+    /// draining engine.
     pub async fn drained(&self) {
         self.inner.registry.emptied().await;
+        self.inner.watchers.close();
+        let _ = tokio::time::timeout(LAST_EVENT, self.inner.watchers.wait()).await;
     }
 }
 

@@ -8,6 +8,7 @@ use copex_proto::health::EventsResponse;
 use copex_proto::id::{RunId, Seq};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::log::{Encoded, RunLog, Visible};
 use super::registry::{Command, Live};
@@ -30,6 +31,8 @@ pub struct Watcher {
     log: Arc<RunLog>,
     visible: watch::Receiver<Visible>,
     after: Seq,
+    /// Counts it, for [`Engine::drained`].
+    _watching: TaskTrackerToken,
 }
 
 impl Watcher {
@@ -73,7 +76,7 @@ impl Engine {
             let hint = "the store may have been replaced: compare `epoch`, and watch from 0";
             return Err(ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint));
         }
-        Ok(Watcher { log, visible, after })
+        Ok(Watcher { log, visible, after, _watching: self.inner.watchers.token() })
     }
 
     fn log_of(&self, run: RunId) -> Result<Arc<RunLog>, ErrorInfo> {
