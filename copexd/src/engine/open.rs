@@ -26,8 +26,13 @@ pub(super) async fn open(
     let acquired = engine.inner.pool.acquire(spec, &wanted, place).await;
     let fresh = *choice == SessionChoice::New;
     let gone = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionGone);
-    // What tools did would be done again: only a person can say whether that is wanted.
-    let anew = gone && fresh && progress.session.is_some() && progress.tools == 0;
+    let anew = gone && fresh && progress.session.is_some();
+    if anew && progress.tools > 0 {
+        // What they did would be done again: only a person can say whether that is wanted.
+        let message = "the session of this run is gone, and tools ran in it: not started over";
+        let hint = "look at what the tools did, then start a new run";
+        return Err(Failure::new(FailureClass::SessionGone, message).with_hint(hint));
+    }
     let lease = if anew {
         tracing::info!("the session of an unfinished turn is not there; it is made anew");
         engine.inner.pool.acquire(spec, &Opening::New, None).await?
