@@ -192,6 +192,8 @@ impl Chat {
                 self.progress.sent = true;
                 self.progress.user_messages = opened.user_messages;
                 self.phase = Phase::Sending;
+                // From now on: the first signals may come before the prompt is confirmed.
+                self.requesting = true;
                 vec![attempt, Effect::Checkpoint, Effect::Send, self.watch_idle()]
             }
             Found::Finished { messages } => {
@@ -443,7 +445,6 @@ impl Machine for Chat {
                 }
                 if self.phase == Phase::Sending {
                     self.phase = Phase::Working;
-                    self.requesting = true;
                 }
                 Vec::new()
             }

@@ -177,6 +177,15 @@ fn an_answer_that_was_told_before_its_runtime_died_is_told_once() {
 }
 
 #[test]
+fn text_that_comes_before_the_prompt_is_confirmed_does_not_stop_the_watchdog() {
+    let mut chat = chat();
+    chat.handle(Input::Start, NOW);
+    chat.handle(opened(Found::Nothing), NOW);
+    let effects = chat.handle(Input::Signal(Signal::MessageDelta("Hel".to_owned())), NOW);
+    assert_eq!(count(&effects, &Effect::Wait(Timer::Idle, 300_000)), 1, "{effects:?}");
+}
+
+#[test]
 fn four_deaths_are_the_turns_own_fault() {
     let mut chat = working();
     for _ in 0..MOST_RUNTIME_DEATHS {
