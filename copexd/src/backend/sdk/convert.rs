@@ -92,8 +92,11 @@ impl Converter {
     }
 
     fn repeats(&mut self, id: &str) -> bool {
-        let Ok(id) = uuid::Uuid::parse_str(id) else { return false };
-        let id = id.as_u128();
+        if id.is_empty() {
+            return false;
+        }
+        // Ids are UUIDs in every version so far; any other name tells events apart as well.
+        let id = uuid::Uuid::parse_str(id).map_or_else(|_| named(id), |id| id.as_u128());
         if !self.seen.insert(id) {
             return true;
         }
@@ -105,6 +108,12 @@ impl Converter {
         }
         false
     }
+}
+
+/// A name's digest, to remember it by.
+fn named(id: &str) -> u128 {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(id).iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
 }
 
 fn one(signal: Signal) -> Vec<Signal> {
@@ -208,6 +217,16 @@ mod tests {
         let delta = event(1, "assistant.message_delta", json!({"deltaContent": "x"}));
         assert_eq!(converter.convert(&delta), vec![Signal::MessageDelta("x".to_owned())]);
         assert_eq!(converter.convert(&delta), vec![]);
+    }
+
+    #[test]
+    fn an_id_that_is_no_uuid_tells_events_apart_and_an_empty_one_does_not() {
+        let mut converter = Converter::default();
+        let mut delta = event(1, "assistant.message_delta", json!({"deltaContent": "x"}));
+        for (id, signals) in [("event-1", 1), ("event-2", 1), ("event-1", 0), ("", 1), ("", 1)] {
+            id.clone_into(&mut delta.id);
+            assert_eq!(converter.convert(&delta).len(), signals, "{id}");
+        }
     }
 
     #[test]
