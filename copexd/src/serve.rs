@@ -200,6 +200,7 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     let limits = PoolLimits {
         idle: Duration::from_secs_f64(pool_config.max_idle_time_s),
         spares: pool_config.spares > 0,
+        start: Duration::from_secs_f64(pool_config.start_timeout_s),
     };
     let pool = Pool::new(owner.clone(), tasks.clone(), limits);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };

@@ -131,6 +131,11 @@ pub fn start(program: &Program<'_>, owner: &Owner) -> std::io::Result<(Child, Tr
     Ok((child, Tree { mark, pid }))
 }
 
+/// Whether [`start`] made this process, and its tree is not dropped yet.
+pub fn is_ours(pid: u32) -> bool {
+    started().contains(&pid)
+}
+
 /// Tells a process to end.
 pub fn terminate(child: &Child) {
     if let Some(pid) = child.id() {

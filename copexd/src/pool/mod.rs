@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
+use crate::backend::sdk::runtime::HANDSHAKE_TIMEOUT;
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
 use crate::backend::{Opening, Session};
 use crate::core::failure::Failure;
@@ -48,11 +49,13 @@ pub struct PoolLimits {
     pub idle: Duration,
     /// Whether spares are kept at all.
     pub spares: bool,
+    /// How long a runtime may take to start.
+    pub start: Duration,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { idle: Duration::from_mins(5), spares: true }
+        Self { idle: Duration::from_mins(5), spares: true, start: HANDSHAKE_TIMEOUT }
     }
 }
 
@@ -111,7 +114,7 @@ pub struct RuntimeReport {
 impl Pool {
     /// An empty pool. Nothing is started before somebody asks.
     pub fn new(owner: Owner, tasks: Tasks, limits: PoolLimits) -> Self {
-        let runtimes = Runtimes::new(owner, tasks.clone());
+        let runtimes = Runtimes::new(owner, tasks.clone(), limits.start);
         let sessions = Mutex::default();
         let pool = Self { inner: Arc::new(Inner { runtimes, sessions, limits, tasks }) };
         let sweeper = pool.clone();
@@ -172,7 +175,7 @@ impl Pool {
             resting.session.close().await;
         }
         let runtime = self.inner.runtimes.get(&spec.runtime).await?;
-        in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids())?;
+        in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids()).await?;
         let session = runtime.open_session(spec, opening, &self.inner.tasks).await?;
         Ok(Lease::new(self, session, runtime, spec, key, place))
     }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
+use crate::backend::sdk::runtime::Start;
 use crate::backend::sdk::seam::Upstream;
 use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::Failure;
@@ -32,6 +34,7 @@ pub(super) struct Runtimes {
     owner: Owner,
     tasks: Tasks,
     upstream: Arc<Upstream>,
+    start: Duration,
 }
 
 /// Counts one session at work for as long as it lives.
@@ -46,9 +49,10 @@ impl Drop for Busy {
 }
 
 impl Runtimes {
-    pub(super) fn new(owner: Owner, tasks: Tasks) -> Self {
+    pub(super) fn new(owner: Owner, tasks: Tasks, start: Duration) -> Self {
         let upstream = Arc::new(Upstream::new(clock::now_ms()));
-        Self { slots: Mutex::default(), problem: Mutex::default(), owner, tasks, upstream }
+        let (slots, problem) = (Mutex::default(), Mutex::default());
+        Self { slots, problem, owner, tasks, upstream, start }
     }
 
     /// The runtime for this environment, started if need be.
@@ -61,8 +65,9 @@ impl Runtimes {
         }
         *runtime = None;
         *lock(&slot.alive) = None;
-        let started =
-            Runtime::start(spec, &self.owner, &self.tasks, &self.upstream, clock::now_ms()).await;
+        let (owner, tasks, upstream) = (&self.owner, &self.tasks, &self.upstream);
+        let how = Start { owner, tasks, upstream, most: self.start };
+        let started = Runtime::start(spec, how, clock::now_ms()).await;
         *lock(&self.problem) = started.as_ref().err().cloned();
         let started = started?;
         *runtime = Some(started.clone());

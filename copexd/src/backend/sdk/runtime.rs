@@ -38,10 +38,26 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a runtime may take to leave once told (measured: 50 to 480 ms).
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the last words of a program that did not start may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Lines of the program's own talk that are kept for error messages.
 const KEPT_LINES: usize = 20;
 
 type Talk = Arc<Mutex<VecDeque<String>>>;
+
+/// How a runtime is started.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// Marks its processes.
+    pub owner: &'a Owner,
+    /// Where its watch runs.
+    pub tasks: &'a Tasks,
+    /// Sends its model requests.
+    pub upstream: &'a Arc<Upstream>,
+    /// How long it may take to shake hands; by default [`HANDSHAKE_TIMEOUT`].
+    pub most: Duration,
+}
 
 /// A running process and the connection to it.
 pub struct Runtime {
@@ -61,11 +77,10 @@ impl Runtime {
     /// `Unavailable`: the CLI is missing, too old, does not start, or is something else.
     pub async fn start(
         spec: &RuntimeSpec,
-        owner: &Owner,
-        tasks: &Tasks,
-        upstream: &Arc<Upstream>,
+        how: Start<'_>,
         now_ms: u64,
     ) -> Result<Arc<Self>, Failure> {
+        let Start { owner, tasks, upstream, most } = how;
         let located = locate::locate(spec, owner).await?;
         let mut env = process::child_env(&spec.env);
         env.extend(spec.secret_env.iter().map(|(name, secret)| (name.as_str(), secret.reveal())));
@@ -77,15 +92,22 @@ impl Runtime {
         })?;
         let pid = child.id().unwrap_or(0);
         let talk = Talk::default();
-        if let Some(stderr) = child.stderr.take() {
-            tasks.spawn("runtime talk", listen(stderr, talk.clone(), pid));
-        }
+        let listening = child
+            .stderr
+            .take()
+            .map(|stderr| tasks.spawn("runtime talk", listen(stderr, talk.clone(), pid)));
         let (Some(stdout), Some(stdin)) = (child.stdout.take(), child.stdin.take()) else {
             return Err(Failure::new(FailureClass::Unavailable, "the program has no streams"));
         };
         let client = Client::from_streams(stdout, stdin, "/".into())
             .map_err(|error| classify::sdk_error(&error, "connecting to the Copilot runtime"))?;
-        shake_hands(&client, &mut child, &located, &talk).await?;
+        if let Err(wrong) = shake_hands(&client, &mut child, most).await {
+            // What it had to say may be on its way still.
+            if let Some(listening) = listening {
+                let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+            }
+            return Err(in_words(&wrong, &located, &talk));
+        }
         let dead = CancellationToken::new();
         let seam = if spec.demo {
             demo::install(&client, tasks).await?;
@@ -299,25 +321,22 @@ impl Runtime {
     }
 }
 
-async fn shake_hands(
-    client: &Client,
-    child: &mut Child,
-    located: &Located,
-    talk: &Talk,
-) -> Result<(), Failure> {
+/// A program that did not shake hands: what is wrong with it, what it said, the way out.
+fn in_words(wrong: &str, located: &Located, talk: &Talk) -> Failure {
     let version = located.version.as_deref().unwrap_or("of unknown version");
-    let fail = |what: String| {
-        let lines = talk.lock().unwrap_or_else(PoisonError::into_inner);
-        let said: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
-        let message =
-            format!("the Copilot CLI {version} at {} {what}{said}", located.cli.display());
-        let hint = "check it with `copilot --version`; update it with \
-                    `npm i -g @github/copilot@latest`, or set cli_path";
-        Failure::new(FailureClass::Unavailable, message).with_hint(hint)
-    };
+    let lines = talk.lock().unwrap_or_else(PoisonError::into_inner);
+    let said: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
+    let message = format!("the Copilot CLI {version} at {} {wrong}{said}", located.cli.display());
+    let hint = "check it with `copilot --version`; update it with \
+                `npm i -g @github/copilot@latest`, or set cli_path";
+    Failure::new(FailureClass::Unavailable, message).with_hint(hint)
+}
+
+async fn shake_hands(client: &Client, child: &mut Child, most: Duration) -> Result<(), String> {
+    let ended = |how: &str| format!("ended before it spoke the Copilot protocol ({how})");
     tokio::select! {
-        result = tokio::time::timeout(HANDSHAKE_TIMEOUT, client.verify_protocol_version()) => {
+        result = tokio::time::timeout(most, client.verify_protocol_version()) => {
             match result {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -328,25 +347,24 @@ async fn shake_hands(
                             | ErrorKind::Rpc { .. }
                     );
                     if too_old {
-                        return Err(fail(format!("is too old or too new for copex ({error})")));
+                        return Err(format!("is too old or too new for copex ({error})"));
                     }
                     // A program that has just died has its reason on its error stream.
                     let left = tokio::time::timeout(LEAVE_TIMEOUT, child.wait()).await;
-                    let how = match left {
-                        Ok(Ok(status)) => format!("ended at once ({status})"),
+                    Err(match left {
+                        Ok(Ok(status)) => ended(&status.to_string()),
                         _ => format!("does not speak the Copilot protocol ({error})"),
-                    };
-                    Err(fail(how))
+                    })
                 }
                 Err(_) => {
-                    let seconds = HANDSHAKE_TIMEOUT.as_secs();
-                    Err(fail(format!("did not answer the handshake within {seconds} s")))
+                    let seconds = most.as_secs_f64();
+                    Err(format!("did not answer the handshake within {seconds} s"))
                 }
             }
         }
         status = child.wait() => {
             let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-            Err(fail(format!("ended at once ({how})")))
+            Err(ended(&how))
         }
     }
 }
