@@ -12,7 +12,9 @@
 
 mod activation;
 mod chat;
+mod cli_errors;
 mod fake_copilot;
+mod faults;
 mod harness;
 mod model_server;
 mod permissions;

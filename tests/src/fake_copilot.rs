@@ -45,6 +45,8 @@ pub enum Fault {
     ExitAtStart,
     /// `--version` names a version from long ago, and `connect` is unknown to it.
     OldVersion,
+    /// As [`Fault::OldVersion`], and `ping` names protocol version 2.
+    OldProtocol,
     /// Every event comes twice, with the same id.
     DuplicateEvents,
     /// The turn ends with an error of the model: 429.
@@ -53,7 +55,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault with its name in the environment and in the file.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::None, "none"),
         (Self::Garbage, "garbage"),
         (Self::GarbageAtStart, "garbage-at-start"),
@@ -65,6 +67,7 @@ impl Fault {
         (Self::NoIdle, "no-idle"),
         (Self::ExitAtStart, "exit-at-start"),
         (Self::OldVersion, "old-version"),
+        (Self::OldProtocol, "old-protocol"),
         (Self::DuplicateEvents, "duplicate-events"),
         (Self::RateLimited, "rate-limited"),
     ];
@@ -128,7 +131,8 @@ pub fn main() -> ExitCode {
             return Ok(ExitCode::SUCCESS);
         }
         if args.iter().any(|arg| arg == "--version") {
-            let version = if fault == Fault::OldVersion { "0.0.300" } else { VERSION };
+            let old = matches!(fault, Fault::OldVersion | Fault::OldProtocol);
+            let version = if old { "0.0.300" } else { VERSION };
             writeln!(io::stdout(), "GitHub Copilot CLI {version}.")?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -180,7 +184,9 @@ impl Fake {
         let session = params["sessionId"].as_str().unwrap_or("fake-session").to_owned();
         match method {
             "connect" | "ping" if self.fault == Fault::NoHandshake => {}
-            "connect" if self.fault == Fault::OldVersion => refuse(id, method)?,
+            "connect" if matches!(self.fault, Fault::OldVersion | Fault::OldProtocol) => {
+                refuse(id, method)?;
+            }
             "connect" | "ping" => reply(id, &self.handshake(params))?,
             "session.create" | "session.resume" => {
                 reply(id, &session_opened(&session))?;
@@ -213,7 +219,11 @@ impl Fake {
     }
 
     fn handshake(&self, params: &Value) -> Value {
-        let protocol = if self.fault == Fault::WrongProtocol { 99 } else { 3 };
+        let protocol = match self.fault {
+            Fault::WrongProtocol => 99,
+            Fault::OldProtocol => 2,
+            _ => 3,
+        };
         json!({
             "ok": true,
             "protocolVersion": protocol,
