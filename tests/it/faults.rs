@@ -88,7 +88,7 @@ fn a_runtime_that_dies_in_a_tool_does_not_run_it_again() {
     tap.until(|event| event.kind == "tool_end");
     tap.until(|event| event.kind == "tool_start");
     kill_runtimes(&daemon);
-    let rest = tap.to_end();
+    let rest = tap.follow();
     assert_eq!(last(&rest)["content"], "the end", "{rest:#?}");
     assert_eq!((count(&rest, "tool_end"), count(&rest, "tool_start")), (1, 0), "{rest:#?}");
     let lines = std::fs::read_to_string(daemon.sandbox().work().join("tool.txt"));
@@ -111,7 +111,7 @@ fn a_lost_session_is_not_started_over_when_tools_ran_in_it() {
     // It may not have written anything yet, which comes to the same.
     let _absent = std::fs::remove_dir_all(daemon.sandbox().path("copilot/session-state"));
     kill_runtimes(&daemon);
-    let end = last(&tap.to_end());
+    let end = last(&tap.follow());
     assert_eq!(end["error"]["class"], "session_corrupt", "{end}");
     assert!(end["error"]["message"].as_str().unwrap().contains("tools ran"), "{end}");
     assert_eq!(server.requests().len(), 1);
@@ -183,7 +183,7 @@ fn fails(daemon: &TestDaemon, ctl: &Ctl, args: &[&str], code: i32) -> Output {
     let newest = &listed["runs"][0];
     assert!(newest["ended_at"].is_u64(), "the run is over: {newest}");
     let run = newest["run"].as_str().unwrap();
-    assert_whole(&Tap::watch(&daemon.socket(), run, 0).to_end());
+    assert_whole(&Tap::watch(&daemon.socket(), run, 0).follow());
     output
 }
 
@@ -273,7 +273,7 @@ fn impatient(daemon: &TestDaemon, prompt: &str) -> Vec<Tapped> {
     request["timeout_s"] = json!(1.0);
     request.as_object_mut().unwrap().remove("session");
     let submitted = daemon.rpc().call("run.submit", &json!({"request": request}));
-    let events = Tap::watch(&daemon.socket(), submitted["run"].as_str().unwrap(), 0).to_end();
+    let events = Tap::watch(&daemon.socket(), submitted["run"].as_str().unwrap(), 0).follow();
     assert_whole(&events);
     events
 }
@@ -355,7 +355,7 @@ fn a_key_finds_its_run_again_even_after_a_restart() {
     let run = first["run"].as_str().unwrap().to_owned();
     let again = json!({"run": run, "created": false});
     assert_eq!(daemon.rpc().call("run.submit", &params), again);
-    assert_eq!(last(&Tap::watch(&daemon.socket(), &run, 0).to_end())["type"], "done");
+    assert_eq!(last(&Tap::watch(&daemon.socket(), &run, 0).follow())["type"], "done");
     for _ in 0..2 {
         assert_eq!(daemon.rpc().call("run.submit", &params), again);
         daemon.restart();
@@ -381,7 +381,7 @@ fn a_draining_daemon_takes_nothing_new_and_leaves_after_its_last_run() {
     assert_eq!(refused["data"]["retryable"], true, "{refused}");
     assert!(refused["data"]["retry_after_ms"].is_u64(), "{refused}");
     gate.release();
-    let rest = tap.to_end();
+    let rest = tap.follow();
     assert_eq!(last(&rest)["content"], "a last answer", "{:?}", kinds(&rest));
     let _ended = daemon.process().wait().expect_code(0);
     assert!(!daemon.socket().exists());
