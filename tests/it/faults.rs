@@ -302,7 +302,7 @@ fn what_the_provider_refuses_has_its_class_and_its_words() {
     ];
     for (reply, class, code, words) in table {
         server.push(reply.no_cli_retry());
-        let output = fails(&daemon, &daemon.ctl(), &["--json"], code);
+        let output = fails(&daemon, &daemon.ctl(), &["--json", "--max-retries", "0"], code);
         let error = &output.json()["error"];
         assert_eq!(error["class"], class, "{output:?}");
         assert!(error["message"].as_str().unwrap().contains(words), "{error}");
