@@ -269,7 +269,6 @@ fn impatient(daemon: &TestDaemon, prompt: &str) -> Vec<Tapped> {
     let known = &listed["runs"][0]["run"];
     let mut request = daemon.rpc().call("run.get", &json!({"run": known}))["request"].take();
     request["prompt"] = json!(prompt);
-    request["session"] = Value::Null;
     request["timeout_s"] = json!(1.0);
     request.as_object_mut().unwrap().remove("session");
     let submitted = daemon.rpc().call("run.submit", &json!({"request": request}));

@@ -161,7 +161,7 @@ fn runs_are_listed_shown_logged_and_cancelled() {
     }
     let logs = product.runs(["logs", &done]).ok();
     assert!(logs.lines().count() >= 4 && logs.contains("accepted"), "{logs}");
-    let unknown = product.runs(["show", "zzzz9999"]).expect_code(2);
+    let unknown = product.runs(["show", "zzzz9999"]).expect_code(1);
     assert!(unknown.stderr.contains("runs list"), "{}", unknown.stderr);
 }
 
