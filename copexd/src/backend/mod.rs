@@ -103,6 +103,9 @@ pub trait Session: Send + Sync {
     /// Whether the process behind it is still there.
     fn alive(&self) -> bool;
 
+    /// Does ahead of time what the first turn would have to do. Only ever a matter of speed.
+    async fn warm(&self);
+
     /// Sends a prompt and returns the message id that answers will name.
     ///
     /// # Errors

@@ -275,6 +275,7 @@ impl Pool {
                 return;
             }
         };
+        session.warm().await;
         let resting = Resting { session, runtime, key: key.clone(), since_ms: clock::now_ms() };
         let evicted = {
             let mut sessions = self.sessions();

@@ -221,8 +221,8 @@ fn fanout(bins: &Bins) -> Vec<Line> {
     let line =
         |what, rate| Line { what, ours: Value::Rate(rate), target: "≥ 200,000/s", rival: None };
     vec![
-        line("event fan-out, 100 watchers on one run at work", live),
-        line("the same, replayed after its end", replayed),
+        line("event fan-out, 100 watchers, at the pace of one run at work", live),
+        line("the same, from its log after its end", replayed),
     ]
 }
 
@@ -305,6 +305,8 @@ fn submit(bins: &Bins) -> Vec<Line> {
         let took = time(|| run = rpc.call("run.submit", &chat(&server))["run"].take());
         let watched = rpc.subscribe("run.watch", &json!({"run": run}));
         let _events = rpc.events_to_end(&watched);
+        // The next one is not to be measured beside the making of a warm session.
+        wait_for_spare(&mut rpc);
         took
     });
     let mut file = std::fs::File::create(daemon.sandbox().path("flush")).expect("a file");

@@ -85,6 +85,13 @@ impl SdkSession {
         Ok(Self { id, session, runtime: runtime.clone(), signals, questions })
     }
 
+    async fn build_tools(&self) -> Result<(), Failure> {
+        let method = "session.tools.initializeAndValidate";
+        let params = serde_json::json!({ "sessionId": self.id });
+        let built = self.session.client().call(method, Some(params));
+        self.runtime.call("preparing the tools", OPEN_TIMEOUT, built).await.map(drop)
+    }
+
     async fn events(&self) -> Result<Vec<SessionEvent>, Failure> {
         let events = self.session.get_events();
         self.runtime.call("reading the transcript", CALL_TIMEOUT, events).await
@@ -156,6 +163,12 @@ impl Session for SdkSession {
         self.runtime.alive()
     }
 
+    async fn warm(&self) {
+        if let Err(error) = self.build_tools().await {
+            tracing::debug!(session = self.id, %error, "the first turn prepares its tools itself");
+        }
+    }
+
     async fn send(&self, prompt: &str) -> Result<String, Failure> {
         let send = self.session.send(MessageOptions::new(prompt));
         self.runtime.call("sending the prompt", OPEN_TIMEOUT, send).await
@@ -202,10 +215,7 @@ impl Session for SdkSession {
         if !waiting.is_empty() {
             // A reopened session builds its tools by and by; a tool that is allowed before
             // that is given up as interrupted (measured).
-            let method = "session.tools.initializeAndValidate";
-            let params = serde_json::json!({ "sessionId": self.id });
-            let built = self.session.client().call(method, Some(params));
-            self.runtime.call("preparing the tools", OPEN_TIMEOUT, built).await?;
+            self.build_tools().await?;
         }
         Ok(Found::Unfinished { waiting })
     }
