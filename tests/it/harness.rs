@@ -162,7 +162,7 @@ fn a_daemon_is_waited_for_asked_killed_and_started_again() {
     assert_eq!(daemon.kill9().code(), 128 + 9);
     daemon.restart();
     assert_eq!(daemon.rpc().call("again", &json!([])), json!([]));
-    assert!(daemon.log().contains("up"));
+    daemon.process().wait_stderr("stand-in is up");
     let marker = daemon.sandbox().marker().to_owned();
     drop(daemon);
     assert!(marked(&marker).is_empty() && !marker.exists());
