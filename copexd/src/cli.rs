@@ -21,7 +21,7 @@ pub struct Flags {
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// How much the log says (error, warn, info, debug, trace); over [telemetry] log_level.
+    /// How much the log says (error, warn, info, debug, trace); over `telemetry.log_level` of the configuration.
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 

@@ -1,7 +1,7 @@
 //! The socket: who may speak, in which framing, and how much at once.
 //!
 //! One Unix socket serves every habit. The first bytes of a connection decide: `{`, `[` or
-//! a blank is newline-delimited JSON ([`line`]), `Content-` is the framing of LSP (the same
+//! a blank is newline-delimited JSON ([`mod@line`]), `Content-` is the framing of LSP (the same
 //! loop), an upper-case word is HTTP or WebSocket ([`http`], which is jsonrpsee's own
 //! service). All of them end in the same [`jsonrpsee::Methods`].
 //!
