@@ -9,6 +9,8 @@ pub enum FailureClass {
     RateLimit,
     /// An allowance is used up.
     Quota,
+    /// A limit that the user set on spending is reached.
+    Limit,
     /// The endpoint could not be reached or broke off.
     Network,
     /// The endpoint failed.

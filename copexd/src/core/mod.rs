@@ -17,4 +17,5 @@ pub mod moment;
 pub mod pattern;
 pub mod retry;
 pub mod signal;
+pub mod spend;
 pub mod turn;

@@ -79,6 +79,7 @@ fn most_in_class(class: FailureClass) -> u32 {
         FailureClass::Unknown => 3,
         FailureClass::Timeout => 2,
         FailureClass::Quota
+        | FailureClass::Limit
         | FailureClass::Auth
         | FailureClass::Client
         | FailureClass::ContextLimit
