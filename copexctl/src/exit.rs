@@ -42,6 +42,7 @@ pub(crate) fn of_class(class: ErrorClass) -> Exit {
         ErrorClass::Unavailable | ErrorClass::Overloaded => Exit::Unavailable,
         ErrorClass::Usage | ErrorClass::NotAvailable => Exit::Usage,
         ErrorClass::Cancelled => Exit::Interrupted,
+        ErrorClass::Limit => Exit::Limit,
         ErrorClass::RateLimit
         | ErrorClass::Quota
         | ErrorClass::Network
@@ -107,7 +108,7 @@ mod tests {
             (EventBody::Failed(ending(ErrorClass::Usage)), 2),
             (EventBody::Blocked(ending(ErrorClass::Quota)), 3),
             (EventBody::Blocked(ending(ErrorClass::Auth)), 77),
-            (EventBody::Exhausted(ending(ErrorClass::Timeout)), 4),
+            (EventBody::Exhausted(ending(ErrorClass::Limit)), 4),
             (EventBody::Cancelled(ending(ErrorClass::Cancelled)), 130),
         ];
         for (body, code) in cases {

@@ -364,6 +364,7 @@ impl Chat {
                 match failure.class {
                     FailureClass::Cancelled => Verdict::Cancelled(failure),
                     FailureClass::Auth | FailureClass::Quota => Verdict::Blocked(failure),
+                    FailureClass::Limit => Verdict::Exhausted(failure),
                     _ => Verdict::Failed(failure),
                 }
             }

@@ -272,6 +272,8 @@ pub enum Verdict {
     Failed(Failure),
     /// Only a person can go on.
     Blocked(Failure),
+    /// A limit was reached.
+    Exhausted(Failure),
     /// Somebody cancelled.
     Cancelled(Failure),
 }

@@ -23,5 +23,6 @@ pub mod pattern;
 pub mod policy;
 pub mod refusal;
 pub mod signal;
+pub mod spend;
 pub mod target;
 pub mod turn;

@@ -86,6 +86,7 @@ pub fn terminal(end: End, context: &Context, now_ms: u64) -> EventBody {
         Verdict::Done => EventBody::Done(outcome),
         Verdict::Failed(failure) => EventBody::Failed(ending(failure, outcome)),
         Verdict::Blocked(failure) => EventBody::Blocked(ending(failure, outcome)),
+        Verdict::Exhausted(failure) => EventBody::Exhausted(ending(failure, outcome)),
         Verdict::Cancelled(failure) => EventBody::Cancelled(ending(failure, outcome)),
     }
 }
@@ -169,6 +170,7 @@ pub fn wire_usage(usage: &CallUsage) -> Usage {
         reasoning_tokens: usage.reasoning_tokens,
         premium_requests: usage.premium_requests,
         ai_credits: usage.ai_credits,
+        estimated_cost: usage.estimated_cost,
     }
 }
 
@@ -183,6 +185,7 @@ pub fn core_usage(usage: Usage) -> CallUsage {
         reasoning_tokens: usage.reasoning_tokens,
         premium_requests: usage.premium_requests,
         ai_credits: usage.ai_credits,
+        estimated_cost: usage.estimated_cost,
     }
 }
 
@@ -232,6 +235,7 @@ pub fn error_info(failure: &Failure) -> ErrorInfo {
     let class = match failure.class {
         FailureClass::RateLimit => ErrorClass::RateLimit,
         FailureClass::Quota => ErrorClass::Quota,
+        FailureClass::Limit => ErrorClass::Limit,
         FailureClass::Network => ErrorClass::Network,
         FailureClass::Server => ErrorClass::Server,
         FailureClass::Timeout => ErrorClass::Timeout,

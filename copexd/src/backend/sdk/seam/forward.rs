@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use github_copilot_sdk::Client;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::exchange::{Exchange, Head};
 use super::sse::{self, Said};
-use super::{Seam, lock};
+use super::transport::{Body, Response};
+use super::{Link, Seam, lock};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::retry::{self, Next, Retry, Try};
 use crate::core::signal::Signal;
@@ -27,8 +26,6 @@ const MOST_HELD: usize = 256 * 1024;
 
 /// Bytes of a refusal's body that are passed on.
 const MOST_REFUSAL: usize = 1024 * 1024;
-
-type Body = BoxStream<'static, reqwest::Result<Bytes>>;
 
 /// What came of one try.
 enum Outcome {
@@ -49,12 +46,12 @@ struct Refusal {
 
 impl Refusal {
     /// A failure without an answer of the server's own.
-    fn of_ours(class: FailureClass, message: String) -> Self {
+    fn of_ours(failure: Failure) -> Self {
         let status = 503;
-        let body = json!({ "error": { "code": "copex", "message": &message } }).to_string();
+        let message = &failure.message;
+        let body = json!({ "error": { "code": "copex", "message": message } }).to_string();
         let mut headers = HeaderMap::new();
         headers.insert("content-type", http::HeaderValue::from_static("application/json"));
-        let failure = Failure::new(class, message);
         Self { failure, retry_after_ms: None, status, headers, body: body.into_bytes() }
     }
 }
@@ -93,7 +90,7 @@ async fn attempts(seam: &Seam, client: &Client, id: &str, exchange: &Exchange) -
     loop {
         number += 1;
         seam.remember(fingerprint, number);
-        let refusal = match once(seam, head, &exchange.body).await {
+        let refusal = match once(seam, head, &exchange.body, link.as_ref()).await {
             Outcome::Answer { status, headers, held, rest } => {
                 return pass_on(client, id, status, &headers, held, rest).await;
             }
@@ -137,28 +134,20 @@ async fn attempts(seam: &Seam, client: &Client, id: &str, exchange: &Exchange) -
 }
 
 /// One try, up to the first word of the answer.
-async fn once(seam: &Seam, head: &Head, body: &[u8]) -> Outcome {
-    let fail = |class, message| Outcome::Failed(Box::new(Refusal::of_ours(class, message)));
-    let Ok(method) = http::Method::from_bytes(head.method.as_bytes()) else {
-        return fail(FailureClass::Client, format!("`{}` is not a method", head.method));
-    };
-    let mut request = seam.http.request(method, &head.url).headers(head.headers.clone());
-    if !body.is_empty() {
-        request = request.body(body.to_vec());
-    }
+async fn once(seam: &Seam, head: &Head, body: &[u8], link: Option<&Link>) -> Outcome {
+    let fail = |failure| Outcome::Failed(Box::new(Refusal::of_ours(failure)));
     let first_word = async {
-        let response = match request.send().await {
+        let response = match seam.transport.send(head, body, link).await {
             Ok(response) => response,
-            Err(error) => return fail(FailureClass::Network, reason(&head.url, &error)),
+            Err(failure) => return fail(failure),
         };
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        if !response.status().is_success() {
-            return Outcome::Failed(Box::new(refusal(status, headers, response).await));
+        if !response.status.is_success() {
+            return Outcome::Failed(Box::new(refusal(response).await));
         }
+        let Response { status, headers, body: mut rest } = response;
+        let status = status.as_u16();
         let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok());
         let streams = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
-        let mut rest = response.bytes_stream().boxed();
         let mut held = Vec::new();
         if !streams {
             return Outcome::Answer { status, headers, held, rest };
@@ -166,10 +155,10 @@ async fn once(seam: &Seam, head: &Head, body: &[u8]) -> Outcome {
         loop {
             match rest.next().await {
                 Some(Ok(piece)) => held.extend_from_slice(&piece),
-                Some(Err(error)) => return fail(FailureClass::Network, reason(&head.url, &error)),
+                Some(Err(failure)) => return fail(failure),
                 None => {
-                    let message = "the model's stream ended before it said anything".to_owned();
-                    return fail(FailureClass::Network, message);
+                    let message = "the model's stream ended before it said anything";
+                    return fail(Failure::new(FailureClass::Network, message));
                 }
             }
             match sse::read(&held) {
@@ -182,7 +171,7 @@ async fn once(seam: &Seam, head: &Head, body: &[u8]) -> Outcome {
                         FailureClass::Unknown => FailureClass::Server,
                         class => class,
                     };
-                    return fail(class, words);
+                    return fail(Failure::new(class, words));
                 }
             }
         }
@@ -190,27 +179,15 @@ async fn once(seam: &Seam, head: &Head, body: &[u8]) -> Outcome {
     if let Ok(outcome) = tokio::time::timeout(FIRST_EVENT, first_word).await {
         return outcome;
     }
-    let seconds = FIRST_EVENT.as_secs();
-    fail(FailureClass::Timeout, format!("the model said nothing for {seconds} s"))
+    let message = format!("the model said nothing for {} s", FIRST_EVENT.as_secs());
+    fail(Failure::new(FailureClass::Timeout, message))
 }
 
-/// A network error's reason without its URL, which may carry a key.
-fn reason(url: &str, error: &reqwest::Error) -> String {
-    let mut words = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        words = error.to_string();
-        cause = error.source();
-    }
-    let host = reqwest::Url::parse(url).ok();
-    let host = host.as_ref().and_then(reqwest::Url::host_str).unwrap_or("the model");
-    format!("{host} cannot be reached or broke off: {words}")
-}
-
-async fn refusal(status: u16, headers: HeaderMap, response: reqwest::Response) -> Refusal {
-    let mut stream = response.bytes_stream();
+async fn refusal(response: Response) -> Refusal {
+    let Response { status, headers, body: mut pieces } = response;
+    let status = status.as_u16();
     let mut body = Vec::new();
-    while let Some(Ok(piece)) = stream.next().await {
+    while let Some(Ok(piece)) = pieces.next().await {
         body.extend_from_slice(&piece);
         if body.len() > MOST_REFUSAL {
             body.truncate(MOST_REFUSAL);
@@ -248,10 +225,7 @@ async fn pass_on(
     while let Some(piece) = rest.next().await {
         match piece {
             Ok(piece) => chunk(client, id, &piece, false).await?,
-            Err(error) => {
-                let words = format!("the model's stream broke off: {error}");
-                return fail(client, id, &words, "stream").await;
-            }
+            Err(failure) => return fail(client, id, &failure.message, "stream").await,
         }
     }
     chunk(client, id, &[], true).await

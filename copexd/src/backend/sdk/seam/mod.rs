@@ -16,6 +16,7 @@ mod exchange;
 mod forward;
 mod http;
 mod sse;
+mod transport;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,7 @@ use crate::core::retry::Retry;
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 use exchange::Exchange;
+use transport::Transport;
 
 /// Requests whose tries are remembered, for those that the CLI asks again. A conversation
 /// has one at a time, a sub-agent another.
@@ -93,7 +95,7 @@ struct History {
 /// The seam of one runtime.
 pub struct Seam {
     upstream: Arc<Upstream>,
-    http: reqwest::Client,
+    transport: Transport,
     death: CancellationToken,
     links: Mutex<HashMap<String, Link>>,
     exchanges: Mutex<HashMap<String, Exchange>>,
@@ -114,7 +116,7 @@ impl Seam {
     ) -> Result<Arc<Self>, Failure> {
         let seam = Arc::new(Self {
             upstream,
-            http: http::client(env)?,
+            transport: Transport::new(env)?,
             death,
             links: Mutex::default(),
             exchanges: Mutex::default(),
