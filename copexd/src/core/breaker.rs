@@ -87,7 +87,7 @@ pub struct Breaker {
     /// What it is.
     pub state: State,
     /// The last outcomes, the newest last; `true` is a failure.
-    outcomes: VecDeque<bool>,
+    pub(super) outcomes: VecDeque<bool>,
     /// How often it opened without closing between.
     pub opened: u32,
     /// When it was last used, in Unix milliseconds.

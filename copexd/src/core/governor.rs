@@ -264,9 +264,8 @@ impl Governor {
         candidates: &[Candidate],
         closed: &[(usize, Failure)],
     ) -> Option<(usize, String)> {
-        let behind = |(_, failure): &&(usize, Failure)| {
-            !matches!(failure.class, FailureClass::RateLimit(_))
-        };
+        let behind =
+            |(_, failure): &&(usize, Failure)| !matches!(failure.class, FailureClass::RateLimit(_));
         let score = |index: usize| {
             let breaker = self.breakers.get(&candidates[index].target);
             breaker.map_or((0, 0), |breaker| (breaker.opened, breaker.score().0))
@@ -354,7 +353,7 @@ impl Governor {
     }
 
     /// Why a target may not be asked for longer than a moment.
-    fn closed(&self, target: &Target, now_ms: u64) -> Option<Failure> {
+    pub fn closed(&self, target: &Target, now_ms: u64) -> Option<Failure> {
         let limited = self.limited(target, now_ms);
         let failure = limited.or_else(|| match self.breakers.get(target)?.peek(now_ms) {
             Pass::Free | Pass::Probe => None,
@@ -394,7 +393,8 @@ impl Governor {
 fn shut(target: &Target, until: u64, now_ms: u64) -> Failure {
     let wait = until.saturating_sub(now_ms);
     let message = format!("{target} failed too often and is not asked for {}", span(wait));
-    let hint = "wait, name other models with --fallback, or close it with `copexctl breakers reset`";
+    let hint =
+        "wait, name other models with --fallback, or close it with `copexctl breakers reset`";
     let failure = Failure::new(FailureClass::Server, message).with_hint(hint);
     failure.unasked().with_retry_after(Some(wait))
 }

@@ -226,6 +226,8 @@ pub struct Policy {
     pub most_parks: u32,
     /// Whether another model may be asked what a filter withheld.
     pub on_content_filter: bool,
+    /// How long a model may take to its first word, in milliseconds.
+    pub first_event_ms: u64,
 }
 
 /// A wait that is shorter than a change of models is worth, in milliseconds.
@@ -247,6 +249,7 @@ impl Default for Policy {
             factor: None,
             most_parks: MOST_PARKS,
             on_content_filter: false,
+            first_event_ms: 120_000,
         }
     }
 }
@@ -307,9 +310,7 @@ impl Policy {
         match others {
             Others::No | Others::Larger | Others::IfAllowed => false,
             Others::Elsewhere => shut,
-            Others::Yes => {
-                trouble.failure.retry_after_ms.is_none_or(|wait| wait > SHORT_WAIT_MS)
-            }
+            Others::Yes => trouble.failure.retry_after_ms.is_none_or(|wait| wait > SHORT_WAIT_MS),
             Others::After(failures) => shut || trouble.in_class >= failures,
         }
     }
@@ -350,7 +351,9 @@ impl Policy {
                 return Err("the wait is longer than is made in place");
             }
             // The floor is the server's; a little on top keeps callers apart.
-            Some(asked) => asked + self.jittered(failure.class, trouble, moment).min(asked / 10 + 250),
+            Some(asked) => {
+                asked + self.jittered(failure.class, trouble, moment).min(asked / 10 + 250)
+            }
             None => self.jittered(failure.class, trouble, moment),
         };
         if trouble.elapsed_ms.saturating_add(delay_ms) > total_ms {

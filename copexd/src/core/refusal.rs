@@ -110,5 +110,4 @@ mod tests {
         assert_eq!(retry_after_ms(None, Some("-1"), None, 0), None);
         assert_eq!(retry_after_ms(None, None, None, 0), None);
     }
-
 }

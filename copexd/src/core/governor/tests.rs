@@ -153,7 +153,7 @@ fn a_limit_without_a_time_is_assumed_for_everybody_once_somebody_parks() {
     let next = governor.judge(&policy, &trouble(limited, 6), (&chain, 0, &[]), at(0));
     assert_eq!(next, Next::Park { until: Some(5 * 60_000) });
     let Admission::Shut(failure) = governor.admit(&chain[0].target, false, 1) else { panic!() };
-    assert!(failure.message.contains("slow down"), "{failure}");
+    assert!(failure.message.contains("limited for 5 min"), "{failure}");
     governor.report(&chain[0].target, &Report::Answered, 2);
     assert_eq!(governor.admit(&chain[0].target, false, 3), Admission::Go);
 }
@@ -161,14 +161,10 @@ fn a_limit_without_a_time_is_assumed_for_everybody_once_somebody_parks() {
 #[test]
 fn a_larger_model_is_one_that_is_known_to_be_or_not_known() {
     let governor = governor();
-    let sized = |model: &str, tokens| Candidate {
-        context_tokens: tokens,
-        ..candidate("github", model)
-    };
+    let sized =
+        |model: &str, tokens| Candidate { context_tokens: tokens, ..candidate("github", model) };
     let chain = [sized("a", Some(100)), sized("b", Some(50)), sized("c", Some(200))];
-    let other = |chain: &[Candidate]| {
-        governor.other(Others::Larger, &chain[0], (chain, &[]), 0)
-    };
+    let other = |chain: &[Candidate]| governor.other(Others::Larger, &chain[0], (chain, &[]), 0);
     assert_eq!(other(&chain), Some(2));
     assert_eq!(other(&chain[..2]), None);
     assert_eq!(other(&[sized("a", None), sized("b", Some(1))]), Some(1));
