@@ -126,6 +126,7 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
         strict_model: options.strict_model,
         idle_ms,
         ask_timeout_ms: ask_timeout_s.saturating_mul(1_000),
+        patient: !options.foreground,
         max_duration_ms: options.max_duration_s.map(millis),
         on_lost_session: match options.on_lost_session {
             wire::OnLostSession::Ask => OnLostSession::Ask,

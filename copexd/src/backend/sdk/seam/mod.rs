@@ -65,6 +65,7 @@ impl Link {
     fn succeeded(&self) {
         if let Some(errand) = lock(&self.errand).as_mut() {
             errand.tries = 0;
+            errand.patient = true;
         }
     }
 
