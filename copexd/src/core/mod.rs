@@ -9,12 +9,14 @@
 pub mod approval;
 pub mod backoff;
 pub mod budget;
+pub mod cassette;
 pub mod chat;
 pub mod effort;
 pub mod failure;
 pub mod machine;
 pub mod moment;
 pub mod pattern;
+pub mod redact;
 pub mod retry;
 pub mod signal;
 pub mod turn;
