@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::events::{self, Context};
 use super::open::open;
 use super::registry::{Command, Live};
-use super::{Engine, effort, prepare};
+use super::{Engine, effort, prepare, tape};
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Decision, Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
@@ -103,6 +103,7 @@ impl Engine {
             (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
         };
         self.settle_demo(&mut request, &live).await;
+        tape::settle(&mut request).await;
         let options = request.options();
         let mut context = Context { model: options.model.clone(), effort: None, accepted_at };
         let spec = prepare::chat_spec(run.as_str(), options, &cwd);
@@ -123,6 +124,7 @@ impl Engine {
                         set [provider] in the configuration for a real one";
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
         }
+        spec.warnings.extend(tape::warning(options).filter(|_| fresh));
         let machine: Box<dyn Machine> = match progress {
             Some(progress) => Box::new(Chat::restored(spec, progress)),
             None => Box::new(Chat::new(spec)),
@@ -414,8 +416,14 @@ impl Driver {
         self.operations.push(
             async move {
                 let ambient = &engine.inner.ambient;
-                let spec = prepare::session_spec(&options, &live.secrets, &cwd, ambient).await;
-                let opened = match spec {
+                let run = live.summary.borrow().run;
+                let spec = async {
+                    let secrets = &live.secrets;
+                    let mut spec = prepare::session_spec(&options, secrets, &cwd, ambient).await?;
+                    tape::apply(&mut spec, &options, run).await?;
+                    Ok(spec)
+                };
+                let opened = match spec.await {
                     Ok(spec) => open(&engine, &spec, (&options.session, place), &progress).await,
                     Err(failure) => Err(failure),
                 };

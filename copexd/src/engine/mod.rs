@@ -24,6 +24,7 @@ mod report;
 mod resume;
 mod steer;
 mod submit;
+mod tape;
 mod watch;
 
 use std::sync::Arc;

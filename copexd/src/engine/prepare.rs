@@ -218,6 +218,7 @@ pub async fn session_spec(
             max_delay_s: options.retry.max_delay_s,
             exponential_base: options.retry.exponential_base,
         },
+        tape: None,
     })
 }
 

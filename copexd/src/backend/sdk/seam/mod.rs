@@ -16,6 +16,7 @@ mod exchange;
 mod forward;
 mod http;
 mod sse;
+mod tape;
 mod transport;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -32,6 +33,7 @@ use crate::core::retry::Retry;
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 use exchange::Exchange;
+pub(super) use tape::Tape;
 use transport::Transport;
 
 /// Requests whose tries are remembered, for those that the CLI asks again. A conversation
@@ -60,12 +62,19 @@ pub struct Link {
     signals: mpsc::Sender<Signal>,
     retry: Retry,
     given_up: Arc<Mutex<Option<Failure>>>,
+    tape: Option<Tape>,
 }
 
 impl Link {
     /// A link that tells through `signals`, with the session's own retry policy.
     pub fn new(signals: mpsc::Sender<Signal>, retry: Retry) -> Self {
-        Self { signals, retry, given_up: Arc::default() }
+        Self { signals, retry, given_up: Arc::default(), tape: None }
+    }
+
+    /// The same for a session with a cassette.
+    pub(super) fn with_tape(mut self, tape: Option<Tape>) -> Self {
+        self.tape = tape;
+        self
     }
 
     /// Whether the newest request was given up and that is not told yet.
