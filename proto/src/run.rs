@@ -237,6 +237,15 @@ pub struct RunOptions {
     /// How long the run may take in all, in seconds, parks included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_duration_s: Option<f64>,
+    /// Absolute path of a new file that keeps the model's traffic, without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Absolute path of such a file: it answers in the model's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+    /// How many times faster than recorded a replay goes; 0 does not wait. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_speed: Option<f64>,
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,

@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod cassettes;
 mod chat;
 mod cli_errors;
 mod fake_copilot;

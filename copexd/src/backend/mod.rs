@@ -7,6 +7,7 @@
 //! Not here: which session serves which run (`pool`), and what a failure leads to
 //! (`core`).
 
+pub mod cassette;
 pub mod errand;
 pub mod locate;
 pub mod process;

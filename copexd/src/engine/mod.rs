@@ -28,6 +28,7 @@ mod report;
 mod resume;
 mod steer;
 mod submit;
+mod tape;
 mod watch;
 
 use std::sync::Arc;

@@ -263,6 +263,7 @@ pub async fn session_spec(
         mcp_servers: options.mcp_servers.clone(),
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
+        tape: None,
     })
 }
 

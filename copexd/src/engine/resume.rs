@@ -49,6 +49,8 @@ impl Engine {
         }
         let options = request.options_mut();
         options.foreground = false;
+        // The recording is that run's; a replay goes on being one.
+        options.record = None;
         if let Some(session) = summary.session {
             options.session = SessionChoice::Resume(session.0);
         }

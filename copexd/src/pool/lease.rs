@@ -54,7 +54,8 @@ impl Lease {
 
     /// The turn ended: the session may be used warm again.
     pub fn clean(mut self) {
-        self.clean = true;
+        // One with a cassette belongs to its run alone.
+        self.clean = self.spec.tape.is_none();
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::convert::{self, Converter};
 use super::options::{self, Handlers};
 use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
-use super::seam::Link;
+use super::seam::{Link, Tape};
 use super::transcript;
 use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
@@ -52,6 +52,7 @@ impl SdkSession {
         tasks: &Tasks,
     ) -> Result<Self, Failure> {
         let (sender, signals) = mpsc::channel(SIGNALS);
+        let tape = Tape::open(spec, runtime.located().version.clone(), &sender).await?;
         let questions = Questions::default();
         let handlers = Handlers {
             permission: Arc::new(Elsewhere),
@@ -78,7 +79,7 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        let link = Link::new(sender.clone());
+        let link = Link::new(sender.clone()).with_tape(tape);
         if let Some(seam) = runtime.seam() {
             seam.link(&id, link.clone());
         }
