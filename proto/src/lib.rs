@@ -26,6 +26,7 @@ pub mod provider;
 pub mod run;
 pub mod secret;
 pub mod socket;
+pub mod spend;
 
 /// Version of this contract. A change that old clients cannot read raises it.
 pub const PROTOCOL_VERSION: u32 = 1;

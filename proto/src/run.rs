@@ -11,6 +11,7 @@ use crate::event::{Outcome, Usage};
 use crate::id::{AskId, RunId, Seq, SessionId};
 pub use crate::provider::{KeySource, Provider, ProviderKind};
 use crate::secret::Secret;
+use crate::spend::Price;
 
 /// One unit of work, tagged by `mode`. The client resolves flags, files and its
 /// environment and sends a complete request, so the daemon needs nothing of the
@@ -213,6 +214,19 @@ pub struct RunOptions {
     /// The most prompt tokens of the conversation before it is compacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<u64>,
+    /// The most that the run may cost: by `prices` for models that are in there, else in
+    /// premium requests. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    /// The most AI credits that the run may take, as the backend tells. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ai_credits: Option<f64>,
+    /// The most tokens that the run may send and receive. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// What models cost, by name. At most 1,000.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,

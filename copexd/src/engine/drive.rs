@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::account::Account;
 use super::events::{self, Context};
 use super::open::open;
 use super::registry::{Command, Live};
@@ -52,6 +53,7 @@ struct Driver {
     request: RunRequest,
     cwd: String,
     context: Context,
+    account: Account,
     machine: Box<dyn Machine>,
     lease: Option<Lease>,
     /// The place in the session's queue, kept to the end: a turn that is tried again goes
@@ -127,12 +129,15 @@ impl Engine {
             Some(progress) => Box::new(Chat::restored(spec, progress)),
             None => Box::new(Chat::new(spec)),
         };
+        let (accounts, store) = (&self.inner.accounts, &self.inner.store);
+        let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let mut driver = Driver {
             engine: self,
             live,
             request,
             cwd,
             context,
+            account,
             machine,
             lease: None,
             place,
@@ -239,7 +244,8 @@ impl Driver {
         let mut checkpoint = false;
         let mut end = None;
         let mut effects = VecDeque::new();
-        for input in inputs {
+        for mut input in inputs {
+            self.account.hear(&mut input);
             for effect in self.machine.handle(input, clock::moment()) {
                 match effect {
                     Effect::Emit(fact) => facts.push(fact),
@@ -258,13 +264,13 @@ impl Driver {
 
     async fn journal(
         &mut self,
-        facts: Vec<Fact>,
+        mut facts: Vec<Fact>,
         checkpoint: bool,
         end: Option<End>,
     ) -> Result<(), StoreError> {
         let run = self.live.summary.borrow().run;
         let now = clock::now_ms();
-        let mut ops = Vec::new();
+        let mut ops = self.account.settle(&self.engine.inner.store, &mut facts, now);
         for fact in &facts {
             ops.extend(self.side_records(fact, now));
         }
@@ -278,6 +284,7 @@ impl Driver {
         } else if checkpoint {
             ops.push(self.checkpoint(run));
         }
+        self.account.measure(&bodies, now);
         ops.extend(self.live.record(&bodies));
         let promised = checkpoint || bodies.iter().any(events::promises);
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
@@ -332,6 +339,12 @@ impl Driver {
     }
 
     fn perform(&mut self, effect: Effect) {
+        if matches!(effect, Effect::Send | Effect::Rerun)
+            && let Err(failure) = self.account.admit()
+        {
+            let refused = Done::Input(Input::Refused(failure));
+            return self.operations.push(std::future::ready(refused).boxed());
+        }
         match effect {
             Effect::Open => self.open(),
             Effect::Send => self.send(),
@@ -356,6 +369,7 @@ impl Driver {
             }),
             Effect::Release { poisoned } => {
                 self.operations.clear();
+                self.account.rest();
                 match self.lease.take() {
                     Some(lease) if !poisoned => lease.clean(),
                     other => drop(other),

@@ -3,6 +3,7 @@
 mod events;
 mod health;
 mod requests;
+mod spend;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Frame> {
     let mut frames = requests::all();
     frames.extend(events::all());
     frames.extend(health::all());
+    frames.extend(spend::all());
     frames
 }
 

@@ -8,6 +8,7 @@ use copex_proto::run::{
     RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
+use copex_proto::spend::{Price, SpendLimits};
 use serde_json::json;
 
 use super::{Frame, frame, text};
@@ -62,6 +63,10 @@ fn everything() -> RunOptions {
             exponential_base: Some(2.5),
         },
         context_budget: Some(100_000),
+        max_cost: Some(12.5),
+        max_ai_credits: Some(100.0),
+        max_tokens: Some(2_000_000),
+        prices: map("gpt-5.4", Price { input: 1.25, output: 10.0, cached: Some(0.125) }),
         foreground: true,
     }
 }
@@ -78,7 +83,16 @@ pub(super) fn all() -> Vec<Frame> {
     let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
     let small = ChatRequest { prompt: text("Hello"), options: options() };
     vec![
-        request(RunRequest::Chat(chat)),
+        request(RunRequest::Chat(chat.clone())),
+        frame("request.chat.limits", &RunRequest::Chat(chat)),
+        frame(
+            "spend.limits",
+            &SpendLimits {
+                max_cost: Some(12.5),
+                max_ai_credits: Some(100.0),
+                max_tokens: Some(2_000_000),
+            },
+        ),
         frame("request.chat.small", &RunRequest::Chat(small)),
         request(RunRequest::Ralph(RalphRequest {
             prompt: text("Make the tests pass."),
