@@ -11,7 +11,7 @@ use super::submit::state_name;
 use super::{events, measure};
 use crate::core::day::Day;
 use crate::core::failure::Failure;
-use crate::core::machine::{Fact, Input};
+use crate::core::machine::{Effect, Fact, Input};
 use crate::core::metrics;
 use crate::core::signal::Signal;
 use crate::core::spend::{Caps, DayTotal, Price, Prices, Purse};
@@ -88,10 +88,17 @@ impl Account {
         }
     }
 
-    /// Whether a turn may begin. Backends whose model calls do not pass through us are asked
-    /// here only.
-    pub(super) fn admit(&self) -> Result<(), Failure> {
-        self.purse.check(clock::now_ms()).map_err(Failure::from)
+    /// Why an effect that leads to model calls must not be performed, if so. Backends whose
+    /// calls do not pass through us are held here only. `sent` says whether the prompt was:
+    /// a session for a turn that may not begin would be empty, and gone when it is wanted.
+    pub(super) fn refuses(&self, effect: &Effect, sent: impl FnOnce() -> bool) -> Option<Failure> {
+        let calls = match effect {
+            Effect::Open => !sent(),
+            Effect::Send | Effect::Rerun => true,
+            _ => false,
+        };
+        let check = || self.purse.check(clock::now_ms()).err();
+        calls.then(check).flatten().map(Failure::from)
     }
 
     /// No model call of the run is in flight any more.

@@ -339,9 +339,7 @@ impl Driver {
     }
 
     fn perform(&mut self, effect: Effect) {
-        if matches!(effect, Effect::Send | Effect::Rerun)
-            && let Err(failure) = self.account.admit()
-        {
+        if let Some(failure) = self.account.refuses(&effect, || self.progress().sent) {
             let refused = Done::Input(Input::Refused(failure));
             return self.operations.push(std::future::ready(refused).boxed());
         }
@@ -416,9 +414,12 @@ impl Driver {
         });
     }
 
+    fn progress(&self) -> Progress {
+        serde_json::from_value(self.machine.checkpoint()).unwrap_or_default()
+    }
+
     fn open(&mut self) {
-        let progress: Progress =
-            serde_json::from_value(self.machine.checkpoint()).unwrap_or_default();
+        let progress = self.progress();
         let engine = self.engine.clone();
         let live = self.live.clone();
         let mut options = self.request.options().clone();

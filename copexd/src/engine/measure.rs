@@ -177,3 +177,41 @@ fn named(family: &Family, labels: &[String]) -> BTreeMap<String, String> {
     let names = family.labels.iter().map(|name| (*name).to_owned());
     names.zip(labels.iter().cloned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::metrics::RUNS;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn hours_are_summed_since_one_and_go_after_their_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), StoreOptions::new(0, "epoch")).unwrap();
+        let now = hour_of(clock::now_ms());
+        let measured = |count| {
+            let mut measured = Measured::default();
+            measured.add(&RUNS, &["chat", "done"], count);
+            measured
+        };
+        let old = now - KEPT_DAYS * HOURS_A_DAY;
+        let hours = [(old - 1, 1), (old, 10), (now - 2, 100), (now, 1_000)];
+        let put = |(hour, count): (u64, u64)| {
+            let bytes = Bytes::from(serde_json::to_vec(&measured(count)).unwrap());
+            Op::PutRaw { tree: RawTree::Metrics, key: key(hour), bytes }
+        };
+        let written = store.enqueue(Commit::flushed(hours.map(put).to_vec())).unwrap();
+        written.blocking_recv().unwrap().unwrap();
+
+        let runs = |measured: &Measured| measured.counter(&RUNS).map(|(_, n)| *n).sum::<u64>();
+        let meter = load(&store, begin_of(now)).unwrap();
+        assert_eq!(meter.hours().values().map(runs).collect::<Vec<_>>(), [1_000]);
+        let since = |first| runs(&sum(&store, BTreeMap::new(), first).unwrap());
+        assert_eq!((since(0), since(now - 2), since(now - 1)), (1_111, 1_100, 1_000));
+        // What is in memory is newer than what was written of the same hour.
+        let fresh = BTreeMap::from([(now, measured(5_000))]);
+        assert_eq!(runs(&sum(&store, fresh, now - 2).unwrap()), 5_100);
+        assert_eq!(retain(&store, begin_of(now)).unwrap(), 1);
+        assert_eq!(since(0), 1_110);
+    }
+}
