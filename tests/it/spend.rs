@@ -180,7 +180,8 @@ fn a_turn_does_not_begin_over_its_limit_and_a_higher_one_goes_on() {
     let object = product.chat(["go", "--max-cost", "0", "--json"]).expect_code(4).json();
     assert_eq!(object["error"]["class"], "limit", "{object}");
     let hint = object["error"]["hint"].as_str().unwrap();
-    assert!(hint.contains("runs resume") && hint.contains("--max-cost"), "{hint}");
+    let way = format!("copexctl runs resume {} --max-cost N", object["run"].as_str().unwrap());
+    assert!(hint.contains(&way), "{hint}");
     assert_eq!(product.model.requests().len(), 0, "nothing was asked");
     let run = object["run"].as_str().unwrap();
     let shown = product.runs(["show", run, "--json"]).expect_code(0).json();

@@ -10,7 +10,7 @@ use super::ledger::{self, Row};
 use super::submit::state_name;
 use super::{events, measure};
 use crate::core::day::Day;
-use crate::core::failure::Failure;
+use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Effect, Fact, Input};
 use crate::core::metrics;
 use crate::core::signal::Signal;
@@ -79,9 +79,16 @@ impl Account {
         })
     }
 
-    /// Hears an input before the machine does: puts the estimate into usage.
+    /// Hears an input before the machine does: puts the estimate into usage, and the run's
+    /// name into the way out of a limit.
     pub(super) fn hear(&mut self, input: &mut Input) {
         match input {
+            Input::Refused(failure) | Input::Signal(Signal::Failed(failure))
+                if failure.class == FailureClass::Limit =>
+            {
+                let hint = failure.hint.take();
+                failure.hint = hint.map(|hint| hint.replace("RUN", self.run.as_str()));
+            }
             Input::Signal(Signal::Usage(usage)) => self.purse.price(usage),
             Input::Signal(Signal::Waiting { .. }) => self.waiting += 1,
             _ => {}

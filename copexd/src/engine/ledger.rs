@@ -69,9 +69,10 @@ pub(super) fn key(day: Day, run: RunId, model: &str) -> Vec<u8> {
     format!("{}/{run}/{}", day.compact(), &model[..end]).into_bytes()
 }
 
-fn parse_key(key: &[u8]) -> Option<(Day, &str, &str)> {
-    let mut parts = std::str::from_utf8(key).ok()?.splitn(3, '/');
-    Some((Day::from_compact(parts.next()?)?, parts.next()?, parts.next()?))
+/// The run and the model in a key.
+fn parse_key(key: &[u8]) -> Option<(&str, &str)> {
+    let (_, rest) = std::str::from_utf8(key).ok()?.split_once('/')?;
+    rest.split_once('/')
 }
 
 /// Writes a row.
@@ -193,25 +194,28 @@ fn report(
     now: u64,
 ) -> Result<SpendReport, StoreError> {
     let today = Day::of(now);
-    let first = since.unwrap_or_else(|| today.before(KEPT_DAYS));
+    let oldest = today.before(KEPT_DAYS);
+    let first = since.unwrap_or(oldest).max(oldest);
     let mut groups: BTreeMap<String, Sum> = BTreeMap::new();
     let (mut total, mut of_today) = (Sum::default(), Sum::default());
-    for (key, row) in rows(store, b"")? {
-        let Some((day, run, model)) = parse_key(&key) else { continue };
-        if day == today {
-            of_today.add(&row);
+    let mut day = first;
+    // Day by day: asking for today alone costs today's rows.
+    while day <= today {
+        for (key, row) in rows(store, day.compact().as_bytes())? {
+            let Some((run, model)) = parse_key(&key) else { continue };
+            let name = match by {
+                SpendBy::Run => run.to_owned(),
+                SpendBy::Day => day.to_string(),
+                SpendBy::Repository => row.repository.clone(),
+                SpendBy::Model => model.to_owned(),
+            };
+            groups.entry(name).or_default().add(&row);
+            total.add(&row);
+            if day == today {
+                of_today.add(&row);
+            }
         }
-        if day < first {
-            continue;
-        }
-        let name = match by {
-            SpendBy::Run => run.to_owned(),
-            SpendBy::Day => day.to_string(),
-            SpendBy::Repository => row.repository.clone(),
-            SpendBy::Model => model.to_owned(),
-        };
-        groups.entry(name).or_default().add(&row);
-        total.add(&row);
+        day = day.next();
     }
     let count = groups.len();
     // Days and runs sort by time; the newest are of interest.

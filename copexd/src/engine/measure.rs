@@ -4,6 +4,7 @@
 //! measured since the last write is lost with a killed daemon: [`WRITE_PERIOD`] at most.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,10 +29,6 @@ const HOURS_A_DAY: u64 = 24;
 
 fn key(hour: u64) -> Vec<u8> {
     hour.to_be_bytes().to_vec()
-}
-
-fn hour_in(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.try_into().ok()?))
 }
 
 /// A meter that goes on where the store's rollup of the present hour stops.
@@ -97,32 +94,30 @@ impl Engine {
     /// When the store cannot be read.
     pub async fn metrics(&self, since: Option<u64>) -> Result<MetricsReport, ErrorInfo> {
         let now = clock::now_ms();
-        let first = match since {
-            Some(since) => hour_of(since.min(now)),
-            None => hour_of(now).saturating_sub(KEPT_DAYS * HOURS_A_DAY),
-        };
+        let oldest = hour_of(now).saturating_sub(KEPT_DAYS * HOURS_A_DAY);
+        let first = since.map_or(oldest, |since| hour_of(since.min(now))).max(oldest);
         let (store, fresh) = (self.inner.store.clone(), self.inner.accounts.meter.hours());
-        let read = tokio::task::spawn_blocking(move || sum(&store, fresh, first)).await;
+        let hours = first..=hour_of(now);
+        let read = tokio::task::spawn_blocking(move || sum(&store, &fresh, hours)).await;
         let sum = read.unwrap_or_else(|_| Ok(Measured::default()));
         let sum = sum.map_err(|error| store_error(&error))?;
         Ok(report(&sum, begin_of(first), now))
     }
 }
 
-/// Everything since an hour; hours in memory are newer than the store's.
-fn sum(store: &Store, fresh: BTreeMap<u64, Measured>, first: u64) -> Result<Measured, StoreError> {
+/// Everything in these hours; those in memory are newer than the store's.
+fn sum(
+    store: &Store,
+    fresh: &BTreeMap<u64, Measured>,
+    hours: RangeInclusive<u64>,
+) -> Result<Measured, StoreError> {
     let mut sum = Measured::default();
-    for (key, bytes) in store.scan_raw(RawTree::Metrics, b"")? {
-        let Some(hour) = hour_in(&key) else { continue };
-        if hour >= first
-            && !fresh.contains_key(&hour)
+    for hour in hours {
+        if let Some(measured) = fresh.get(&hour) {
+            sum.merge(measured);
+        } else if let Some(bytes) = store.get_raw(RawTree::Metrics, &key(hour))?
             && let Ok(measured) = serde_json::from_slice(&bytes)
         {
-            sum.merge(&measured);
-        }
-    }
-    for (hour, measured) in fresh {
-        if hour >= first {
             sum.merge(&measured);
         }
     }
@@ -206,12 +201,12 @@ mod tests {
         let runs = |measured: &Measured| measured.counter(&RUNS).map(|(_, n)| *n).sum::<u64>();
         let meter = load(&store, begin_of(now)).unwrap();
         assert_eq!(meter.hours().values().map(runs).collect::<Vec<_>>(), [1_000]);
-        let since = |first| runs(&sum(&store, BTreeMap::new(), first).unwrap());
-        assert_eq!((since(0), since(now - 2), since(now - 1)), (1_111, 1_100, 1_000));
+        let since = |first| runs(&sum(&store, &BTreeMap::new(), first..=now).unwrap());
+        assert_eq!((since(old - 1), since(now - 2), since(now - 1)), (1_111, 1_100, 1_000));
         // What is in memory is newer than what was written of the same hour.
         let fresh = BTreeMap::from([(now, measured(5_000))]);
-        assert_eq!(runs(&sum(&store, fresh, now - 2).unwrap()), 5_100);
+        assert_eq!(runs(&sum(&store, &fresh, now - 2..=now).unwrap()), 5_100);
         assert_eq!(retain(&store, begin_of(now)).unwrap(), 1);
-        assert_eq!(since(0), 1_110);
+        assert_eq!(since(old - 1), 1_110);
     }
 }
