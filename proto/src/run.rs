@@ -227,6 +227,29 @@ pub struct RunOptions {
     /// What models cost, by name. At most 1,000.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, Price>,
+    /// Models to go on with when one fails, in order: `MODEL`, `github:MODEL` or
+    /// `provider:MODEL`. Absent: the built-in chain of the model, on GitHub's models only.
+    /// An empty list falls back to nothing. At most 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback_chain: Option<Vec<String>>,
+    /// Whether another model is asked once when a filter withheld the answer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub on_content_filter: bool,
+    /// What to do when tools ran in a session and it is lost.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_lost_session: OnLostSession,
+    /// Whether the turn is run once more after its tries ran out.
+    #[serde(skip_serializing_if = "is_false")]
+    pub auto_continue: bool,
+    /// Whether a long limit fails the run instead of parking it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_park: bool,
+    /// Parks of the run, at most. Default 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parks: Option<u32>,
+    /// How long the run may take in all, in seconds, parks included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration_s: Option<f64>,
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,
@@ -414,6 +437,22 @@ pub struct RetryOptions {
     /// Growth per attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exponential_base: Option<f64>,
+    /// How long a model may take to its first word, in seconds. Default 120.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_event_timeout_s: Option<f64>,
+}
+
+/// What to do when tools ran in a session and it is lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLostSession {
+    /// A person decides.
+    #[default]
+    Ask,
+    /// The turn starts over: what tools did may be done again.
+    Restart,
+    /// The run stops.
+    Fail,
 }
 
 /// Words for the system message.

@@ -203,7 +203,6 @@ fn a_turn_does_not_begin_over_its_limit_and_a_higher_one_goes_on() {
 }
 
 #[test]
-#[ignore = "needs model requests to be asked of the run's purse"]
 fn a_limit_stops_a_turn_before_its_next_call_and_a_higher_one_finishes_it() {
     let product = Product::with(|builder| builder.config(PRICES));
     three_calls(&product.model);

@@ -11,15 +11,19 @@
 //! Not here: what a step decides (`core`), wire framing (`rpc`).
 
 mod account;
+pub mod chain;
 mod drive;
 mod effort;
 mod enquire;
 pub mod events;
+mod explain;
+pub mod health;
 pub mod key;
 mod ledger;
 pub mod log;
 mod measure;
 mod open;
+mod perform;
 pub mod prepare;
 mod recover;
 mod registry;
@@ -36,6 +40,7 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::upstream::Upstream;
 use crate::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use crate::store::{Store, StoreError};
@@ -56,6 +61,7 @@ pub struct Engine {
 struct Inner {
     store: Store,
     pool: Pool,
+    upstream: Arc<Upstream>,
     tasks: Tasks,
     registry: Registry,
     ambient: Ambient,
@@ -82,12 +88,23 @@ impl Engine {
         ambient: Ambient,
         accounts: Accounts,
     ) -> Self {
+        let upstream = pool.upstream().clone();
         let registry = Registry::default();
         let keyed = tokio::sync::Mutex::default();
         let leaving = tasks.stopping().child_token();
         let watchers = TaskTracker::new();
-        let inner =
-            Inner { store, pool, tasks, registry, ambient, accounts, keyed, leaving, watchers };
+        let inner = Inner {
+            store,
+            pool,
+            upstream,
+            tasks,
+            registry,
+            ambient,
+            accounts,
+            keyed,
+            leaving,
+            watchers,
+        };
         Self { inner: Arc::new(inner) }
     }
 
