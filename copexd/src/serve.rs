@@ -5,7 +5,6 @@
 
 use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -20,7 +19,7 @@ use crate::cli::Flags;
 use crate::core::breaker::BreakerRules;
 use crate::core::governor::Setup;
 use crate::daemon::{About, Control, Phase};
-use crate::engine::{Ambient, Engine, health, store_error};
+use crate::engine::{Accounts, Ambient, Engine, health, store_error};
 use crate::error::{StartError, exit};
 use crate::pool::{Pool, PoolLimits};
 use crate::rpc::methods::Api;
@@ -172,6 +171,7 @@ pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
     let _ = server.await;
     engine.pool().shut().await;
     let left = tasks.stop(STOP_TIMEOUT).await;
+    engine.write_metrics().await;
     if let Err(error) = engine.store().close().await {
         tracing::error!(%error, "the store was not closed in order");
     }
@@ -208,13 +208,15 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     let upstream = health::recall(&store, setup(&settings.config))?;
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
-    let engine = Engine::new(store, pool, tasks.clone(), ambient);
+    let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
+    let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
     if recovered > 0 {
         tracing::info!(recovered, "unfinished runs go on");
     }
     engine.remember();
     tidy_up(&engine, settings, tasks);
+    engine.keep_metrics();
     feed_watchdog(&engine, tasks);
     control.enter(Phase::Ready(engine.clone()));
     Ok(engine)
@@ -281,6 +283,7 @@ fn describe(settings: &Settings) -> serde_json::Value {
         "limits": {
             "max_connections": config.limits.max_connections,
             "max_message_bytes": config.limits.max_message_bytes,
+            "max_cost_per_day": config.limits.max_cost_per_day,
         },
     })
 }
@@ -328,13 +331,17 @@ fn tidy_up(engine: &Engine, settings: &Settings, tasks: &Tasks) {
         max_age_ms: u64::from(settings.config.store.retention_days) * DAY_MS,
         max_bytes: settings.config.store.retention_bytes,
     };
-    let (store, stopping) = (Arc::new(engine.store().clone()), tasks.stopping());
+    let (engine, stopping) = (engine.clone(), tasks.stopping());
     tasks.spawn("retention", async move {
         loop {
-            let store = store.clone();
-            let round = tokio::task::spawn_blocking(move || store.retain(keep, clock::now_ms()));
+            let engine = engine.clone();
+            let round = tokio::task::spawn_blocking(move || {
+                let now = clock::now_ms();
+                let old = engine.retain_accounts(now)?;
+                engine.store().retain(keep, now).map(|report| (report, old))
+            });
             match round.await {
-                Ok(Ok(report)) => tracing::debug!(?report, "retention"),
+                Ok(Ok((report, old))) => tracing::debug!(?report, old, "retention"),
                 Ok(Err(error)) => tracing::warn!(%error, "old runs were not removed"),
                 Err(error) => tracing::warn!(%error, "old runs were not removed"),
             }

@@ -12,6 +12,7 @@ use crate::id::{AskId, RunId, Seq, SessionId};
 pub use crate::provider::{KeySource, Provider, ProviderKind};
 pub use crate::retry::{OnLostSession, RetryOptions};
 use crate::secret::Secret;
+use crate::spend::Price;
 
 /// One unit of work, tagged by `mode`. The client resolves flags, files and its
 /// environment and sends a complete request, so the daemon needs nothing of the
@@ -214,6 +215,19 @@ pub struct RunOptions {
     /// The most prompt tokens of the conversation before it is compacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<u64>,
+    /// The most that the run may cost: by `prices` for models that are in there, else in
+    /// premium requests. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    /// The most AI credits that the run may take, as the backend tells. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ai_credits: Option<f64>,
+    /// The most tokens that the run may send and receive. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// What models cost, by name. At most 1,000.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
     /// Models to go on with when one fails, in order: `MODEL`, `github:MODEL` or
     /// `provider:MODEL`. Absent: the built-in chain of the model, on GitHub's models only.
     /// An empty list falls back to nothing. At most 16.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use copex_proto::health::{AuthStatus, DaemonStatus, ListResponse, PoolStatus};
 use copex_proto::run::RunSummary;
+use copex_proto::spend::SpendReport;
 use serde_json::{Value, json};
 
 use crate::cli::JsonFlag;
 use crate::clock;
-use crate::commands::{models, runs};
+use crate::commands::{metrics, models, runs};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::Result;
@@ -32,9 +33,12 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     let daemon = connection.send("daemon.status", &json!({}))?;
     let pool = connection.send("pool.status", &json!({}))?;
     let active = connection.send("run.list", &filter)?;
+    let today = json!({ "since": clock::unix_ms(), "by": "model" });
+    let spend = connection.send("spend.get", &today)?;
     let daemon: DaemonStatus = connection.answer(daemon)?;
     let pool: PoolStatus = connection.answer(pool)?;
     let active: ListResponse = connection.answer(active)?;
+    let spend: SpendReport = connection.answer(spend)?;
     // With an endpoint of the user's own nobody needs to be signed in. And only a runtime
     // knows who is: one is not started for that here.
     let auth = if settings.config.provider.is_some() || pool.runtimes.is_empty() {
@@ -53,12 +57,14 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
             "auth": auth,
             "provider": provider(&settings),
             "runs": active.runs,
+            "spend": spend,
         }))?;
         return Ok(Exit::Done);
     }
     let mut rows = daemon_rows(&daemon);
     rows.extend(pool_rows(&pool));
     rows.push(backend_row(&settings, auth.as_ref()));
+    rows.push(row("spend today", metrics::today(&spend)));
     rows.push(row("runs", format!("{} active", daemon.active_runs)));
     rows.extend(active.runs.iter().map(run_row));
     rows.extend(daemon.notes.iter().map(|text| row("note", text.clone())));

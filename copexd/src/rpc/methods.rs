@@ -15,6 +15,7 @@ use copex_proto::health::{
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use copex_proto::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::types::ErrorObjectOwned;
@@ -191,8 +192,11 @@ impl CopexApiServer for Api {
         _extensions: &Extensions,
         run: RunId,
         prompt: Option<String>,
+        limits: Option<SpendLimits>,
     ) -> RpcResult<SubmitResponse> {
-        let submitted = self.engine().await?.resume(run, prompt).await.map_err(refusal)?;
+        let engine = self.engine().await?;
+        let limits = limits.unwrap_or_default();
+        let submitted = engine.resume(run, prompt, limits).await.map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })
     }
 
@@ -249,6 +253,14 @@ impl CopexApiServer for Api {
             runtimes: runtimes.collect(),
             problem: problem.as_ref().map(events::error_info),
         })
+    }
+
+    async fn metrics_get(&self, since: Option<u64>) -> RpcResult<MetricsReport> {
+        self.engine().await?.metrics(since).await.map_err(refusal)
+    }
+
+    async fn spend_get(&self, since: Option<u64>, by: Option<SpendBy>) -> RpcResult<SpendReport> {
+        self.engine().await?.spend(since, by.unwrap_or_default()).await.map_err(refusal)
     }
 
     async fn config_get(&self) -> RpcResult<serde_json::Value> {

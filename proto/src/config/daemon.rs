@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::config::key::{self, Scope};
 use crate::config::layer::{Layer, Origin, Place};
 use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
@@ -73,7 +74,7 @@ impl std::default::Default for StoreConfig {
 
 /// How much is taken.
 #[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LimitsConfig {
     /// The most runs at work.
     pub max_running: u32,
@@ -83,6 +84,8 @@ pub struct LimitsConfig {
     pub max_connections: u32,
     /// The largest message in bytes.
     pub max_message_bytes: u32,
+    /// The most that all runs of a day (UTC) may cost.
+    pub max_cost_per_day: Option<f64>,
 }
 
 impl std::default::Default for LimitsConfig {
@@ -92,6 +95,7 @@ impl std::default::Default for LimitsConfig {
             max_queued: 1024,
             max_connections: 512,
             max_message_bytes: 32 << 20,
+            max_cost_per_day: None,
         }
     }
 }
@@ -185,6 +189,7 @@ impl DaemonConfig {
                     "limits.max_message_bytes",
                     base.limits.max_message_bytes,
                 ),
+                max_cost_per_day: merged.float("limits.max_cost_per_day"),
             },
             breaker: BreakerConfig {
                 window: number("breaker.window", base.breaker.window),
@@ -203,7 +208,11 @@ impl DaemonConfig {
     }
 }
 
+/// Whether the daemon answers for a key. Of `[limits]` some are a client's.
 fn is_ours(key: &str) -> bool {
+    if let Some(known) = key::find(key) {
+        return known.scope == Scope::Daemon;
+    }
     let table = key.split_once('.').map_or(key, |(table, _)| table);
     matches!(table, "breaker" | "pool" | "store" | "limits" | "telemetry")
 }

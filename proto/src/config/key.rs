@@ -31,6 +31,8 @@ pub enum Kind {
     Map,
     /// MCP servers: a table by name, or a list of tables with a `name`.
     Servers,
+    /// Prices: a table by model, each with `input`, `output` and perhaps `cached`.
+    Prices,
 }
 
 /// Who may set a key.
@@ -148,6 +150,10 @@ pub fn suggest(name: &str) -> Option<&'static str> {
 
 const EVERYTHING: i64 = i64::MAX;
 const DAY: i64 = 86_400;
+/// More than anybody means to spend: a slip of the finger.
+const MOST_COST: f64 = 1_000_000.0;
+/// More tokens than a run can use: a slip of the finger.
+const MOST_TOKENS: i64 = 1_000_000_000_000;
 
 /// Log levels, most talkative last.
 pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
@@ -218,6 +224,8 @@ pub static KEYS: &[Key] = &[
 
     Key::new("fallback.on_content_filter", Kind::Bool, "false", "Try another model once when a filter withheld the answer.").project(),
 
+    Key::new("prices", Kind::Prices, "none", "What models cost per million tokens, in one currency: `[prices.\"MODEL\"]` with `input`, `output` and, for cached input, `cached`."),
+
     Key::new("approval.mode", Kind::Choice(APPROVAL_MODES), "workspace", "Rule for tools that no pattern names: workspace, ask, auto, deny. A project can only make it stricter.").project().rule(Rule::Stricter),
     Key::new("approval.allow", Kind::List, "[]", "Patterns that are allowed without asking, as in the Copilot CLI's `--allow-tool`.").rule(Rule::Add),
     Key::new("approval.deny", Kind::List, "[]", "Patterns that are denied, whatever else is said.").project().rule(Rule::Add),
@@ -256,7 +264,10 @@ pub static KEYS: &[Key] = &[
     Key::new("limits.max_queued", Kind::Int(1, 1_000_000), "1024", "Most runs that wait; one more is refused as overloaded.").daemon(),
     Key::new("limits.max_connections", Kind::Int(4, 65_536), "512", "Most open connections.").daemon(),
     Key::new("limits.max_message_bytes", Kind::Int(1 << 20, 1 << 30), "33554432", "Largest message taken, in bytes.").daemon(),
-    Key::new("limits.max_cost", Kind::Float(0.0, 1_000_000.0), "none", "Most premium requests a run may cost.").later(),
+    Key::new("limits.max_cost", Kind::Float(0.0, MOST_COST), "none", "Most that a run may cost: by `prices` for models that are in there, else in premium requests. Checked before each model call."),
+    Key::new("limits.max_ai_credits", Kind::Float(0.0, MOST_COST), "none", "Most AI credits that a run may take."),
+    Key::new("limits.max_tokens", Kind::Int(1, MOST_TOKENS), "none", "Most tokens that a run may send and receive."),
+    Key::new("limits.max_cost_per_day", Kind::Float(0.0, MOST_COST), "none", "Most that all runs of a day (UTC) may cost, counted as `limits.max_cost`.").daemon(),
 
     Key::new("store.retention_days", Kind::Int(1, 3650), "30", "Days an ended run is kept.").daemon(),
     Key::new("store.retention_bytes", Kind::Int(16 << 20, EVERYTHING), "2147483648", "Bytes of ended runs kept.").daemon(),
