@@ -11,6 +11,7 @@ pub mod locate;
 pub mod process;
 pub mod sdk;
 pub mod spec;
+pub mod usage;
 
 use std::sync::Arc;
 

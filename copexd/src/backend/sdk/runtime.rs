@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::backend::process::{self, Owner, Program, Tree};
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
 use crate::backend::{Auth, Backend, Model, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
+use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
 
 /// How long a started program may take to shake hands (measured: 25 ms for the runtime,
@@ -66,8 +68,21 @@ pub struct Runtime {
     located: Located,
     demo: bool,
     pid: u32,
+    mark: String,
     dead: CancellationToken,
     started_at: u64,
+    heard: Heard,
+}
+
+/// When something was last heard of a runtime.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<AtomicU64>);
+
+impl Heard {
+    /// Something was heard now.
+    pub(super) fn now(&self) {
+        self.0.store(clock::now_ms(), Ordering::Relaxed);
+    }
 }
 
 impl Runtime {
@@ -91,6 +106,7 @@ impl Runtime {
             Failure::new(FailureClass::Unavailable, message)
         })?;
         let pid = child.id().unwrap_or(0);
+        let mark = tree.mark().to_owned();
         let talk = Talk::default();
         let listening = child
             .stderr
@@ -118,8 +134,9 @@ impl Runtime {
         };
         tasks.spawn("runtime watch", watch(child, tree, dead.clone(), tasks.stopping()));
         tracing::info!(pid, program = %located.program.display(), "runtime started");
-        let demo = spec.demo;
-        Ok(Arc::new(Self { client, seam, located, demo, pid, dead, started_at: now_ms }))
+        let (demo, started_at, heard) = (spec.demo, now_ms, Heard::default());
+        heard.now();
+        Ok(Arc::new(Self { client, seam, located, demo, pid, mark, dead, started_at, heard }))
     }
 
     /// Whether the process is there and its connection never failed.
@@ -152,7 +169,21 @@ impl Runtime {
         self.started_at
     }
 
-    /// Its resident memory in bytes.
+    /// What every process of its tree carries as [`process::MARKER`].
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// When something was last heard of it: an event, an answer. In Unix milliseconds.
+    pub fn heard_at(&self) -> u64 {
+        self.heard.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// Its resident memory in bytes, without the processes that it started.
     pub fn rss_bytes(&self) -> u64 {
         process::rss_bytes(self.pid)
     }
@@ -180,7 +211,10 @@ impl Runtime {
         tokio::select! {
             biased;
             result = tokio::time::timeout(most, call) => match result {
-                Ok(Ok(value)) => Ok(value),
+                Ok(Ok(value)) => {
+                    self.heard.now();
+                    Ok(value)
+                }
                 Ok(Err(error)) => {
                     let failure = classify::sdk_error(&error, doing);
                     if failure.class == FailureClass::RuntimeDied {
