@@ -18,6 +18,7 @@ pub mod key;
 pub mod log;
 mod open;
 pub mod prepare;
+mod prewarm;
 mod recover;
 mod registry;
 mod report;
