@@ -18,6 +18,7 @@ mod faults;
 mod harness;
 mod model_server;
 mod permissions;
+mod pool;
 mod product;
 mod questions;
 mod recover;
