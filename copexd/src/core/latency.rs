@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 pub const WINDOW: usize = 5;
 
 /// How many times slower than at first a runtime may answer. An idle one answers within
-/// 1 ms; a machine with all cores busy makes that ten (measured), a sick one seconds.
+/// 1 ms; four times as many busy processes as cores make that 10 ms (measured).
 pub const FACTOR: u64 = 20;
 
 /// The latency in microseconds below which nothing counts as drift: half of what a start of

@@ -41,8 +41,7 @@ impl Lease {
         place: Place,
     ) -> Self {
         let Open { session, busy, turns } = open;
-        busy.host().serve();
-        let (pool, spec, busy) = (pool.clone(), spec.clone(), Some(busy));
+        let (pool, spec, busy) = (pool.clone(), spec.clone(), Some(busy.for_a_run()));
         Self { pool, session, spec, key, turns, clean: false, place, busy }
     }
 

@@ -61,7 +61,7 @@ impl Pool {
                 pid: runtime.pid(),
                 kind: runtime.located().kind,
                 version: runtime.located().version.clone(),
-                busy: host.busy(),
+                busy: host.runs(),
                 idle,
                 spare,
                 rss_bytes: runtime.rss_bytes(),

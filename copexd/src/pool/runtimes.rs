@@ -29,6 +29,8 @@ struct State {
     occupancy: Occupancy,
     latency: Latency,
     used_at_ms: u64,
+    /// Of those inside, the runs. The others open sessions ahead, or ask something.
+    runs: u32,
     /// Whether a run had a session of it.
     served: bool,
 }
@@ -41,7 +43,7 @@ impl Pooled {
         }
         let mut state = lock(&self.state);
         state.used_at_ms = clock::now_ms();
-        state.occupancy.enter().then(|| Busy(self.clone()))
+        state.occupancy.enter().then(|| Busy { host: self.clone(), run: false })
     }
 
     /// Whether it would take one more in.
@@ -57,6 +59,11 @@ impl Pooled {
         lock(&self.state).occupancy.busy()
     }
 
+    /// Runs that have a session of it.
+    pub(super) fn runs(&self) -> u32 {
+        lock(&self.state).runs
+    }
+
     pub(super) fn latency(&self) -> Latency {
         lock(&self.state).latency.clone()
     }
@@ -64,11 +71,6 @@ impl Pooled {
     pub(super) fn record_ping(&self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         lock(&self.state).latency.record(us);
-    }
-
-    /// A run has a session of it.
-    pub(super) fn serve(&self) {
-        lock(&self.state).served = true;
     }
 
     pub(super) fn served(&self) -> bool {
@@ -93,21 +95,37 @@ impl Pooled {
 }
 
 /// A runtime with one place in it taken, for as long as this lives.
-pub(super) struct Busy(Arc<Pooled>);
+pub(super) struct Busy {
+    host: Arc<Pooled>,
+    run: bool,
+}
 
 impl Busy {
     pub(super) fn host(&self) -> &Arc<Pooled> {
-        &self.0
+        &self.host
     }
 
     pub(super) fn runtime(&self) -> &Arc<Runtime> {
-        &self.0.runtime
+        &self.host.runtime
+    }
+
+    /// It is a run that has the place.
+    pub(super) fn for_a_run(mut self) -> Self {
+        let mut state = lock(&self.host.state);
+        state.runs += u32::from(!self.run);
+        state.served = true;
+        drop(state);
+        self.run = true;
+        self
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        lock(&self.0.state).occupancy.exit();
+        let mut state = lock(&self.host.state);
+        state.occupancy.exit();
+        state.runs -= u32::from(self.run);
+        state.used_at_ms = clock::now_ms();
     }
 }
 
@@ -178,7 +196,7 @@ impl Runtimes {
         let pooled = Arc::new(Pooled { runtime, spec: spec.clone(), state: Mutex::new(state) });
         // Nobody else has it yet: it leaves for nothing but the daemon's end.
         lock(&pooled.state).occupancy.enter();
-        let busy = Busy(pooled.clone());
+        let busy = Busy { host: pooled.clone(), run: false };
         Ok((pooled, busy))
     }
 
