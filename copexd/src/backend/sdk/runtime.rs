@@ -115,15 +115,21 @@ impl Runtime {
         let (Some(stdout), Some(stdin)) = (child.stdout.take(), child.stdin.take()) else {
             return Err(Failure::new(FailureClass::Unavailable, "the program has no streams"));
         };
-        let client = Client::from_streams(stdout, stdin, "/".into())
-            .map_err(|error| classify::sdk_error(&error, "connecting to the Copilot runtime"))?;
-        if let Err(wrong) = shake_hands(&client, &mut child, most).await {
-            // What it had to say may be on its way still.
-            if let Some(listening) = listening {
-                let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+        let met = match Client::from_streams(stdout, stdin, "/".into()) {
+            Ok(client) => shake_hands(&client, &mut child, most).await.map(|()| client),
+            // It was gone before we spoke.
+            Err(error) => Err(no_answer(&mut child, &error).await),
+        };
+        let client = match met {
+            Ok(client) => client,
+            Err(wrong) => {
+                // What it had to say may be on its way still.
+                if let Some(listening) = listening {
+                    let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+                }
+                return Err(in_words(&wrong, &located, &talk));
             }
-            return Err(in_words(&wrong, &located, &talk));
-        }
+        };
         let dead = CancellationToken::new();
         let seam = if spec.demo {
             demo::install(&client, tasks).await?;
@@ -367,8 +373,20 @@ fn in_words(wrong: &str, located: &Located, talk: &Talk) -> Failure {
     Failure::new(FailureClass::Unavailable, message).with_hint(hint)
 }
 
+fn ended(how: &str) -> String {
+    format!("ended before it spoke the Copilot protocol ({how})")
+}
+
+/// What is wrong with a program whose connection failed.
+async fn no_answer(child: &mut Child, error: &github_copilot_sdk::Error) -> String {
+    // One that has just died has its reason on its error stream.
+    match tokio::time::timeout(LEAVE_TIMEOUT, child.wait()).await {
+        Ok(Ok(status)) => ended(&status.to_string()),
+        _ => format!("does not speak the Copilot protocol ({error})"),
+    }
+}
+
 async fn shake_hands(client: &Client, child: &mut Child, most: Duration) -> Result<(), String> {
-    let ended = |how: &str| format!("ended before it spoke the Copilot protocol ({how})");
     tokio::select! {
         result = tokio::time::timeout(most, client.verify_protocol_version()) => {
             match result {
@@ -383,12 +401,7 @@ async fn shake_hands(client: &Client, child: &mut Child, most: Duration) -> Resu
                     if too_old {
                         return Err(format!("is too old or too new for copex ({error})"));
                     }
-                    // A program that has just died has its reason on its error stream.
-                    let left = tokio::time::timeout(LEAVE_TIMEOUT, child.wait()).await;
-                    Err(match left {
-                        Ok(Ok(status)) => ended(&status.to_string()),
-                        _ => format!("does not speak the Copilot protocol ({error})"),
-                    })
+                    Err(no_answer(child, &error).await)
                 }
                 Err(_) => {
                     let seconds = most.as_secs_f64();
