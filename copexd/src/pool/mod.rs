@@ -245,21 +245,20 @@ impl Pool {
         outgoing.end().await;
         let mut unneeded = sessions::Outgoing::default();
         for _ in 0..wanted {
-            let spare = match self.open(spec, &Opening::New).await {
-                Ok(open) => {
-                    open.session.warm().await;
-                    let (session, host) = (open.session.clone(), open.busy.host().clone());
-                    let (key, since_ms) = (key.clone(), clock::now_ms());
-                    Some(Resting { session, host, key, since_ms, turns: 0 })
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "no spare session");
-                    None
-                }
-            };
-            unneeded.fresh.extend(self.sessions().opened(&key, spare));
+            let spare = self.open_spare(spec, &key).await;
+            if let Err(error) = &spare {
+                tracing::debug!(%error, "no spare session");
+            }
+            unneeded.fresh.extend(self.sessions().opened(&key, spare.ok()));
         }
         unneeded.end().await;
+    }
+
+    async fn open_spare(&self, spec: &SessionSpec, key: &str) -> Result<Resting, Failure> {
+        let Open { session, busy, .. } = self.open(spec, &Opening::New).await?;
+        session.warm().await;
+        let (host, key, since_ms) = (busy.host().clone(), key.to_owned(), clock::now_ms());
+        Ok(Resting { session, host, key, since_ms, turns: 0 })
     }
 }
 

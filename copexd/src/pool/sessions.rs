@@ -1,8 +1,13 @@
 //! The sessions that wait for work: used ones by their id, fresh ones by their kind.
+//!
+//! Invariant: whoever lets go of a used session has its place meanwhile, so that nobody
+//! resumes it before its transcript is written. One whose place somebody else has is about
+//! to be used, and stays.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::place::Place;
 use super::runtimes::Pooled;
 use crate::backend::Session;
 use crate::backend::spec::SessionSpec;
@@ -21,15 +26,17 @@ pub(super) struct Resting {
 /// Sessions that are to be let go. Used ones are closed, fresh ones leave nothing behind.
 #[derive(Default)]
 pub(super) struct Outgoing {
-    pub(super) used: Vec<Resting>,
+    /// With their places, unless the caller has that.
+    used: Vec<(Resting, Option<Place>)>,
     pub(super) fresh: Vec<Resting>,
 }
 
 impl Outgoing {
     /// Lets go of them, one after another.
     pub(super) async fn end(self) {
-        for resting in self.used {
+        for (resting, place) in self.used {
             resting.session.close().await;
+            drop(place);
         }
         for resting in self.fresh {
             resting.session.discard().await;
@@ -69,15 +76,21 @@ impl Sessions {
 
     /// Puts a used session to rest, and takes out those that have to make room; or itself,
     /// when its runtime is on its way out: whoever lets that go takes its sessions next.
+    /// The caller has the session's place until all of them are gone.
     pub(super) fn rest(&mut self, resting: Resting, limits: &Limits, now_ms: u64) -> Outgoing {
         if !resting.host.serves() {
-            return Outgoing { used: vec![resting], fresh: Vec::new() };
+            return Outgoing { used: vec![(resting, None)], fresh: Vec::new() };
         }
-        self.idle.insert(resting.session.id().to_owned(), resting);
-        self.take_evicted(limits, now_ms)
+        let id = resting.session.id().to_owned();
+        self.idle.insert(id.clone(), resting);
+        let evicted = self.evicted(limits, now_ms);
+        let own = if evicted.contains(&id) { self.idle.remove(&id) } else { None };
+        let mut used = self.take_used(evicted);
+        used.extend(own.map(|resting| (resting, None)));
+        Outgoing { used, fresh: Vec::new() }
     }
 
-    fn take_evicted(&mut self, limits: &Limits, now_ms: u64) -> Outgoing {
+    fn evicted(&self, limits: &Limits, now_ms: u64) -> Vec<String> {
         let ids: Vec<String> = self.idle.keys().cloned().collect();
         let view = |id: &String| {
             let resting = &self.idle[id];
@@ -85,23 +98,33 @@ impl Sessions {
             Idle { runtime, since_ms: resting.since_ms, turns: resting.turns }
         };
         let views: Vec<Idle> = ids.iter().map(view).collect();
-        let evicted = slots::evict(&views, limits, now_ms);
-        let used = evicted.into_iter().filter_map(|at| self.idle.remove(&ids[at])).collect();
-        Outgoing { used, fresh: Vec::new() }
+        slots::evict(&views, limits, now_ms).into_iter().map(|at| ids[at].clone()).collect()
+    }
+
+    /// Takes these idle sessions out, each with its place.
+    fn take_used(&mut self, ids: Vec<String>) -> Vec<(Resting, Option<Place>)> {
+        let mut taken = Vec::new();
+        for id in ids {
+            let Ok(guard) = self.lock(&id).try_lock_owned() else { continue };
+            let place = Some(Place::new(guard));
+            taken.extend(self.idle.remove(&id).map(|resting| (resting, place)));
+        }
+        taken
     }
 
     /// Takes out whatever has waited for too long.
     pub(super) fn take_stale(&mut self, limits: &Limits, now_ms: u64) -> Outgoing {
-        let mut outgoing = self.take_evicted(limits, now_ms);
-        outgoing.fresh = self.take_spares(|it| slots::is_stale(it.since_ms, limits, now_ms));
-        outgoing
+        let evicted = self.evicted(limits, now_ms);
+        let used = self.take_used(evicted);
+        let fresh = self.take_spares(|it| slots::is_stale(it.since_ms, limits, now_ms));
+        Outgoing { used, fresh }
     }
 
     /// Takes out what belongs to runtimes that are dead or leaving.
     pub(super) fn take_left(&mut self) -> Outgoing {
-        let left = self.idle.extract_if(|_, it| !it.host.serves());
-        let used = left.map(|(_, resting)| resting).collect();
-        Outgoing { used, fresh: self.take_spares(|it| !it.host.serves()) }
+        let left = self.idle.iter().filter(|(_, it)| !it.host.serves());
+        let left: Vec<String> = left.map(|(id, _)| id.clone()).collect();
+        Outgoing { used: self.take_used(left), fresh: self.take_spares(|it| !it.host.serves()) }
     }
 
     fn take_spares(&mut self, out: impl Fn(&Resting) -> bool) -> Vec<Resting> {
