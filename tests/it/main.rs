@@ -20,6 +20,7 @@ mod harness;
 mod metrics;
 mod model_server;
 mod permissions;
+mod pool;
 mod product;
 mod questions;
 mod recover;

@@ -14,6 +14,7 @@ pub mod process;
 pub mod sdk;
 pub mod spec;
 pub mod upstream;
+pub mod usage;
 
 use std::sync::Arc;
 

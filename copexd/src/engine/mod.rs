@@ -25,6 +25,7 @@ mod measure;
 mod open;
 mod perform;
 pub mod prepare;
+mod prewarm;
 mod recover;
 mod registry;
 mod report;

@@ -28,9 +28,11 @@ use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 
-/// Signals that wait for the run. The run takes them in batches between two commits of
-/// the journal (0.2 ms); a fast model makes a handful in that time.
-const SIGNALS: usize = 1_024;
+/// Signals that wait for the run, which takes them in batches between two commits of the
+/// journal. A burst of a fast model is a few thousand; what does not fit here fills the
+/// SDK's buffer, where it would be lost, so the margin is wide. Room is only taken by what
+/// waits.
+const SIGNALS: usize = 16_384;
 
 type Questions = Arc<Mutex<HashMap<String, oneshot::Sender<Option<String>>>>>;
 
@@ -124,7 +126,7 @@ async fn pump(
     link: Link,
 ) {
     let mut converter = Converter::new(link);
-    let death = runtime.death();
+    let (death, heard) = (runtime.death(), runtime.heard().clone());
     // Holding the runtime itself would keep a dead one alive for as long as its pump.
     drop(runtime);
     loop {
@@ -133,6 +135,7 @@ async fn pump(
             () = death.cancelled() => break,
             () = signals.closed() => return,
         };
+        heard.now();
         let converted = match event {
             Ok(event) => converter.convert(&event),
             Err(error) if matches!(error.kind(), RecvErrorKind::Lagged(_)) => {
