@@ -172,8 +172,8 @@ pub(crate) struct ChatFlags {
     /// Answer from the demonstration model when nobody is signed in and no provider is set.
     #[arg(long)]
     pub(crate) or_demo: bool,
-    /// One Copilot CLI process per turn. Not available in this version.
-    #[arg(long, hide = true)]
+    /// One Copilot CLI process per turn; a tool that would ask is denied.
+    #[arg(long)]
     pub(crate) use_cli: bool,
     /// Not available in this version.
     #[arg(long, hide = true)]

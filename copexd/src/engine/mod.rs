@@ -24,6 +24,7 @@ mod report;
 mod resume;
 mod steer;
 mod submit;
+mod use_cli;
 mod watch;
 
 use std::sync::Arc;

@@ -10,12 +10,21 @@ use crate::backend::sdk::Runtime;
 use crate::backend::spec::SessionSpec;
 use crate::runtime::clock;
 
+/// Where a session runs.
+#[derive(Clone)]
+pub(super) enum Home {
+    /// In a runtime of ours, with others.
+    Runtime(Arc<Runtime>),
+    /// In a process of its own for each turn: nothing of it is kept warm.
+    Cli,
+}
+
 /// A session on loan. Unless [`Lease::clean`] is called first, dropping it counts as a turn
 /// that was left midway: the session is closed and not used warm again.
 pub struct Lease {
     pool: Pool,
     session: Arc<dyn Session>,
-    runtime: Arc<Runtime>,
+    home: Home,
     spec: SessionSpec,
     key: String,
     clean: bool,
@@ -27,14 +36,17 @@ impl Lease {
     pub(super) fn new(
         pool: &Pool,
         session: Arc<dyn Session>,
-        runtime: Arc<Runtime>,
+        home: Home,
         spec: &SessionSpec,
         key: String,
         place: Place,
     ) -> Self {
-        let busy = pool.inner.runtimes.busy(&runtime);
+        let busy = match &home {
+            Home::Runtime(runtime) => pool.inner.runtimes.busy(runtime),
+            Home::Cli => Busy::none(),
+        };
         let (pool, spec) = (pool.clone(), spec.clone());
-        Self { pool, session, runtime, spec, key, clean: false, place, _busy: busy }
+        Self { pool, session, home, spec, key, clean: false, place, _busy: busy }
     }
 
     /// The session.
@@ -56,21 +68,20 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let pool = self.pool.clone();
-        let (session, runtime) = (self.session.clone(), self.runtime.clone());
+        let (session, home) = (self.session.clone(), self.home.clone());
         let (key, clean, place) = (self.key.clone(), self.clean, self.place.clone());
         let spec = self.spec.clone();
         let tasks = pool.inner.tasks.clone();
         tasks.spawn("session return", async move {
-            if clean {
-                let since_ms = clock::now_ms();
-                pool.rest(Resting { session, runtime, key, since_ms }).await;
-            } else {
+            let (Home::Runtime(runtime), true) = (home, clean) else {
                 session.close().await;
-            }
+                drop(place);
+                return;
+            };
+            let since_ms = clock::now_ms();
+            pool.rest(Resting { session, runtime, key, since_ms }).await;
             drop(place);
-            if clean {
-                pool.prepare_spare(&spec).await;
-            }
+            pool.prepare_spare(&spec).await;
         });
     }
 }

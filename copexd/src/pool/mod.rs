@@ -17,15 +17,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::backend::cli::CliBackend;
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
 use crate::backend::sdk::runtime::HANDSHAKE_TIMEOUT;
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
-use crate::backend::{Opening, Session};
+use crate::backend::{Backend as _, Opening, Session};
 use crate::core::failure::Failure;
 use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
 
+use lease::Home;
 pub use lease::Lease;
 pub use place::{Place, Queued};
 use runtimes::Runtimes;
@@ -85,6 +87,7 @@ pub struct Pool {
 
 struct Inner {
     runtimes: Runtimes,
+    cli: CliBackend,
     sessions: Mutex<Sessions>,
     limits: PoolLimits,
     tasks: Tasks,
@@ -114,9 +117,10 @@ pub struct RuntimeReport {
 impl Pool {
     /// An empty pool. Nothing is started before somebody asks.
     pub fn new(owner: Owner, tasks: Tasks, limits: PoolLimits) -> Self {
+        let cli = CliBackend { owner: owner.clone(), tasks: tasks.clone() };
         let runtimes = Runtimes::new(owner, tasks.clone(), limits.start);
         let sessions = Mutex::default();
-        let pool = Self { inner: Arc::new(Inner { runtimes, sessions, limits, tasks }) };
+        let pool = Self { inner: Arc::new(Inner { runtimes, cli, sessions, limits, tasks }) };
         let sweeper = pool.clone();
         pool.inner.tasks.spawn("pool sweep", async move { sweeper.sweep().await });
         pool
@@ -153,12 +157,26 @@ impl Pool {
     async fn acquire_new(&self, spec: &SessionSpec, key: String) -> Result<Lease, Failure> {
         if let Some(spare) = self.take_spare(&key) {
             let place = self.queue(spare.session.id()).await;
-            return Ok(Lease::new(self, spare.session, spare.runtime, spec, key, place));
+            let home = Home::Runtime(spare.runtime);
+            return Ok(Lease::new(self, spare.session, home, spec, key, place));
+        }
+        let (session, home) = self.open(spec, &Opening::New).await?;
+        let place = self.queue(session.id()).await;
+        Ok(Lease::new(self, session, home, spec, key, place))
+    }
+
+    /// Opens a session where its kind runs.
+    async fn open(
+        &self,
+        spec: &SessionSpec,
+        opening: &Opening,
+    ) -> Result<(Arc<dyn Session>, Home), Failure> {
+        if spec.cli.is_some() {
+            return Ok((self.inner.cli.open(spec, opening).await?, Home::Cli));
         }
         let runtime = self.inner.runtimes.get(&spec.runtime).await?;
-        let session = runtime.open_session(spec, &Opening::New, &self.inner.tasks).await?;
-        let place = self.queue(session.id()).await;
-        Ok(Lease::new(self, session, runtime, spec, key, place))
+        let session = runtime.open_session(spec, opening, &self.inner.tasks).await?;
+        Ok((session, Home::Runtime(runtime)))
     }
 
     async fn acquire_known(
@@ -170,14 +188,18 @@ impl Pool {
     ) -> Result<Lease, Failure> {
         if let Some(resting) = self.take_idle(id) {
             if resting.key == key && resting.session.alive() {
-                return Ok(Lease::new(self, resting.session, resting.runtime, spec, key, place));
+                let home = Home::Runtime(resting.runtime);
+                return Ok(Lease::new(self, resting.session, home, spec, key, place));
             }
             resting.session.close().await;
         }
-        let runtime = self.inner.runtimes.get(&spec.runtime).await?;
+        if spec.cli.is_none() {
+            // Started first, so that its own locks count as ours.
+            self.inner.runtimes.get(&spec.runtime).await?;
+        }
         in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids()).await?;
-        let session = runtime.open_session(spec, opening, &self.inner.tasks).await?;
-        Ok(Lease::new(self, session, runtime, spec, key, place))
+        let (session, home) = self.open(spec, opening).await?;
+        Ok(Lease::new(self, session, home, spec, key, place))
     }
 
     /// The runtime for this environment, for questions that need no session.

@@ -40,6 +40,13 @@ pub(super) struct Runtimes {
 /// Counts one session at work for as long as it lives.
 pub(super) struct Busy(Option<Arc<AtomicU32>>);
 
+impl Busy {
+    /// Counts nowhere.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         if let Some(count) = &self.0 {

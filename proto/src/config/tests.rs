@@ -116,7 +116,7 @@ fn values_are_checked() {
         ("retry = 3", "is a table"),
         ("ui_theme = 'pink'", "midnight"),
         ("mcp_servers = [{command = 'x'}]", "has no `name`"),
-        ("use_cli = true", "not available in this version"),
+        ("use_cli = 'yes'", "true or false is needed"),
         ("provider.base_url = 'ftp://x'", "not an http"),
         ("provider = {base_url = 'http://x', key_env = 'A', key_file = 'B'}", "more than one"),
     ];

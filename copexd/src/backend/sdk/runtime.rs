@@ -20,7 +20,7 @@ use super::{classify, demo};
 use crate::backend::locate::{self, Located};
 use crate::backend::process::{self, Owner, Program, Tree};
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
-use crate::backend::{Auth, Backend, Model, Opening, Session};
+use crate::backend::{Auth, Backend, Capabilities, Model, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
 use crate::runtime::tasks::Tasks;
 
@@ -247,6 +247,10 @@ impl Backend for SdkBackend {
         self.runtime.name()
     }
 
+    fn capabilities(&self) -> Capabilities {
+        self.runtime.capabilities()
+    }
+
     async fn open(
         &self,
         spec: &SessionSpec,
@@ -272,6 +276,11 @@ impl Runtime {
     /// Its name in events.
     pub fn name(&self) -> &'static str {
         if self.demo { "demo" } else { "sdk" }
+    }
+
+    /// As [`Backend::capabilities`].
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities { request_policy: !self.demo, ..Capabilities::ALL }
     }
 
     /// As [`Backend::models`].

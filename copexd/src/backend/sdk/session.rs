@@ -21,7 +21,7 @@ use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
 use super::seam::Link;
 use super::transcript;
 use crate::backend::spec::SessionSpec;
-use crate::backend::{Opening, Session};
+use crate::backend::{Capabilities, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
@@ -157,6 +157,10 @@ impl Session for SdkSession {
 
     fn backend(&self) -> &'static str {
         self.runtime.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.runtime.capabilities()
     }
 
     fn alive(&self) -> bool {
