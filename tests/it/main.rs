@@ -13,6 +13,7 @@
 mod activation;
 mod chat;
 mod cli_errors;
+mod conformance;
 mod fake_copilot;
 mod faults;
 mod harness;
@@ -28,3 +29,4 @@ mod socket;
 mod systemd;
 mod tidy;
 mod tools;
+mod use_cli;

@@ -10,6 +10,8 @@
 pub mod cli;
 pub mod locate;
 pub mod process;
+#[cfg(feature = "scripted")]
+pub mod scripted;
 pub mod sdk;
 pub mod spec;
 
