@@ -168,8 +168,7 @@ impl Engine {
     /// Takes the demonstration model when it was allowed and nothing else can answer.
     async fn settle_demo(&self, request: &mut RunRequest, live: &Live) {
         let options = request.options();
-        let answers = options.provider.is_some() || options.use_cli;
-        if !options.demo_fallback || options.demo || answers {
+        if !options.demo_fallback || options.demo || options.provider.is_some() {
             return;
         }
         let spec = prepare::runtime_spec(options, &live.secrets, &self.inner.ambient);

@@ -81,6 +81,9 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
         return Err(usage(format!("{} is not a folder", cwd.display())));
     }
     policy(&options.approval, &real.to_string_lossy()).map_err(usage)?;
+    if options.use_cli {
+        use_cli::check(options)?;
+    }
     Ok(real)
 }
 

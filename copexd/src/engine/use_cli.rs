@@ -1,10 +1,24 @@
 //! What a run needs that works by one Copilot CLI process per turn, and what it has to be told.
 
+use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{Approval, ApprovalMode, RetryOptions, RunOptions};
 
 use super::prepare;
-use crate::backend::cli::widened;
+use crate::backend::cli::{reads_by_command, widened};
 use crate::backend::spec::CliSpec;
+
+/// Refuses what has no meaning there.
+///
+/// # Errors
+/// `Usage`: the demonstration model lives in a runtime of ours.
+pub(super) fn check(options: &RunOptions) -> Result<(), ErrorInfo> {
+    if options.demo || (options.demo_fallback && options.provider.is_none()) {
+        let message = "the demonstration model cannot answer with use_cli";
+        let hint = "leave out use_cli, or --demo and --or-demo";
+        return Err(ErrorInfo::new(ErrorClass::Usage, message).with_hint(hint));
+    }
+    Ok(())
+}
 
 /// The rules that its processes get beforehand.
 pub(super) fn rules(approval: &Approval) -> CliSpec {
@@ -24,6 +38,11 @@ pub(super) fn warnings(options: &RunOptions) -> Vec<(String, String)> {
         let text = "with use_cli nobody can be asked: a tool that would ask is denied; allow it \
                     beforehand with --allow-tool, or everything with --approval auto";
         warn("asks_denied", text.to_owned());
+    }
+    if reads_by_command(&rules(approval)) {
+        let text = "with use_cli, commands that only read in the working folder run without being \
+                    allowed, since some command is";
+        warn("reads_allowed", text.to_owned());
     }
     let wide = widened(&approval.deny);
     if !wide.is_empty() {

@@ -106,10 +106,14 @@ pub(super) fn prepare(spec: &SessionSpec, id: &str, known: bool) -> Result<Invoc
     args.push(if known { format!("--resume={id}") } else { format!("--session-id={id}") });
     args.extend(spec.model.iter().map(|model| format!("--model={model}")));
     args.extend(spec.effort.iter().map(|effort| format!("--reasoning-effort={effort}")));
-    match spec.available_tools.as_deref() {
-        Some([]) => args.push(format!("--available-tools={NO_TOOL}")),
-        Some(tools) => args.extend(tools.iter().map(|tool| format!("--available-tools={tool}"))),
-        None => {}
+    if let Some(tools) = &spec.available_tools {
+        // What is both excluded and available would be available.
+        let offered = tools.iter().filter(|tool| !spec.excluded_tools.contains(tool));
+        let mut offered: Vec<&str> = offered.map(String::as_str).collect();
+        if offered.is_empty() {
+            offered.push(NO_TOOL);
+        }
+        args.extend(offered.iter().map(|tool| format!("--available-tools={tool}")));
     }
     args.extend(spec.excluded_tools.iter().map(|tool| format!("--excluded-tools={tool}")));
     if !spec.mcp_servers.is_empty() {
@@ -275,6 +279,10 @@ mod tests {
         spec.system_message = Some(("be brief".to_owned(), false));
         let invocation = prepare(&spec, "id", false).unwrap();
         assert!(invocation.args.contains(&"--available-tools=none".to_owned()));
+        spec.available_tools = Some(vec!["bash".to_owned()]);
+        spec.excluded_tools = vec!["bash".to_owned()];
+        let args = prepare(&spec, "id", false).unwrap().args;
+        assert!(args.contains(&"--available-tools=none".to_owned()), "{args:?}");
         assert_eq!(variable(&invocation, "COPILOT_SKILLS_DIRS"), Some("/a,/b,/mine"));
         let folder = variable(&invocation, "COPILOT_CUSTOM_INSTRUCTIONS_DIRS").unwrap();
         let text = std::fs::read_to_string(Path::new(folder).join("copex.instructions.md"));

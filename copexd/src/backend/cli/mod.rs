@@ -32,7 +32,7 @@ use super::{Auth, Backend, Capabilities, Model, Opening, Session, locate};
 use crate::core::failure::{Failure, FailureClass};
 use crate::runtime::tasks::Tasks;
 use history::History;
-pub use permission::widened;
+pub use permission::{reads_by_command, widened};
 use session::CliSession;
 
 /// Its name in events.

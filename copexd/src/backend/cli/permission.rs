@@ -3,7 +3,8 @@
 //! Nobody can be asked, so what would ask is denied. Where the CLI's patterns reach less far
 //! than ours, a permission becomes narrower and a prohibition wider, never the reverse:
 //! files outside the working folder are reached in the mode `auto` only, and a denied path
-//! denies its whole kind.
+//! denies its whole kind. One thing cannot be said: commands that only read run without a
+//! word, unless every command is denied; [`reads_by_command`] tells when that happens.
 
 use crate::backend::spec::CliSpec;
 use crate::core::approval::{COMMANDS_THAT_ASK, Mode};
@@ -19,7 +20,7 @@ pub(super) fn flags(spec: &CliSpec) -> Result<Vec<String>, String> {
     let mut flags = Vec::new();
     let mut add = |flag: &str, tool: &str| flags.push(format!("--{flag}-tool={tool}"));
     match spec.approval {
-        Mode::Auto | Mode::Ask => {}
+        Mode::Auto => {}
         Mode::Workspace => {
             add("allow", "shell");
             add("allow", "write");
@@ -28,9 +29,13 @@ pub(super) fn flags(spec: &CliSpec) -> Result<Vec<String>, String> {
                 add("deny", &format!("shell({command}:*)"));
             }
         }
-        Mode::Deny => {
-            // The CLI reads inside the folder without a word.
-            if !allow.iter().any(|it| it.kind() == "read" && it.argument().is_none()) {
+        Mode::Ask | Mode::Deny => {
+            if !allow.iter().any(|it| it.kind() == "shell") {
+                add("deny", "shell");
+            }
+            let reads = allow.iter().any(|it| it.kind() == "read" && it.argument().is_none());
+            if spec.approval == Mode::Deny && !reads {
+                // The CLI reads inside the folder without a word.
                 add("deny", "read");
             }
         }
@@ -54,6 +59,13 @@ pub(super) fn flags(spec: &CliSpec) -> Result<Vec<String>, String> {
 pub fn widened(deny: &[String]) -> Vec<String> {
     let wide = |text: &&String| Pattern::parse(text).is_ok_and(|pattern| is_path(&pattern));
     deny.iter().filter(wide).cloned().collect()
+}
+
+/// Whether commands that only read run although no rule allows them: where some commands are
+/// allowed, the others cannot all be denied.
+pub fn reads_by_command(spec: &CliSpec) -> bool {
+    let of_shell = |text: &String| Pattern::parse(text).is_ok_and(|it| it.kind() == "shell");
+    matches!(spec.approval, Mode::Ask | Mode::Deny) && spec.allow.iter().any(of_shell)
 }
 
 fn parse(list: &[String]) -> Result<Vec<Pattern>, String> {
@@ -116,8 +128,9 @@ mod tests {
     #[test]
     fn each_mode_allows_what_it_allows_outright() {
         assert_eq!(of(Mode::Auto, &[], &[]), ["--allow-all"]);
-        assert_eq!(of(Mode::Ask, &[], &[]), ["--disallow-temp-dir"]);
-        assert_eq!(of(Mode::Deny, &[], &[]), ["--disallow-temp-dir", "--deny-tool=read"]);
+        assert_eq!(of(Mode::Ask, &[], &[]), ["--disallow-temp-dir", "--deny-tool=shell"]);
+        let nothing = ["--disallow-temp-dir", "--deny-tool=shell", "--deny-tool=read"];
+        assert_eq!(of(Mode::Deny, &[], &[]), nothing);
         let workspace = of(Mode::Workspace, &[], &[]);
         for flag in ["--allow-tool=shell", "--allow-tool=write", "--deny-tool=shell(git push:*)"] {
             assert!(workspace.iter().any(|it| it == flag), "{flag}: {workspace:?}");
@@ -150,7 +163,21 @@ mod tests {
         assert_eq!(widened(&texts), ["write(secrets)"]);
         let allowed = of(Mode::Deny, &["read", "db(get)", "write(a.txt)"], &[]);
         let flags = ["read", "db(get)", "write(a.txt)"].map(|it| format!("--allow-tool={it}"));
-        assert_eq!(allowed[1..], flags);
+        assert_eq!(allowed[2..], flags);
+    }
+
+    #[test]
+    fn some_commands_cannot_be_allowed_without_those_that_read() {
+        let spec = |approval, allow: &[&str]| CliSpec {
+            approval,
+            allow: allow.iter().map(|it| (*it).to_owned()).collect(),
+            deny: Vec::new(),
+        };
+        assert!(reads_by_command(&spec(Mode::Ask, &["shell(cargo:*)"])));
+        assert!(!reads_by_command(&spec(Mode::Ask, &["write"])));
+        assert!(!reads_by_command(&spec(Mode::Workspace, &["shell(cargo:*)"])));
+        let flags = of(Mode::Ask, &["shell(cargo:*)"], &[]);
+        assert_eq!(flags, ["--disallow-temp-dir", "--allow-tool=shell(cargo:*)"]);
     }
 
     #[test]
