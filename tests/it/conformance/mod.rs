@@ -14,7 +14,7 @@ macro_rules! conforms {
             super::cases::$case(&super::rig::Rig::sdk().await).await;
         })* }
         mod cli { $(#[tokio::test] async fn $case() {
-            super::cases::$case(&super::rig::Rig::cli().await).await;
+            super::cases::$case(&super::rig::Rig::cli()).await;
         })* }
         mod scripted { $(#[tokio::test] async fn $case() {
             super::cases::$case(&super::rig::Rig::scripted()).await;

@@ -59,7 +59,7 @@ impl Rig {
     }
 
     /// One `copilot` process per turn.
-    pub(super) async fn cli() -> Self {
+    pub(super) fn cli() -> Self {
         let (sandbox, model, spec) = real(true);
         let (owner, tasks) = (Owner::here("conformance"), Tasks::default());
         let backend = Arc::new(CliBackend { owner, tasks });
