@@ -205,8 +205,8 @@ pub(crate) struct ChatFlags {
     /// How many times faster than recorded a replay goes; 0 does not wait.
     #[arg(long, value_name = "N", requires = "replay", allow_negative_numbers = true)]
     pub(crate) replay_speed: Option<f64>,
-    /// One Copilot CLI process per turn. Not available in this version.
-    #[arg(long, hide = true)]
+    /// One Copilot CLI process per turn; a tool that would ask is denied.
+    #[arg(long)]
     pub(crate) use_cli: bool,
     /// Not available in this version.
     #[arg(long, hide = true)]

@@ -20,7 +20,6 @@ use crate::snapshot;
 /// Refuses flags that this version cannot honour.
 pub(crate) fn refuse_unavailable(flags: &ChatFlags) -> Result<()> {
     let later = [
-        (flags.use_cli, "--use-cli"),
         (flags.ui_theme.is_some(), "--ui-theme"),
         (flags.ui_density.is_some(), "--ui-density"),
         (flags.template.is_some(), "--template"),
@@ -44,6 +43,7 @@ pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer
     set("model", "--model", flags.model.as_deref().map(Value::from))?;
     set("reasoning_effort", "--reasoning", flags.reasoning.as_deref().map(Value::from))?;
     set("strict_model", "--strict-model", flags.strict_model.then_some(Value::Bool(true)))?;
+    set("use_cli", "--use-cli", flags.use_cli.then_some(Value::Bool(true)))?;
     set("streaming", "--no-stream", flags.no_stream.then_some(Value::Bool(false)))?;
     set("instructions", "--system", flags.system.as_deref().map(Value::from))?;
     set("timeout", "--timeout", flags.timeout.map(Value::from))?;
@@ -143,6 +143,7 @@ pub(crate) fn chat(
         env: Some(snapshot::take(&ctx.env)),
         session,
         cli_path: config.cli_path.clone(),
+        use_cli: config.use_cli,
         timeout_s: config.timeout_s,
         max_retries: config.max_retries,
         retry: config.retry.clone(),
@@ -273,9 +274,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
-        let flags = ChatFlags { use_cli: true, ..ChatFlags::default() };
+        let flags = ChatFlags { template: Some("t".to_owned()), ..ChatFlags::default() };
         let failure = refuse_unavailable(&flags).unwrap_err();
-        assert_eq!(failure.to_string(), "--use-cli is not available in this version");
+        assert_eq!(failure.to_string(), "--template is not available in this version");
         assert_eq!(failure.exit() as u8, 2);
     }
 
@@ -284,11 +285,12 @@ mod tests {
         let flags = ChatFlags { reasoning: Some("huge".to_owned()), ..ChatFlags::default() };
         let failure = layer(&flags, Path::new("/h"), Path::new("/w")).unwrap_err();
         assert!(failure.to_string().starts_with("--reasoning: "), "{failure}");
-        let mut flags = ChatFlags { max_retries: Some(0), ..ChatFlags::default() };
+        let mut flags = ChatFlags { max_retries: Some(0), use_cli: true, ..ChatFlags::default() };
         flags.approval.allow_all = true;
         let layer = layer(&flags, Path::new("/h"), Path::new("/w")).unwrap();
         assert_eq!(layer.entries["approval.mode"].value, json!("auto"));
         assert_eq!(layer.entries["retry.max_retries"].value, json!(0));
+        assert_eq!(layer.entries["use_cli"].value, json!(true));
     }
 
     #[test]

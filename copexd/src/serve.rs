@@ -200,11 +200,12 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     if swept > 0 {
         tracing::info!(swept, "ended what a killed daemon left behind");
     }
-    let upstream = health::recall(&store, setup(&settings.config))?;
+    let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
+    let meter = accounts.meter.clone();
+    let upstream = health::recall(&store, setup(&settings.config), meter)?;
     let limits = pool_limits(&settings.config.pool);
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
-    let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
     let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
     if recovered > 0 {

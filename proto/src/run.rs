@@ -203,6 +203,10 @@ pub struct RunOptions {
     /// The Copilot CLI to run. Default: found by the daemon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cli_path: Option<String>,
+    /// One Copilot CLI process per turn instead of a session in a shared runtime. Nobody can be
+    /// asked then: a tool that would ask is denied.
+    #[serde(skip_serializing_if = "is_false")]
+    pub use_cli: bool,
     /// Seconds without a sign of life from a model request before the turn is aborted. Default 300.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<f64>,

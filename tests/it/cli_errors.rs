@@ -57,8 +57,7 @@ fn what_this_version_cannot_do_is_refused_by_name() {
     for mode in ["ralph", "plan", "fleet", "council", "interactive", "tui", "squad", "acp"] {
         refused(&sandbox, &[mode, "x"], 2, &[mode, "not available in this version"]);
     }
-    let flags: [&[&str]; 4] = [
-        &["chat", "x", "--use-cli"],
+    let flags: [&[&str]; 3] = [
         &["chat", "x", "--ui-theme", "dark"],
         &["chat", "x", "--ui-density", "compact"],
         &["chat", "x", "--template", "t"],

@@ -89,6 +89,17 @@ pub fn find_cli(spec: &RuntimeSpec) -> Result<PathBuf, Failure> {
     })
 }
 
+/// The program behind npm's starter script, which would only pass everything through and
+/// keep a signal to itself; the path as it is where there is none.
+pub fn native(cli: &Path) -> PathBuf {
+    let behind = || {
+        let real = std::fs::canonicalize(cli).ok()?;
+        let packages = real.ancestors().find(|folder| folder.ends_with("@github"))?;
+        usable(&packages.join(format!("copilot-{}", platform())).join("copilot"))
+    };
+    behind().unwrap_or_else(|| cli.to_owned())
+}
+
 /// Folders of nvm's Node versions, newest first.
 fn node_versions(home: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(home.join(".nvm/versions/node")) else {

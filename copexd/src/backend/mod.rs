@@ -8,9 +8,12 @@
 //! (`core`).
 
 pub mod cassette;
+pub mod cli;
 pub mod errand;
 pub mod locate;
 pub mod process;
+#[cfg(feature = "scripted")]
+pub mod scripted;
 pub mod sdk;
 pub mod spec;
 pub mod upstream;
@@ -65,11 +68,45 @@ pub struct Auth {
     pub message: String,
 }
 
-/// A place that runs sessions. One backend is one supervised process.
+/// What a way to Copilot can do. What it cannot is an error there that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent yes and no")]
+pub struct Capabilities {
+    /// Tools can wait for a decision ([`Signal::Permission`]).
+    pub asks: bool,
+    /// The agent can ask the user something ([`Signal::Question`]).
+    pub questions: bool,
+    /// A turn can be run again over the history ([`Session::rerun`]).
+    pub rerun: bool,
+    /// Its model requests pass our own policy of retries.
+    pub request_policy: bool,
+    /// A tool that waits for a decision goes on waiting when the session is opened again
+    /// ([`Opening::ResumeWaiting`]).
+    pub continues_waiting: bool,
+    /// It can tell models and who is signed in.
+    pub enquiries: bool,
+}
+
+impl Capabilities {
+    /// Everything.
+    pub const ALL: Self = Self {
+        asks: true,
+        questions: true,
+        rerun: true,
+        request_policy: true,
+        continues_waiting: true,
+        enquiries: true,
+    };
+}
+
+/// A place that runs sessions: one supervised process, or one for each turn.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// Its name in events: `sdk`, `demo`.
+    /// Its name in events: `sdk`, `demo`, `cli`.
     fn name(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
 
     /// Opens a session.
     ///
@@ -105,6 +142,9 @@ pub trait Session: Send + Sync {
     /// The name of the backend that runs it.
     fn backend(&self) -> &'static str;
 
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
     /// Whether the process behind it is still there.
     fn alive(&self) -> bool;
 
@@ -129,6 +169,9 @@ pub trait Session: Send + Sync {
     async fn send(&self, prompt: &str) -> Result<String, Failure>;
 
     /// Runs a turn over the history as it is, without a new prompt.
+    ///
+    /// # Errors
+    /// `Unknown` from a backend without [`Capabilities::rerun`], naming it.
     async fn rerun(&self) -> Result<(), Failure>;
 
     /// The next signal. Cancel safe: a dropped call loses nothing. After

@@ -149,6 +149,14 @@ pub fn terminate(child: &Child) {
     }
 }
 
+/// Tells a process and those of its group to end.
+pub fn terminate_group(child: &Child) {
+    if let Some(pid) = child.id() {
+        // Gone already is as good as told.
+        let _ = nix::sys::signal::killpg(to_pid(pid), Signal::SIGTERM);
+    }
+}
+
 /// Ends what daemons of this store left behind when they were killed. Returns how many
 /// processes were found. Blocks until they are gone, or too long.
 ///

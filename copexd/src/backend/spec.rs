@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::core::approval::Mode;
+
 /// A secret in memory. Never printed, never stored.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -123,12 +125,33 @@ pub struct SessionSpec {
     pub context_budget: Option<u64>,
     /// The cassette that keeps or answers them.
     pub tape: Option<TapeSpec>,
+    /// What a Copilot CLI process of its own per turn needs; absent over a shared runtime.
+    pub cli: Option<CliSpec>,
+}
+
+/// What goes to a Copilot CLI process beside the session's options: nobody can be asked
+/// while it works, so it is told the rules beforehand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CliSpec {
+    /// The rule for tools that no pattern names.
+    pub approval: Mode,
+    /// Patterns that are allowed.
+    pub allow: Vec<String>,
+    /// Patterns that are denied.
+    pub deny: Vec<String>,
 }
 
 impl RuntimeSpec {
     /// Tells runtimes apart.
     pub fn key(&self) -> String {
         digest(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The Copilot CLI's folder for its state.
+    pub fn copilot_home(&self) -> Option<PathBuf> {
+        let variable = |name: &str| self.env.get(name).filter(|value| !value.is_empty());
+        let own = variable("COPILOT_HOME").map(PathBuf::from);
+        own.or_else(|| variable("HOME").map(|home| Path::new(home).join(".copilot")))
     }
 }
 
@@ -159,10 +182,7 @@ impl SessionSpec {
         for folder in self.cwd.ancestors() {
             paths.extend(IN_FOLDERS.iter().map(|name| folder.join(name)));
         }
-        let env = &self.runtime.env;
-        let home = env.get("COPILOT_HOME").map(PathBuf::from);
-        let home = home.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".copilot")));
-        if let Some(home) = home {
+        if let Some(home) = self.runtime.copilot_home() {
             paths.extend(IN_HOME.iter().map(|name| home.join(name)));
         }
         paths.extend(self.skill_directories.iter().cloned());

@@ -15,8 +15,10 @@ use crate::core::admission::{Priority, Ticket};
 use crate::core::breaker::State;
 use crate::core::failure::Failure;
 use crate::core::governor::{Admission, Governor, Memory, Report, Setup};
+use crate::core::metrics;
 use crate::core::target::Target;
 use crate::runtime::clock;
+use crate::runtime::meter::Meter;
 
 /// The queue of whole runs, beside those of single requests: it has no endpoint.
 pub const RUNS: &str = "runs at work";
@@ -29,6 +31,7 @@ pub struct Upstream {
     changed: watch::Sender<u64>,
     /// Something that must be remembered changed.
     remember: Notify,
+    meter: Meter,
     itself: std::sync::Weak<Self>,
 }
 
@@ -62,13 +65,14 @@ impl Drop for Leave<'_> {
 
 impl Upstream {
     /// A view that remembers `memory`.
-    pub fn new(setup: Setup, memory: Memory) -> Arc<Self> {
+    pub fn new(setup: Setup, memory: Memory, meter: Meter) -> Arc<Self> {
         let governor = Governor::new(setup, memory, clock::now_ms());
         Arc::new_cyclic(|itself| Self {
             governor: Mutex::new(governor),
             waiting: Mutex::default(),
             changed: watch::channel(0).0,
             remember: Notify::new(),
+            meter,
             itself: itself.clone(),
         })
     }
@@ -132,6 +136,11 @@ impl Upstream {
         self.wake(&target.endpoint);
     }
 
+    /// Counts and times.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     /// Closes breakers and forgets limits by hand; returns how many of both.
     pub fn reset(&self, matches: impl Fn(&str, Option<&str>) -> bool) -> usize {
         let mut governor = self.lock();
@@ -149,6 +158,12 @@ impl Upstream {
         }
         for change in changes {
             let target = &change.target;
+            let name = match change.state {
+                State::Closed => "closed",
+                State::Open { .. } => "open",
+                State::HalfOpen { .. } => "half-open",
+            };
+            self.meter.count(&metrics::BREAKERS, &[&target.to_string(), name]);
             match change.state {
                 State::Closed => tracing::info!(%target, "breaker closed"),
                 State::Open { until } => tracing::warn!(%target, until, "breaker opened"),
@@ -194,7 +209,7 @@ mod tests {
     use super::*;
 
     fn upstream(ceiling: u32) -> Arc<Upstream> {
-        Upstream::new(Setup { ceiling, ..Setup::default() }, Memory::default())
+        Upstream::new(Setup { ceiling, ..Setup::default() }, Memory::default(), Meter::default())
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub enum Mode {
 }
 
 /// Commands that ask even inside the workspace: they reach beyond it by their nature.
-const COMMANDS_THAT_ASK: [&str; 22] = [
+pub const COMMANDS_THAT_ASK: [&str; 22] = [
     "sudo",
     "su",
     "doas",

@@ -51,6 +51,16 @@ impl Pattern {
         Ok(Self { kind: kind.to_owned(), argument })
     }
 
+    /// What it is about: `shell`, `write`, `read`, `url`, or the name of an MCP server.
+    pub fn kind(&self) -> &str {
+        if self.kind == "bash" { "shell" } else { &self.kind }
+    }
+
+    /// Which of that kind; none for all.
+    pub fn argument(&self) -> Option<&str> {
+        self.argument.as_deref()
+    }
+
     /// Whether any part of the wish matches: the reading for deny patterns.
     pub fn touches(&self, wish: &Wish) -> bool {
         if let (Wish::Shell { .. }, "shell" | "bash") = (wish, self.kind.as_str()) {

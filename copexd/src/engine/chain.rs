@@ -137,7 +137,8 @@ fn target(options: &RunOptions) -> Target {
         None => GITHUB.to_owned(),
     };
     let model = options.model.clone().unwrap_or_default();
-    Target { backend: "sdk".to_owned(), endpoint, model }
+    let backend = if options.use_cli { "cli" } else { "sdk" };
+    Target { backend: backend.to_owned(), endpoint, model }
 }
 
 /// A URL without what may be secret in it.

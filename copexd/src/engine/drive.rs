@@ -20,6 +20,7 @@ use super::{Engine, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
+use crate::core::governor::Report;
 use crate::core::machine::{Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
 use crate::core::policy::Policy;
 use crate::pool::{Lease, Queued};
@@ -67,6 +68,8 @@ pub(super) struct Driver {
     pub(super) slot: Option<Place>,
     /// Whether the model is asked although its breaker is open.
     pub(super) forced: bool,
+    /// Whether the backend's requests pass our policy one by one; otherwise turns do.
+    pub(super) by_request: bool,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: BTreeMap<Timer, Instant>,
     ended: bool,
@@ -156,6 +159,7 @@ impl Engine {
             place,
             slot: None,
             forced: false,
+            by_request: true,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
             ended: false,
@@ -247,6 +251,7 @@ impl Driver {
             Done::Input(input) => vec![input],
             Done::Opened(lease, slot, input) => {
                 self.slot = slot;
+                self.by_request = lease.session().capabilities().request_policy;
                 self.place = Some(lease.place().queued());
                 self.lease = Some(*lease);
                 vec![input]
@@ -295,6 +300,9 @@ impl Driver {
         if let Some(end) = end {
             // A turn that did not end well can be resumed: it says where the turn began.
             let over = end.verdict == Verdict::Done;
+            if over {
+                self.report(&Report::Answered);
+            }
             bodies.push(events::terminal(end, &self.context, now));
             self.ended = true;
             ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });

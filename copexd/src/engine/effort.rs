@@ -18,6 +18,8 @@ pub(super) async fn resolve(options: &RunOptions, spec: &RuntimeSpec, pool: &Poo
             .reasoning_efforts
             .as_ref()
             .map(|levels| levels.iter().map(|level| events::core_effort(*level)).collect()),
+        // With a process per turn there is no runtime to ask.
+        None if options.use_cli => None,
         None => from_account(options, spec, pool).await,
     };
     effort::resolve(asked, options.model.as_deref(), supported.as_deref())

@@ -33,6 +33,7 @@ mod resume;
 mod steer;
 mod submit;
 mod tape;
+mod use_cli;
 mod watch;
 
 use std::sync::Arc;

@@ -122,7 +122,7 @@ async fn open_session(
         found,
         candidate: progress.candidate,
         reason: None,
-        can_rerun: true,
+        can_rerun: session.capabilities().rerun,
     };
     Ok((lease, opened))
 }

@@ -13,8 +13,11 @@ use super::prepare;
 use crate::backend::Session;
 use crate::backend::errand::{Doing, Errand};
 use crate::core::chat::Progress;
+use crate::core::failure::Failure;
+use crate::core::governor::{Admission, Report};
 use crate::core::machine::{Decision, Effect, Input};
 use crate::core::policy::Trouble;
+use crate::core::target::Target;
 use crate::runtime::clock;
 
 impl Driver {
@@ -88,6 +91,11 @@ impl Driver {
     fn send(&mut self) {
         let RunRequest::Chat(chat) = &self.request else { return };
         let prompt = chat.prompt.clone();
+        if let Some(shut) = self.shut() {
+            let refused = Done::Input(Input::Refused(shut));
+            self.operations.push(std::future::ready(refused).boxed());
+            return;
+        }
         self.begin();
         self.operate(|session| async move {
             match session.send(&prompt).await {
@@ -126,11 +134,38 @@ impl Driver {
         });
     }
 
+    /// Why a turn may not begin now, where its requests do not ask for themselves.
+    fn shut(&self) -> Option<Failure> {
+        if self.by_request {
+            return None;
+        }
+        let target = self.target()?;
+        match self.engine.inner.upstream.admit(&target, self.forced) {
+            Admission::Go => None,
+            Admission::Shut(failure) => Some(failure),
+        }
+    }
+
+    /// What became of a turn, where its requests do not report for themselves.
+    pub(super) fn report(&self, report: &Report<'_>) {
+        if let Some(target) = self.target().filter(|_| !self.by_request) {
+            self.engine.inner.upstream.report(&target, report);
+        }
+    }
+
+    fn target(&self) -> Option<Target> {
+        let current = self.progress().candidate;
+        self.chain.candidates.get(current).map(|candidate| candidate.target.clone())
+    }
+
     fn progress(&self) -> Progress {
         serde_json::from_value(self.machine.checkpoint()).unwrap_or_default()
     }
 
     fn judge(&mut self, trouble: &Trouble) {
+        if !trouble.failure.unasked {
+            self.report(&Report::Failed(&trouble.failure));
+        }
         let progress = self.progress();
         let chain = (&*self.chain.candidates, progress.candidate, progress.excluded.as_slice());
         let next = {

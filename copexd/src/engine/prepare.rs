@@ -10,8 +10,8 @@ use copex_proto::run::{
 };
 use copex_proto::secret::Secret;
 
-use super::events;
 use super::key::{self, KeyRing};
+use super::{events, use_cli};
 use crate::backend::process::Owner;
 use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
 use crate::core::admission::Priority;
@@ -92,6 +92,9 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
         return Err(usage(format!("{} is not a folder", cwd.display())));
     }
     policy(&options.approval, &real.to_string_lossy()).map_err(usage)?;
+    if options.use_cli {
+        use_cli::check(options)?;
+    }
     Ok(real)
 }
 
@@ -127,13 +130,17 @@ fn check_limits(options: &RunOptions) -> Result<(), String> {
 }
 
 fn policy(approval: &Approval, folder: &str) -> Result<Policy, String> {
-    let mode = match approval.mode {
+    Policy::try_new(mode(approval), &approval.allow, &approval.deny, folder)
+}
+
+/// The rule for what no pattern names.
+pub(super) fn mode(approval: &Approval) -> approval::Mode {
+    match approval.mode {
         ApprovalMode::Workspace => approval::Mode::Workspace,
         ApprovalMode::Ask => approval::Mode::Ask,
         ApprovalMode::Auto => approval::Mode::Auto,
         ApprovalMode::Deny => approval::Mode::Deny,
-    };
-    Policy::try_new(mode, &approval.allow, &approval.deny, folder)
+    }
 }
 
 /// What the chat machine needs of a request.
@@ -150,6 +157,9 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
         let text = "context_budget has no effect on GitHub's models: the Copilot CLI compacts \
                     their conversations at their own limits";
         warnings.push(("not_honoured".to_owned(), text.to_owned()));
+    }
+    if options.use_cli {
+        warnings.extend(use_cli::warnings(options));
     }
     Ok(ChatSpec {
         run: run.to_owned(),
@@ -296,6 +306,7 @@ pub async fn session_spec(
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
         tape: None,
+        cli: options.use_cli.then(|| use_cli::rules(&options.approval)),
     })
 }
 

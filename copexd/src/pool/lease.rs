@@ -10,25 +10,33 @@ use crate::backend::Session;
 use crate::backend::spec::SessionSpec;
 use crate::runtime::clock;
 
+/// Where a session runs.
+pub(super) enum Home {
+    /// In a runtime of ours, with others.
+    Runtime(Busy),
+    /// In a process of its own for each turn: nothing of it is kept warm.
+    Cli,
+}
+
 /// A session on loan. Unless [`Lease::clean`] is called first, dropping it counts as a turn
 /// that was left midway: the session is closed and not used warm again.
 pub struct Lease {
     pool: Pool,
     session: Arc<dyn Session>,
+    /// Taken when the lease is given back.
+    home: Option<Home>,
     spec: SessionSpec,
     key: String,
     /// Turns that ended in the session since it was opened.
     turns: u32,
     clean: bool,
     place: Place,
-    /// Taken when the lease is given back.
-    busy: Option<Busy>,
 }
 
-/// A session that is open, and who has it in.
+/// A session that is open, and where.
 pub(super) struct Open {
     pub(super) session: Arc<dyn Session>,
-    pub(super) busy: Busy,
+    pub(super) home: Home,
     pub(super) turns: u32,
 }
 
@@ -40,9 +48,13 @@ impl Lease {
         key: String,
         place: Place,
     ) -> Self {
-        let Open { session, busy, turns } = open;
-        let (pool, spec, busy) = (pool.clone(), spec.clone(), Some(busy.for_a_run()));
-        Self { pool, session, spec, key, turns, clean: false, place, busy }
+        let Open { session, home, turns } = open;
+        let home = match home {
+            Home::Runtime(busy) => Home::Runtime(busy.for_a_run()),
+            Home::Cli => Home::Cli,
+        };
+        let (pool, spec, home) = (pool.clone(), spec.clone(), Some(home));
+        Self { pool, session, home, spec, key, turns, clean: false, place }
     }
 
     /// The session.
@@ -62,19 +74,23 @@ impl Lease {
 
     /// The turn ended: the session may be used warm again.
     pub fn clean(mut self) {
-        // One with a cassette belongs to its run alone.
-        self.clean = self.spec.tape.is_none();
+        self.clean = true;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(busy) = self.busy.take() else { return };
+        let Some(home) = self.home.take() else { return };
         let (pool, session) = (self.pool.clone(), self.session.clone());
         let (key, clean, place) = (self.key.clone(), self.clean, self.place.clone());
         let (spec, turns) = (self.spec.clone(), self.turns + 1);
         let tasks = pool.inner.tasks.clone();
         tasks.spawn("session return", async move {
+            let Home::Runtime(busy) = home else {
+                session.close().await;
+                drop(place);
+                return;
+            };
             if clean {
                 let host = busy.host().clone();
                 pool.rest(Resting { session, host, key, since_ms: clock::now_ms(), turns }).await;

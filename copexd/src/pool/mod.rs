@@ -23,12 +23,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::backend::cli::CliBackend;
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
 use crate::backend::sdk::runtime::HANDSHAKE_TIMEOUT;
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
 use crate::backend::upstream::Upstream;
-use crate::backend::{Opening, Session};
+use crate::backend::{Backend as _, Opening, Session};
 use crate::core::failure::Failure;
 use crate::core::slots;
 use crate::runtime::clock;
@@ -37,7 +38,7 @@ use crate::runtime::tasks::Tasks;
 use counts::Counts;
 pub use counts::{Recycled, Tally};
 pub use lease::Lease;
-use lease::Open;
+use lease::{Home, Open};
 pub use place::{Place, Queued};
 pub use report::{PoolReport, RuntimeReport};
 use runtimes::{Busy, Rules, Runtimes};
@@ -82,6 +83,7 @@ pub struct Pool {
 
 struct Inner {
     runtimes: Runtimes,
+    cli: CliBackend,
     sessions: Mutex<Sessions>,
     counts: Arc<Counts>,
     limits: PoolLimits,
@@ -91,11 +93,13 @@ struct Inner {
 impl Pool {
     /// An empty pool. Nothing is started before somebody asks.
     pub fn new(owner: Owner, tasks: Tasks, limits: PoolLimits, upstream: Arc<Upstream>) -> Self {
+        let cli = CliBackend { owner: owner.clone(), tasks: tasks.clone() };
         let counts = Arc::new(Counts::default());
         let rules = Rules { start: limits.start, most: limits.slots.max_runtimes, upstream };
         let runtimes = Runtimes::new(owner, tasks.clone(), rules, counts.clone());
         let sessions = Mutex::default();
-        let pool = Self { inner: Arc::new(Inner { runtimes, sessions, counts, limits, tasks }) };
+        let inner = Inner { runtimes, cli, sessions, counts, limits, tasks };
+        let pool = Self { inner: Arc::new(inner) };
         let caring = pool.clone();
         pool.inner.tasks.spawn("pool care", async move { caring.look_after().await });
         pool
@@ -139,7 +143,7 @@ impl Pool {
         self.inner.counts.spare(spare.is_some());
         let open = match spare {
             Some(open) => open,
-            None => self.open(spec, &Opening::New).await?,
+            None => self.open(self.home(spec).await?, spec, &Opening::New).await?,
         };
         let place = self.queue(open.session.id()).await;
         Ok(Lease::new(self, open, spec, key, place))
@@ -159,32 +163,41 @@ impl Pool {
             Ok(None) => {}
             Err(other) => other.close().await,
         }
-        let busy = self.enter(&spec.runtime).await?;
+        // Started first, so that its own locks count as ours.
+        let home = self.home(spec).await?;
         in_use::refuse_if_held(&spec.runtime, id, &self.inner.runtimes.pids()).await?;
-        let open = self.open_in(busy, spec, opening).await?;
+        let open = self.open(home, spec, opening).await?;
         Ok(Lease::new(self, open, spec, key, place))
     }
 
-    async fn open(&self, spec: &SessionSpec, opening: &Opening) -> Result<Open, Failure> {
-        let busy = self.enter(&spec.runtime).await?;
-        self.open_in(busy, spec, opening).await
+    /// Where sessions of this kind run.
+    async fn home(&self, spec: &SessionSpec) -> Result<Home, Failure> {
+        if spec.cli.is_some() {
+            return Ok(Home::Cli);
+        }
+        Ok(Home::Runtime(self.enter(&spec.runtime).await?))
     }
 
-    async fn open_in(
+    async fn open(
         &self,
-        busy: Busy,
+        home: Home,
         spec: &SessionSpec,
         opening: &Opening,
     ) -> Result<Open, Failure> {
-        let session = busy.runtime().open_session(spec, opening, &self.inner.tasks).await?;
-        Ok(Open { session, busy, turns: 0 })
+        let session = match &home {
+            Home::Cli => self.inner.cli.open(spec, opening).await?,
+            Home::Runtime(busy) => {
+                busy.runtime().open_session(spec, opening, &self.inner.tasks).await?
+            }
+        };
+        Ok(Open { session, home, turns: 0 })
     }
 
     fn take_spare(&self, key: &str) -> Option<Open> {
         let mut sessions = self.sessions();
         let Resting { session, host, turns, .. } = sessions.take_spare(key)?;
         // Entered under the lock: nobody lets the runtime go in between.
-        Some(Open { session, busy: host.enter()?, turns })
+        Some(Open { session, home: Home::Runtime(host.enter()?), turns })
     }
 
     /// The idle session, if it fits; as an error one that has to be closed first.
@@ -193,7 +206,7 @@ impl Pool {
         let Some(resting) = sessions.take_idle(id) else { return Ok(None) };
         let Resting { session, host, turns, .. } = resting;
         match host.enter().filter(|_| resting.key == key) {
-            Some(busy) => Ok(Some(Open { session, busy, turns })),
+            Some(busy) => Ok(Some(Open { session, home: Home::Runtime(busy), turns })),
             None => Err(session),
         }
     }
@@ -243,7 +256,8 @@ impl Pool {
     ///
     /// A failure is told to the log only: the run that needs a session meets it itself.
     pub async fn prepare_spares(&self, spec: &SessionSpec) {
-        if self.inner.tasks.stopping().is_cancelled() {
+        // One process a turn leaves nothing to keep warm.
+        if spec.cli.is_some() || self.inner.tasks.stopping().is_cancelled() {
             return;
         }
         let key = spec.key(stamp);
@@ -261,7 +275,9 @@ impl Pool {
     }
 
     async fn open_spare(&self, spec: &SessionSpec, key: &str) -> Result<Resting, Failure> {
-        let Open { session, busy, .. } = self.open(spec, &Opening::New).await?;
+        let busy = self.enter(&spec.runtime).await?;
+        let opened = busy.runtime().open_session(spec, &Opening::New, &self.inner.tasks);
+        let session = opened.await?;
         session.warm().await;
         let (host, key, since_ms) = (busy.host().clone(), key.to_owned(), clock::now_ms());
         Ok(Resting { session, host, key, since_ms, turns: 0 })

@@ -68,6 +68,8 @@ pub struct ClientConfig {
     pub cwd: Option<String>,
     /// The Copilot CLI.
     pub cli_path: Option<String>,
+    /// Whether each turn is a process of it.
+    pub use_cli: bool,
     /// The GitHub token.
     pub github_token: Option<Secret>,
     /// Whether to start the daemon.
@@ -90,9 +92,6 @@ impl ClientConfig {
     pub fn from_merged(merged: &Merged) -> Result<Self, Problem> {
         if let Some(problem) = merged.error() {
             return Err(problem.clone());
-        }
-        if merged.bool("use_cli", Default::Off) {
-            return Err(not_available("use_cli = true"));
         }
         Ok(Self {
             model: model(merged),
@@ -127,6 +126,7 @@ impl ClientConfig {
             excluded_tools: merged.list("excluded_tools").unwrap_or_default(),
             cwd: merged.text("working_directory").or_else(|| merged.text("cwd")),
             cli_path: merged.text("cli_path"),
+            use_cli: merged.bool("use_cli", Default::Off),
             github_token: merged.text("github_token").map(Secret::new),
             auto_start: merged.bool("auto_start", Default::On),
             approval: Approval {
@@ -144,11 +144,6 @@ impl ClientConfig {
             prices: merged.typed("prices").unwrap_or_default(),
         })
     }
-}
-
-fn not_available(what: &str) -> Problem {
-    Problem::new(Severity::Error, format!("`{what}` is not available in this version"))
-        .with_hint("remove it from your config.toml")
 }
 
 /// What is wrong with a key's value, with the place that it came from.

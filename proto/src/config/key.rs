@@ -193,7 +193,7 @@ pub static KEYS: &[Key] = &[
     Key::new("fallback_chain", Kind::List, "by model", "Models to go on with when one fails, in order. Absent: Python copex's chain for the model, on GitHub's models only; `[]` falls back to nothing. `github:MODEL` and `provider:MODEL` say where a model is.").project(),
     Key::new("ui_theme", Kind::Choice(&["default", "midnight", "mono", "sunset", "tokyo"]), "default", "Colours of the rich views.").later(),
     Key::new("ui_density", Kind::Choice(&["compact", "extended"]), "extended", "Density of the rich views.").later(),
-    Key::new("use_cli", Kind::Bool, "false", "One Copilot CLI process per turn. Not available in this version: `true` is an error."),
+    Key::new("use_cli", Kind::Bool, "false", "One Copilot CLI process per turn. Nobody can be asked then: what would ask is denied."),
     Key::new("approval_mode", Kind::Choice(PYTHON_APPROVAL), "none", "Python copex's name of `approval.mode`.").changed("it sets `approval.mode`: auto-approve is auto, approve and manual are ask, deny-all and dry-run are deny, policy-based is workspace"),
     Key::new("auto_restart", Kind::Bool, "true", "Whether a dead runtime is started again.").changed("it has no effect: a dead runtime is always replaced"),
     Key::new("auto_continue", Kind::Bool, "true", "Go on after retries ran out.").changed("it runs the turn once more over its history after the retries ran out, only where it is set; the task is never replaced by a prompt"),

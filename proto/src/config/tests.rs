@@ -127,6 +127,7 @@ fn values_are_checked() {
         ),
         ("[prices.\"m\"]\ninput = 1", "`m`: `output` is missing"),
         ("[prices.\"m\"]\ninput = 1\noutput = -2", "`m`: `output`: -2 is out of range"),
+        ("use_cli = 'yes'", "true or false is needed"),
         ("provider.base_url = 'ftp://x'", "not an http"),
         ("provider = {base_url = 'http://x', key_env = 'A', key_file = 'B'}", "more than one"),
     ];

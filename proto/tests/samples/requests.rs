@@ -55,6 +55,7 @@ fn everything() -> RunOptions {
         env: Some(map("PATH", text("/usr/bin"))),
         session: SessionChoice::Resume(text("0198c7f2")),
         cli_path: Some(text("/usr/local/bin/copilot")),
+        use_cli: true,
         timeout_s: Some(300.5),
         max_retries: Some(5),
         retry: RetryOptions {

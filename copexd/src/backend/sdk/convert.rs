@@ -150,7 +150,8 @@ fn tool_end(data: &Value) -> Signal {
     }
 }
 
-fn usage(data: &Value) -> CallUsage {
+/// One model call as the CLI accounts for it.
+pub fn usage(data: &Value) -> CallUsage {
     let tokens = |name: &str| data[name].as_u64().unwrap_or(0);
     CallUsage {
         model: data["model"].as_str().map(str::to_owned),

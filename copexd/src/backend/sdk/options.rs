@@ -126,9 +126,14 @@ fn provider(spec: &ProviderSpec, budget: Option<u64>) -> ProviderConfig {
     config
 }
 
-type McpServers = Option<indexmap::IndexMap<String, McpServerConfig>>;
+/// MCP servers by name.
+pub type McpServers = Option<indexmap::IndexMap<String, McpServerConfig>>;
 
-fn mcp_servers(spec: &SessionSpec) -> Result<McpServers, Failure> {
+/// The MCP servers as the SDK and the CLI take them.
+///
+/// # Errors
+/// `Usage` when one cannot be read.
+pub fn mcp_servers(spec: &SessionSpec) -> Result<McpServers, Failure> {
     if spec.mcp_servers.is_empty() {
         return Ok(None);
     }

@@ -22,7 +22,7 @@ use crate::backend::locate::{self, Located};
 use crate::backend::process::{self, Owner, Program, Tree};
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
 use crate::backend::upstream::Upstream;
-use crate::backend::{Auth, Backend, Model, Opening, Session};
+use crate::backend::{Auth, Backend, Capabilities, Model, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
 use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
@@ -288,6 +288,10 @@ impl Backend for SdkBackend {
         self.runtime.name()
     }
 
+    fn capabilities(&self) -> Capabilities {
+        self.runtime.capabilities()
+    }
+
     async fn open(
         &self,
         spec: &SessionSpec,
@@ -313,6 +317,11 @@ impl Runtime {
     /// Its name in events.
     pub fn name(&self) -> &'static str {
         if self.demo { "demo" } else { "sdk" }
+    }
+
+    /// As [`Backend::capabilities`].
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities { request_policy: !self.demo, ..Capabilities::ALL }
     }
 
     /// As [`Backend::models`].

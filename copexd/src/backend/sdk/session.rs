@@ -22,7 +22,7 @@ use super::seam::{Link, Tape};
 use super::transcript;
 use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
-use crate::backend::{Opening, Session};
+use crate::backend::{Capabilities, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
@@ -163,6 +163,10 @@ impl Session for SdkSession {
 
     fn backend(&self) -> &'static str {
         self.runtime.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.runtime.capabilities()
     }
 
     fn alive(&self) -> bool {

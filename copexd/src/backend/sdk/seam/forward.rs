@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use github_copilot_sdk::Client;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::attempt::{self, Answer, Outcome, Refusal};
 use super::exchange::{Exchange, Head};
@@ -13,6 +14,7 @@ use crate::backend::errand::{Activity, Doing, Errand};
 use crate::backend::upstream::{Place, Upstream};
 use crate::core::failure::{Failure, FailureClass, Spent};
 use crate::core::governor::{Admission, Report};
+use crate::core::metrics;
 use crate::core::policy::{self, Level, Next, Trouble, Ways};
 use crate::core::signal::Signal;
 use crate::core::spend::{Purse, Reservation};
@@ -98,13 +100,33 @@ struct Passing<'a> {
     reported: bool,
     reservation: Option<(Purse, Reservation)>,
     activity: Activity,
+    since: Instant,
+    first_word: Option<Duration>,
     _place: Option<Place>,
 }
 
 impl Passing<'_> {
+    /// It began to be answered.
+    fn answered(&mut self) {
+        self.first_word = Some(self.since.elapsed());
+        self.report(&Report::Answered);
+    }
+
+    /// It failed, before its first word or after it.
+    fn failed(&mut self, failure: &Failure) {
+        self.report(&Report::Failed(failure));
+        self.measure(failure.class.name());
+    }
+
     fn report(&mut self, report: &Report<'_>) {
         self.reported = true;
         self.upstream.report(self.target, report);
+    }
+
+    fn measure(&self, outcome: &str) {
+        let Target { endpoint, model, .. } = self.target;
+        let (took, first) = (self.since.elapsed(), self.first_word);
+        self.upstream.meter().request((endpoint, model), outcome, took, first);
     }
 }
 
@@ -141,7 +163,7 @@ impl Asking<'_> {
                     match self.once(&mut passing).await {
                         Outcome::Answer(answer) => return Ok((answer, passing, spent)),
                         Outcome::Failed(refusal) => {
-                            passing.report(&Report::Failed(&refusal.failure));
+                            passing.failed(&refusal.failure);
                             refusal
                         }
                     }
@@ -227,6 +249,8 @@ impl Asking<'_> {
             reported: false,
             reservation: None,
             activity: self.errand.activity.clone(),
+            since: Instant::now(),
+            first_word: None,
             _place: place,
         };
         if let Some(purse) = &self.errand.purse {
@@ -245,7 +269,7 @@ impl Asking<'_> {
         let (seam, link) = (self.seam, Some(self.link));
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
         if let Outcome::Answer(_) = &outcome {
-            passing.report(&Report::Answered);
+            passing.answered();
             self.errand.activity.set(Doing::Answering { target, since });
         }
         outcome
@@ -261,11 +285,12 @@ impl Asking<'_> {
     ) -> Told {
         // Known before the CLI can say anything about it.
         let mut broke = |failure: &Failure| {
-            passing.report(&Report::Failed(failure));
+            passing.failed(failure);
             let spent = Spent { tries: spent.tries, in_class: 1 };
             *lock(&self.link.given_up) = Some(failure.clone().with_spent(spent));
         };
         if respond::pass_on(client, id, self.head, answer, &mut broke).await? {
+            passing.measure(metrics::ANSWERED);
             // Its usage is on the way and settles what was reserved.
             passing.reservation = None;
             self.link.succeeded();
