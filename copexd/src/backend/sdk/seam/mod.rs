@@ -62,19 +62,12 @@ pub struct Link {
     signals: mpsc::Sender<Signal>,
     retry: Retry,
     given_up: Arc<Mutex<Option<Failure>>>,
-    tape: Option<Tape>,
 }
 
 impl Link {
     /// A link that tells through `signals`, with the session's own retry policy.
     pub fn new(signals: mpsc::Sender<Signal>, retry: Retry) -> Self {
-        Self { signals, retry, given_up: Arc::default(), tape: None }
-    }
-
-    /// The same for a session with a cassette.
-    pub(super) fn with_tape(mut self, tape: Option<Tape>) -> Self {
-        self.tape = tape;
-        self
+        Self { signals, retry, given_up: Arc::default() }
     }
 
     /// Whether the newest request was given up and that is not told yet.
@@ -160,6 +153,12 @@ impl Seam {
         let mut links = lock(&self.links);
         links.retain(|_, link| !link.signals.is_closed());
         links.insert(session.to_owned(), link);
+    }
+
+    /// Puts a session's cassette between it and the network; without one, takes away what
+    /// an earlier run of the same session left.
+    pub(super) fn load(&self, session: &str, tape: Option<Tape>) {
+        self.transport.load(session, tape);
     }
 
     fn linked(&self, session: Option<&str>) -> Option<Link> {
