@@ -45,6 +45,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RunsCommand,
     },
+    /// Circuit breakers and limits of models and endpoints.
+    Breakers {
+        /// What to do with them; `list` when absent.
+        #[command(subcommand)]
+        command: Option<BreakersCommand>,
+    },
     /// List models.
     Models(ModelsArgs),
     /// How the daemon, the runtimes, the sign-in and the provider are.
@@ -60,6 +66,8 @@ pub(crate) enum Command {
     },
     /// Write a starter configuration file.
     Init(InitArgs),
+    /// What was spent, counted and timed.
+    Metrics(MetricsArgs),
     /// Check everything copex needs, and say what to do.
     Doctor(JsonFlag),
     /// Start, stop and watch the daemon.
@@ -163,9 +171,25 @@ pub(crate) struct ChatFlags {
     /// Most attempts after the first.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_retries: Option<i64>,
+    /// Model to go on with when one fails; may be given several times, tried in order.
+    /// `github:MODEL` and `provider:MODEL` say where it is; `none` falls back to nothing.
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub(crate) fallback: Vec<String>,
+    /// Fail with exit code 5 instead of waiting for the end of a long limit.
+    #[arg(long)]
+    pub(crate) no_park: bool,
+    /// Most waits for the end of a limit.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_parks: Option<i64>,
+    /// Seconds the run may take in all.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) max_duration: Option<f64>,
     /// Most prompt tokens of the conversation.
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     pub(crate) context_budget: Option<i64>,
+    /// What the run may spend.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
     /// Answer from the built-in demonstration model: no account needed.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -193,6 +217,22 @@ pub(crate) struct ChatFlags {
     /// Not available in this version.
     #[arg(short = 'T', long, hide = true)]
     pub(crate) template: Option<String>,
+}
+
+/// What a run may spend.
+#[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// Most that the run may cost: by `[prices]` for models in there, else in premium requests.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    pub(crate) max_cost: Option<f64>,
+    /// Most AI credits that the run may take.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_ai_credits: Option<f64>,
+    /// Most tokens that the run may send and receive.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_tokens: Option<i64>,
 }
 
 /// How a run's answer is shown.
@@ -324,9 +364,20 @@ pub(crate) enum RunsCommand {
         /// Return at once and print the new run's id alone.
         #[arg(long)]
         detach: bool,
+        /// In place of the ended run's own limits.
+        #[command(flatten)]
+        limits: LimitFlags,
         /// How the answer is shown.
         #[command(flatten)]
         output: OutputFlags,
+    },
+    /// Say why a run waits, and what would let it go on.
+    Explain {
+        /// The run.
+        id: String,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
     },
     /// Answer a question that a run waits on.
     Answer {
@@ -344,6 +395,26 @@ pub(crate) enum RunsCommand {
         /// Every event as it is, one JSON object per line.
         #[arg(long)]
         jsonl: bool,
+    },
+}
+
+/// `breakers`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BreakersCommand {
+    /// Every model asked so far, and the limits that hold.
+    List {
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close breakers and forget limits.
+    Reset {
+        /// Only those of this endpoint.
+        #[arg(long, value_name = "ENDPOINT")]
+        endpoint: Option<String>,
+        /// Only those of this model.
+        #[arg(short, long, value_name = "MODEL")]
+        model: Option<String>,
     },
 }
 
@@ -379,6 +450,36 @@ pub(crate) struct ModelsArgs {
     /// One JSON object on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `metrics`.
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// From when: `30m`, `12h`, `7d`, a date (`2026-01-31`) or a moment. Absent: all that is kept.
+    #[arg(long, value_name = "SPAN|DATE")]
+    pub(crate) since: Option<String>,
+    /// What the spend is summed by.
+    #[arg(long, value_name = "WHAT", default_value = "model")]
+    pub(crate) by: ByName,
+    /// One JSON object on stdout.
+    #[arg(long, conflicts_with = "prometheus")]
+    pub(crate) json: bool,
+    /// The text format of Prometheus on stdout.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
+}
+
+/// What spend is summed by, for `--by`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ByName {
+    /// Each run.
+    Run,
+    /// Each day (UTC).
+    Day,
+    /// Each repository.
+    Repository,
+    /// Each model.
+    Model,
 }
 
 /// `config`.

@@ -7,8 +7,10 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::breaker::{BreakerList, ResetResponse};
 use crate::error::{ErrorInfo, code};
 use crate::event::{Answer, RunEvent};
+use crate::explain::Explanation;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -16,6 +18,7 @@ use crate::health::{
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
+use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// Every error code with its name in the document and what it means.
 pub const ERRORS: [(i32, &str, &str); 18] = [
@@ -97,6 +100,15 @@ impl Document {
         )
         .param::<ClientInfo>("client", Need::Optional)
         .gives::<HelloResponse>();
+        self.method("metrics.get", "What was counted and timed since `since` (Unix milliseconds; default: all that is kept, 90 days).")
+            .param::<u64>("since", Need::Optional)
+            .fails(&["Store"])
+            .gives::<MetricsReport>();
+        self.method("spend.get", "The ledger since the day of `since` (Unix milliseconds; default: all that is kept, 400 days), summed `by` (default model).")
+            .param::<u64>("since", Need::Optional)
+            .param::<SpendBy>("by", Need::Optional)
+            .fails(&["Store"])
+            .gives::<SpendReport>();
         self.method("config.get", "The daemon's own settings in force, with where each came from.")
             .gives::<Value>();
         self.method("daemon.status", "How the daemon is.").gives::<DaemonStatus>();
@@ -158,12 +170,17 @@ impl Document {
             .gives::<CancelResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
+        .param::<SpendLimits>("limits", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
+        self.method("run.explain", "Why a run waits, and what would let it go on.")
+            .param::<RunId>("run", Need::Required)
+            .fails(&["NotFound", "Store"])
+            .gives::<Explanation>();
         self.method("run.answer", "Answers a question of a run. The first answer wins.")
             .param::<AskId>("ask", Need::Required)
             .param::<Answer>("answer", Need::Required)
@@ -180,6 +197,14 @@ impl Document {
             .param::<BackendQuery>("query", Need::Optional)
             .fails(&["Backend"])
             .gives::<AuthStatus>();
+        self.method("breaker.list", "Circuit breakers, limits and queues.").gives::<BreakerList>();
+        self.method(
+            "breaker.reset",
+            "Closes breakers and forgets limits: of one endpoint, of one model, or all.",
+        )
+        .param::<String>("endpoint", Need::Optional)
+        .param::<String>("model", Need::Optional)
+        .gives::<ResetResponse>();
         self.method("pool.status", "The Copilot runtimes and their sessions.")
             .gives::<PoolStatus>();
     }

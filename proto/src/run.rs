@@ -10,7 +10,9 @@ use crate::error::ErrorInfo;
 use crate::event::{Outcome, Usage};
 use crate::id::{AskId, RunId, Seq, SessionId};
 pub use crate::provider::{KeySource, Provider, ProviderKind};
+pub use crate::retry::{OnLostSession, RetryOptions};
 use crate::secret::Secret;
+use crate::spend::Price;
 
 /// One unit of work, tagged by `mode`. The client resolves flags, files and its
 /// environment and sends a complete request, so the daemon needs nothing of the
@@ -213,6 +215,42 @@ pub struct RunOptions {
     /// The most prompt tokens of the conversation before it is compacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<u64>,
+    /// The most that the run may cost: by `prices` for models that are in there, else in
+    /// premium requests. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    /// The most AI credits that the run may take, as the backend tells. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ai_credits: Option<f64>,
+    /// The most tokens that the run may send and receive. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// What models cost, by name. At most 1,000.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
+    /// Models to go on with when one fails, in order: `MODEL`, `github:MODEL` or
+    /// `provider:MODEL`. Absent: the built-in chain of the model, on GitHub's models only.
+    /// An empty list falls back to nothing. At most 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback_chain: Option<Vec<String>>,
+    /// Whether another model is asked once when a filter withheld the answer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub on_content_filter: bool,
+    /// What to do when tools ran in a session and it is lost.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_lost_session: OnLostSession,
+    /// Whether the turn is run once more after its tries ran out.
+    #[serde(skip_serializing_if = "is_false")]
+    pub auto_continue: bool,
+    /// Whether a long limit fails the run instead of parking it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_park: bool,
+    /// Parks of the run, at most. Default 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parks: Option<u32>,
+    /// How long the run may take in all, in seconds, parks included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration_s: Option<f64>,
     /// Absolute path of a new file that keeps the model's traffic, without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
@@ -394,21 +432,6 @@ impl std::str::FromStr for Effort {
             format!("`{text}` is not a reasoning effort; use one of {}", names.join(", "))
         })
     }
-}
-
-/// How the waits between attempts grow. What is absent is the default of the failure's kind.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryOptions {
-    /// The least ceiling of a wait, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_delay_s: Option<f64>,
-    /// The most that a wait grows to, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_delay_s: Option<f64>,
-    /// Growth per attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exponential_base: Option<f64>,
 }
 
 /// Words for the system message.

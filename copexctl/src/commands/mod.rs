@@ -1,12 +1,15 @@
 //! One verb per file.
 
+mod breakers;
 mod chat;
 mod completions;
 mod config;
 mod daemon;
 mod doctor;
+mod explain;
 mod init;
 mod login;
+mod metrics;
 mod models;
 mod runs;
 mod status;
@@ -18,7 +21,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 24] = [
+const LATER: [&str; 23] = [
     "interactive",
     "tui",
     "ralph",
@@ -29,7 +32,6 @@ const LATER: [&str; 24] = [
     "render",
     "sessions",
     "inbox",
-    "metrics",
     "acp",
     "squad",
     "agent",
@@ -60,12 +62,14 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
+        Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {
             status::run(&ctx, &flag)
         }
         Command::Config { config, command } => config::run(&ctx, config, command),
         Command::Init(args) => init::run(&ctx, &args),
+        Command::Metrics(args) => metrics::run(&ctx, &args),
         Command::Doctor(flag) => doctor::run(&ctx, &flag),
         Command::Daemon { command } => daemon::run(&ctx, command),
         Command::Login(passed) => login::run(&ctx, &["login"], &passed),

@@ -12,6 +12,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::cli::{RunsCommand, StateName};
+use crate::commands::explain;
 use crate::commands::watch::watch;
 use crate::connect::Connection;
 use crate::context::Context;
@@ -19,6 +20,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::follow::{OnInterrupt, Source};
 use crate::render::{self, brief, duration};
+use crate::request;
 use crate::when::moment;
 
 /// The states of runs that have not ended.
@@ -60,16 +62,22 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
             watch(ctx, Source::Watch { run }, &output, OnInterrupt::Leave, &[])
         }
         RunsCommand::Cancel { id } => cancel(ctx, &id),
-        RunsCommand::Resume { id, prompt, detach, output } => {
+        RunsCommand::Resume { id, prompt, detach, limits, output } => {
+            let limits = request::limits(&limits)?;
             let mut connection = Connection::open(ctx)?;
             let run = find(&mut connection, &id)?;
-            let params = json!({ "run": run, "prompt": prompt });
+            let params = json!({ "run": run, "prompt": prompt, "limits": limits });
             let new: SubmitResponse = connection.call("run.resume", &params)?;
             if detach {
                 render::line(new.run.as_str())?;
                 return Ok(Exit::Done);
             }
             watch(ctx, Source::Watch { run: new.run }, &output, OnInterrupt::Cancel, &[])
+        }
+        RunsCommand::Explain { id, json } => {
+            let mut connection = Connection::open(ctx)?;
+            let run = find(&mut connection, &id)?;
+            explain::run(&mut connection, run, json)
         }
         RunsCommand::Answer { ask, answer, feedback } => reply(ctx, &ask, &answer, feedback),
         RunsCommand::Logs { id, jsonl } => logs(ctx, &id, jsonl.into()),
@@ -174,6 +182,7 @@ fn detail_text(detail: &RunDetail) -> String {
     let usage = &detail.usage;
     let tokens = format!("{} in, {} out", usage.input_tokens, usage.output_tokens);
     add("tokens", Some(tokens));
+    add("cost", render::cost(usage));
     for ask in &detail.asks {
         add("waits for", Some(format!("copexctl runs answer {ask} allow|deny")));
     }

@@ -8,10 +8,13 @@
 //! (`core`).
 
 pub mod cassette;
+pub mod errand;
 pub mod locate;
 pub mod process;
 pub mod sdk;
 pub mod spec;
+pub mod upstream;
+pub mod usage;
 
 use std::sync::Arc;
 
@@ -20,6 +23,7 @@ use async_trait::async_trait;
 use crate::core::failure::Failure;
 use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
+use errand::Errand;
 use spec::SessionSpec;
 
 /// Which conversation to open.
@@ -106,6 +110,16 @@ pub trait Session: Send + Sync {
 
     /// Does ahead of time what the first turn would have to do. Only ever a matter of speed.
     async fn warm(&self);
+
+    /// A run works in the session from now on, by these rules. Before each turn.
+    fn begin(&self, errand: Errand);
+
+    /// Makes the conversation smaller, by a summary of it. Bounded by the time that a turn
+    /// may take to open; costs a model call.
+    ///
+    /// # Errors
+    /// When there is nothing to be made smaller, or the model fails.
+    async fn compact(&self) -> Result<(), Failure>;
 
     /// Sends a prompt and returns the message id that answers will name.
     ///

@@ -6,17 +6,29 @@
 //! Not here: wire types (translated at the two edges, `rpc/methods.rs` and
 //! `engine/events.rs`), the store, processes.
 
+pub mod admission;
 pub mod approval;
 pub mod backoff;
+pub mod breaker;
 pub mod budget;
 pub mod cassette;
 pub mod chat;
+pub mod day;
 pub mod effort;
 pub mod failure;
+pub mod fallback;
+pub mod governor;
+pub mod latency;
+pub mod limits;
 pub mod machine;
+pub mod metrics;
 pub mod moment;
 pub mod pattern;
+pub mod policy;
 pub mod redact;
-pub mod retry;
+pub mod refusal;
 pub mod signal;
+pub mod slots;
+pub mod spend;
+pub mod target;
 pub mod turn;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use crate::config::key::{self, Scope};
 use crate::config::layer::{Layer, Origin, Place};
-use crate::config::merge::Merged;
+use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
 
 /// The daemon's settings.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, std::default::Default, PartialEq)]
 pub struct DaemonConfig {
     /// Runtimes and sessions.
     pub pool: PoolConfig,
@@ -15,6 +16,8 @@ pub struct DaemonConfig {
     pub store: StoreConfig,
     /// How much is taken.
     pub limits: LimitsConfig,
+    /// When models are left alone.
+    pub breaker: BreakerConfig,
     /// What is told.
     pub telemetry: TelemetryConfig,
     /// Findings about the daemon's own keys and names nobody knows, for its log.
@@ -32,15 +35,21 @@ pub struct PoolConfig {
     pub max_idle_time_s: f64,
     /// Seconds a runtime may take to start.
     pub start_timeout_s: f64,
-    /// Sessions opened ahead.
+    /// Sessions opened ahead, of each kind.
     pub spares: u32,
+    /// Kinds of the latest runs that get spares when the daemon starts.
+    pub prewarm: u32,
     /// Bytes of memory at which a runtime is replaced.
     pub max_runtime_rss: u64,
     /// Seconds after which a runtime is replaced.
     pub max_runtime_age_s: f64,
+    /// Seconds between two looks at runtimes and idle sessions.
+    pub probe_interval_s: f64,
+    /// Seconds a runtime may take to give a sign of life.
+    pub probe_timeout_s: f64,
 }
 
-impl Default for PoolConfig {
+impl std::default::Default for PoolConfig {
     fn default() -> Self {
         Self {
             max_runtimes: 4,
@@ -48,8 +57,11 @@ impl Default for PoolConfig {
             max_idle_time_s: 300.0,
             start_timeout_s: 30.0,
             spares: 1,
+            prewarm: 0,
             max_runtime_rss: 1 << 30,
             max_runtime_age_s: 86_400.0,
+            probe_interval_s: 15.0,
+            probe_timeout_s: 10.0,
         }
     }
 }
@@ -63,7 +75,7 @@ pub struct StoreConfig {
     pub retention_bytes: u64,
 }
 
-impl Default for StoreConfig {
+impl std::default::Default for StoreConfig {
     fn default() -> Self {
         Self { retention_days: 30, retention_bytes: 2 << 30 }
     }
@@ -71,7 +83,7 @@ impl Default for StoreConfig {
 
 /// How much is taken.
 #[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LimitsConfig {
     /// The most runs at work.
     pub max_running: u32,
@@ -81,16 +93,40 @@ pub struct LimitsConfig {
     pub max_connections: u32,
     /// The largest message in bytes.
     pub max_message_bytes: u32,
+    /// The most that all runs of a day (UTC) may cost.
+    pub max_cost_per_day: Option<f64>,
 }
 
-impl Default for LimitsConfig {
+impl std::default::Default for LimitsConfig {
     fn default() -> Self {
         Self {
             max_running: 64,
             max_queued: 1024,
             max_connections: 512,
             max_message_bytes: 32 << 20,
+            max_cost_per_day: None,
         }
+    }
+}
+
+/// When models are left alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakerConfig {
+    /// Outcomes a breaker looks at.
+    pub window: u32,
+    /// The share of failures that opens it.
+    pub failure_rate: f64,
+    /// Outcomes needed before it may open.
+    pub min_samples: u32,
+    /// Seconds it stays open the first time.
+    pub cooldown_s: f64,
+    /// Whether the least bad model is asked when every breaker is open.
+    pub panic: bool,
+}
+
+impl std::default::Default for BreakerConfig {
+    fn default() -> Self {
+        Self { window: 10, failure_rate: 0.5, min_samples: 5, cooldown_s: 60.0, panic: false }
     }
 }
 
@@ -101,7 +137,7 @@ pub struct TelemetryConfig {
     pub log_level: String,
 }
 
-impl Default for TelemetryConfig {
+impl std::default::Default for TelemetryConfig {
     fn default() -> Self {
         Self { log_level: "info".to_owned() }
     }
@@ -128,26 +164,10 @@ impl DaemonConfig {
             }
         }
         let merged = Merged::new([layer]);
-        let base = Self::default();
+        let base = <Self as std::default::Default>::default();
         let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
         Ok(Self {
-            pool: PoolConfig {
-                max_runtimes: number("pool.max_runtimes", base.pool.max_runtimes),
-                max_sessions: number("pool.max_sessions", base.pool.max_sessions),
-                max_idle_time_s: merged
-                    .float("pool.max_idle_time")
-                    .unwrap_or(base.pool.max_idle_time_s),
-                start_timeout_s: merged
-                    .float("pool.start_timeout")
-                    .unwrap_or(base.pool.start_timeout_s),
-                spares: number("pool.spares", base.pool.spares),
-                max_runtime_rss: merged
-                    .unsigned("pool.max_runtime_rss")
-                    .unwrap_or(base.pool.max_runtime_rss),
-                max_runtime_age_s: merged
-                    .float("pool.max_runtime_age")
-                    .unwrap_or(base.pool.max_runtime_age_s),
-            },
+            pool: pool(&merged),
             store: StoreConfig {
                 retention_days: number("store.retention_days", base.store.retention_days),
                 retention_bytes: merged
@@ -162,6 +182,16 @@ impl DaemonConfig {
                     "limits.max_message_bytes",
                     base.limits.max_message_bytes,
                 ),
+                max_cost_per_day: merged.float("limits.max_cost_per_day"),
+            },
+            breaker: BreakerConfig {
+                window: number("breaker.window", base.breaker.window),
+                failure_rate: merged
+                    .float("breaker.failure_rate")
+                    .unwrap_or(base.breaker.failure_rate),
+                min_samples: number("breaker.min_samples", base.breaker.min_samples),
+                cooldown_s: merged.float("breaker.cooldown").unwrap_or(base.breaker.cooldown_s),
+                panic: merged.bool("breaker.panic", Default::Off),
             },
             telemetry: TelemetryConfig {
                 log_level: merged.text("telemetry.log_level").unwrap_or(base.telemetry.log_level),
@@ -171,7 +201,29 @@ impl DaemonConfig {
     }
 }
 
+fn pool(merged: &Merged) -> PoolConfig {
+    let base = <PoolConfig as std::default::Default>::default();
+    let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
+    let float = |name, default| merged.float(name).unwrap_or(default);
+    PoolConfig {
+        max_runtimes: number("pool.max_runtimes", base.max_runtimes),
+        max_sessions: number("pool.max_sessions", base.max_sessions),
+        max_idle_time_s: float("pool.max_idle_time", base.max_idle_time_s),
+        start_timeout_s: float("pool.start_timeout", base.start_timeout_s),
+        spares: number("pool.spares", base.spares),
+        prewarm: number("pool.prewarm", base.prewarm),
+        max_runtime_rss: merged.unsigned("pool.max_runtime_rss").unwrap_or(base.max_runtime_rss),
+        max_runtime_age_s: float("pool.max_runtime_age", base.max_runtime_age_s),
+        probe_interval_s: float("pool.probe_interval", base.probe_interval_s),
+        probe_timeout_s: float("pool.probe_timeout", base.probe_timeout_s),
+    }
+}
+
+/// Whether the daemon answers for a key. Of `[limits]` some are a client's.
 fn is_ours(key: &str) -> bool {
+    if let Some(known) = key::find(key) {
+        return known.scope == Scope::Daemon;
+    }
     let table = key.split_once('.').map_or(key, |(table, _)| table);
-    matches!(table, "pool" | "store" | "limits" | "telemetry")
+    matches!(table, "breaker" | "pool" | "store" | "limits" | "telemetry")
 }

@@ -31,6 +31,8 @@ pub enum Kind {
     Map,
     /// MCP servers: a table by name, or a list of tables with a `name`.
     Servers,
+    /// Prices: a table by model, each with `input`, `output` and perhaps `cached`.
+    Prices,
 }
 
 /// Who may set a key.
@@ -148,6 +150,10 @@ pub fn suggest(name: &str) -> Option<&'static str> {
 
 const EVERYTHING: i64 = i64::MAX;
 const DAY: i64 = 86_400;
+/// More than anybody means to spend: a slip of the finger.
+const MOST_COST: f64 = 1_000_000.0;
+/// More tokens than a run can use: a slip of the finger.
+const MOST_TOKENS: i64 = 1_000_000_000_000;
 
 /// Log levels, most talkative last.
 pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
@@ -184,13 +190,13 @@ pub static KEYS: &[Key] = &[
     Key::new("cli_path", Kind::Path, "found by copexd", "The Copilot CLI to run."),
     Key::new("github_token", Kind::Secret, "the Copilot CLI's sign-in", "GitHub token for Copilot. Better: `copexctl login`, or COPEX_TOKEN."),
     Key::new("auto_start", Kind::Bool, "true", "Whether copexctl starts copexd when none answers."),
-    Key::new("fallback_chain", Kind::List, "[]", "Models to go on with when one fails.").project().later(),
+    Key::new("fallback_chain", Kind::List, "by model", "Models to go on with when one fails, in order. Absent: Python copex's chain for the model, on GitHub's models only; `[]` falls back to nothing. `github:MODEL` and `provider:MODEL` say where a model is.").project(),
     Key::new("ui_theme", Kind::Choice(&["default", "midnight", "mono", "sunset", "tokyo"]), "default", "Colours of the rich views.").later(),
     Key::new("ui_density", Kind::Choice(&["compact", "extended"]), "extended", "Density of the rich views.").later(),
     Key::new("use_cli", Kind::Bool, "false", "One Copilot CLI process per turn. Not available in this version: `true` is an error."),
     Key::new("approval_mode", Kind::Choice(PYTHON_APPROVAL), "none", "Python copex's name of `approval.mode`.").changed("it sets `approval.mode`: auto-approve is auto, approve and manual are ask, deny-all and dry-run are deny, policy-based is workspace"),
     Key::new("auto_restart", Kind::Bool, "true", "Whether a dead runtime is started again.").changed("it has no effect: a dead runtime is always replaced"),
-    Key::new("auto_continue", Kind::Bool, "true", "Go on after retries ran out.").changed("it allows one more try of the same turn after the retries ran out; the task is never replaced by a prompt; no effect in this version"),
+    Key::new("auto_continue", Kind::Bool, "true", "Go on after retries ran out.").changed("it runs the turn once more over its history after the retries ran out, only where it is set; the task is never replaced by a prompt"),
     Key::new("continue_prompt", Kind::Text, "none", "Prompt to go on with.").changed("it has no effect: a turn is tried again as it is, the task is never replaced by a prompt"),
     Key::new("cli_url", Kind::Text, "none", "Address of a running Copilot CLI.").changed("it has no effect: copexd runs its own Copilot runtime"),
     Key::new("log_level", Kind::Choice(PYTHON_LOG), "warning", "Python copex's name of `telemetry.log_level`.").changed("it has no effect here: set `telemetry.log_level` for the daemon's log"),
@@ -199,21 +205,26 @@ pub static KEYS: &[Key] = &[
     Key::new("pdf_analyze", Kind::Bool, "false", "PDF tool.").changed(NO_TOOLS),
 
     Key::new("retry.max_retries", Kind::Int(0, 20), "5", "Most attempts of a turn after the first.").project(),
-    Key::new("retry.max_auto_continues", Kind::Int(0, 10), "3", "Most further tries after the retries ran out.").later(),
+    Key::new("retry.max_auto_continues", Kind::Int(0, 10), "1", "Further turns after the retries ran out.").changed("more than one is one; see `auto_continue`"),
     Key::new("retry.base_delay", Kind::Float(0.1, 3600.0), "per kind of error", "Seconds before the first retry.").changed("it is a floor under the delays that each kind of error has"),
     Key::new("retry.max_delay", Kind::Float(1.0, 3600.0), "per kind of error", "Most seconds before a retry.").changed("it is a cap over the delays that each kind of error has"),
     Key::new("retry.exponential_base", Kind::Float(1.5, 10.0), "per kind of error", "Growth of the delay from one retry to the next."),
     Key::new("retry.retry_on_any_error", Kind::Bool, "false", "Retry whatever happened.").changed("it has no effect: the kind of error decides what is retried"),
     Key::new("retry.retry_on_errors", Kind::List, "[]", "Texts of errors to retry.").changed("it has no effect: the kind of error decides what is retried, never its text"),
-    Key::new("retry.on_lost_session", Kind::Choice(&["ask", "restart", "fail"]), "ask", "What to do when tools ran and the session is lost.").later(),
+    Key::new("retry.on_lost_session", Kind::Choice(&["ask", "restart", "fail"]), "ask", "What to do when tools ran and the session is lost."),
+    Key::new("retry.first_event_timeout", Kind::Float(1.0, 590.0), "120", "Seconds a model may take to its first word.").project(),
+    Key::new("retry.park", Kind::Bool, "true", "Whether a run waits for the end of a long limit instead of failing.").project(),
+    Key::new("retry.max_parks", Kind::Int(0, 1000), "20", "Most waits for the end of a limit in one run.").project(),
 
-    Key::new("breaker.window", Kind::Int(1, 1000), "10", "Outcomes a breaker looks at.").later(),
-    Key::new("breaker.failure_rate", Kind::Float(0.01, 1.0), "0.5", "Share of failures that opens a breaker.").later(),
-    Key::new("breaker.min_samples", Kind::Int(1, 1000), "5", "Outcomes needed before a breaker may open.").later(),
-    Key::new("breaker.cooldown", Kind::Float(1.0, 3600.0), "60", "Seconds an open breaker waits.").later(),
-    Key::new("breaker.panic", Kind::Bool, "false", "Let the least bad model through when every breaker is open.").later(),
+    Key::new("breaker.window", Kind::Int(1, 1000), "10", "Outcomes a breaker looks at.").daemon(),
+    Key::new("breaker.failure_rate", Kind::Float(0.01, 1.0), "0.5", "Share of failures that opens a breaker.").daemon(),
+    Key::new("breaker.min_samples", Kind::Int(1, 1000), "5", "Outcomes needed before a breaker may open.").daemon(),
+    Key::new("breaker.cooldown", Kind::Float(1.0, 3600.0), "60", "Seconds an open breaker waits the first time; it doubles up to 10 minutes.").daemon(),
+    Key::new("breaker.panic", Kind::Bool, "false", "Let the least bad model through when every breaker is open.").daemon(),
 
-    Key::new("fallback.on_content_filter", Kind::Bool, "false", "Try another model once when a filter withheld the answer.").later(),
+    Key::new("fallback.on_content_filter", Kind::Bool, "false", "Try another model once when a filter withheld the answer.").project(),
+
+    Key::new("prices", Kind::Prices, "none", "What models cost per million tokens, in one currency: `[prices.\"MODEL\"]` with `input`, `output` and, for cached input, `cached`."),
 
     Key::new("approval.mode", Kind::Choice(APPROVAL_MODES), "workspace", "Rule for tools that no pattern names: workspace, ask, auto, deny. A project can only make it stricter.").project().rule(Rule::Stricter),
     Key::new("approval.allow", Kind::List, "[]", "Patterns that are allowed without asking, as in the Copilot CLI's `--allow-tool`.").rule(Rule::Add),
@@ -240,19 +251,26 @@ pub static KEYS: &[Key] = &[
     Key::new("notify.command", Kind::Text, "none", "Command to run when a run ends or asks.").later(),
     Key::new("notify.on", Kind::List, "[]", "Kinds of events to notify of.").later(),
 
-    Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive.").daemon(),
-    Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime.").daemon(),
+    Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive; one more when all of them are at work.").daemon(),
+    Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime; those used longest ago are closed.").daemon(),
     Key::new("pool.max_idle_time", Kind::Float(1.0, 86_400.0), "300", "Seconds an idle session stays open.").daemon(),
     Key::new("pool.start_timeout", Kind::Float(0.1, 600.0), "30", "Seconds a Copilot runtime may take to start.").daemon(),
-    Key::new("pool.spares", Kind::Int(0, 16), "1", "Sessions opened ahead for a kind of run seen before.").daemon(),
-    Key::new("pool.max_runtime_rss", Kind::Int(64 << 20, EVERYTHING), "1073741824", "Bytes of memory at which a runtime is replaced.").daemon(),
-    Key::new("pool.max_runtime_age", Kind::Float(60.0, 31_536_000.0), "86400", "Seconds after which a runtime is replaced.").daemon(),
+    Key::new("pool.spares", Kind::Int(0, 16), "1", "Sessions opened ahead for each of the last 4 kinds of run.").daemon(),
+    Key::new("pool.prewarm", Kind::Int(0, 4), "0", "Kinds of the latest runs for which spares are opened when the daemon starts.").daemon(),
+    Key::new("pool.max_runtime_rss", Kind::Int(64 << 20, EVERYTHING), "1073741824", "Bytes of memory of its process, without its tools, at which a runtime is replaced.").daemon(),
+    Key::new("pool.max_runtime_age", Kind::Float(1.0, 31_536_000.0), "86400", "Seconds after which a runtime is replaced.").daemon(),
+    Key::new("pool.probe_interval", Kind::Float(0.05, 3600.0), "15", "Seconds between two looks at runtimes and idle sessions.").daemon(),
+    Key::new("pool.probe_timeout", Kind::Float(0.05, 600.0), "10", "Seconds a quiet runtime may take to give a sign of life before it is replaced.").daemon(),
 
+    Key::new("limits.max_duration", Kind::Float(1.0, 31_536_000.0), "none", "Seconds a run may take in all, parks included.").project(),
     Key::new("limits.max_running", Kind::Int(1, 10_000), "64", "Most runs at work at once.").daemon(),
     Key::new("limits.max_queued", Kind::Int(1, 1_000_000), "1024", "Most runs that wait; one more is refused as overloaded.").daemon(),
     Key::new("limits.max_connections", Kind::Int(4, 65_536), "512", "Most open connections.").daemon(),
     Key::new("limits.max_message_bytes", Kind::Int(1 << 20, 1 << 30), "33554432", "Largest message taken, in bytes.").daemon(),
-    Key::new("limits.max_cost", Kind::Float(0.0, 1_000_000.0), "none", "Most premium requests a run may cost.").later(),
+    Key::new("limits.max_cost", Kind::Float(0.0, MOST_COST), "none", "Most that a run may cost: by `prices` for models that are in there, else in premium requests. Checked before each model call."),
+    Key::new("limits.max_ai_credits", Kind::Float(0.0, MOST_COST), "none", "Most AI credits that a run may take."),
+    Key::new("limits.max_tokens", Kind::Int(1, MOST_TOKENS), "none", "Most tokens that a run may send and receive."),
+    Key::new("limits.max_cost_per_day", Kind::Float(0.0, MOST_COST), "none", "Most that all runs of a day (UTC) may cost, counted as `limits.max_cost`.").daemon(),
 
     Key::new("store.retention_days", Kind::Int(1, 3650), "30", "Days an ended run is kept.").daemon(),
     Key::new("store.retention_bytes", Kind::Int(16 << 20, EVERYTHING), "2147483648", "Bytes of ended runs kept.").daemon(),

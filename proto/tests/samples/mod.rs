@@ -1,8 +1,10 @@
 //! One frame of every type, with every field set that can be.
 
+mod breakers;
 mod events;
 mod health;
 mod requests;
+mod spend;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +25,8 @@ pub(crate) fn all() -> Vec<Frame> {
     let mut frames = requests::all();
     frames.extend(events::all());
     frames.extend(health::all());
+    frames.extend(spend::all());
+    frames.extend(breakers::all());
     frames
 }
 

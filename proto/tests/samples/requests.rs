@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use copex_proto::run::{
     Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
-    KeySource, PlanRequest, Provider, ProviderKind, RalphRequest, RetryOptions, RunOptions,
-    RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
+    KeySource, OnLostSession, PlanRequest, Provider, ProviderKind, RalphRequest, RetryOptions,
+    RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
+use copex_proto::spend::{Price, SpendLimits};
 use serde_json::json;
 
 use super::{Frame, frame, text};
@@ -60,13 +61,33 @@ fn everything() -> RunOptions {
             base_delay_s: Some(1.5),
             max_delay_s: Some(30.0),
             exponential_base: Some(2.5),
+            first_event_timeout_s: None,
         },
         context_budget: Some(100_000),
         // Not together with a demonstration: they have frames of their own.
         record: None,
         replay: None,
         replay_speed: None,
+        max_cost: Some(12.5),
+        max_ai_credits: Some(100.0),
+        max_tokens: Some(2_000_000),
+        prices: map("gpt-5.4", Price { input: 1.25, output: 10.0, cached: Some(0.125) }),
         foreground: true,
+        ..RunOptions::default()
+    }
+}
+
+fn resilient() -> RunOptions {
+    RunOptions {
+        retry: RetryOptions { first_event_timeout_s: Some(60.0), ..RetryOptions::default() },
+        fallback_chain: Some(vec![text("gpt-5"), text("provider:qwen3:8b")]),
+        on_content_filter: true,
+        on_lost_session: OnLostSession::Restart,
+        auto_continue: true,
+        no_park: true,
+        max_parks: Some(3),
+        max_duration_s: Some(3_600.0),
+        ..RunOptions::default()
     }
 }
 
@@ -80,13 +101,24 @@ pub(super) fn all() -> Vec<Frame> {
         depends_on,
     };
     let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
+    let patient = ChatRequest { prompt: text("Hello"), options: resilient() };
     let small = ChatRequest { prompt: text("Hello"), options: options() };
     let file = || Some(text("/home/ada/bug.jsonl"));
     let record = RunOptions { record: file(), ..options() };
     let replay = RunOptions { replay: file(), replay_speed: Some(2.5), ..options() };
     let with = |options| RunRequest::Chat(ChatRequest { prompt: text("Hello"), options });
     vec![
-        request(RunRequest::Chat(chat)),
+        request(RunRequest::Chat(chat.clone())),
+        frame("request.chat.limits", &RunRequest::Chat(chat)),
+        frame(
+            "spend.limits",
+            &SpendLimits {
+                max_cost: Some(12.5),
+                max_ai_credits: Some(100.0),
+                max_tokens: Some(2_000_000),
+            },
+        ),
+        frame("request.chat.resilience", &RunRequest::Chat(patient)),
         frame("request.chat.record", &with(record)),
         frame("request.chat.replay", &with(replay)),
         frame("request.chat.small", &RunRequest::Chat(small)),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::backend::spec::{ProviderSpec, RetrySpec, RuntimeSpec};
+use crate::backend::spec::{ProviderSpec, RuntimeSpec};
 use crate::core::cassette::{End, Headers, How, Request};
 
 pub(in crate::backend) fn spec() -> SessionSpec {
@@ -36,7 +36,6 @@ pub(in crate::backend) fn spec() -> SessionSpec {
         mcp_servers: BTreeMap::new(),
         streaming: true,
         context_budget: None,
-        retry: RetrySpec::default(),
         tape: None,
     }
 }

@@ -20,6 +20,7 @@ use super::options::{self, Handlers};
 use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
 use super::seam::{Link, Tape};
 use super::transcript;
+use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
 use crate::backend::{Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
@@ -27,9 +28,11 @@ use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 
-/// Signals that wait for the run. The run takes them in batches between two commits of
-/// the journal (0.2 ms); a fast model makes a handful in that time.
-const SIGNALS: usize = 1_024;
+/// Signals that wait for the run, which takes them in batches between two commits of the
+/// journal. A burst of a fast model is a few thousand; what does not fit here fills the
+/// SDK's buffer, where it would be lost, so the margin is wide. Room is only taken by what
+/// waits.
+const SIGNALS: usize = 16_384;
 
 type Questions = Arc<Mutex<HashMap<String, oneshot::Sender<Option<String>>>>>;
 
@@ -40,6 +43,7 @@ pub struct SdkSession {
     runtime: Arc<Runtime>,
     signals: tokio::sync::Mutex<mpsc::Receiver<Signal>>,
     questions: Questions,
+    link: Link,
 }
 
 impl SdkSession {
@@ -77,14 +81,14 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        let link = Link::new(sender.clone(), spec.retry.policy());
+        let link = Link::new(sender.clone());
         if let Some(seam) = runtime.seam() {
             seam.link(&id, link.clone());
             seam.load(&id, tape);
         }
-        tasks.spawn("session pump", pump(events, sender, runtime.clone(), link));
+        tasks.spawn("session pump", pump(events, sender, runtime.clone(), link.clone()));
         let signals = tokio::sync::Mutex::new(signals);
-        Ok(Self { id, session, runtime: runtime.clone(), signals, questions })
+        Ok(Self { id, session, runtime: runtime.clone(), signals, questions, link })
     }
 
     async fn build_tools(&self) -> Result<(), Failure> {
@@ -123,7 +127,7 @@ async fn pump(
     link: Link,
 ) {
     let mut converter = Converter::new(link);
-    let death = runtime.death();
+    let (death, heard) = (runtime.death(), runtime.heard().clone());
     // Holding the runtime itself would keep a dead one alive for as long as its pump.
     drop(runtime);
     loop {
@@ -132,6 +136,7 @@ async fn pump(
             () = death.cancelled() => break,
             () = signals.closed() => return,
         };
+        heard.now();
         let converted = match event {
             Ok(event) => converter.convert(&event),
             Err(error) if matches!(error.kind(), RecvErrorKind::Lagged(_)) => {
@@ -169,6 +174,17 @@ impl Session for SdkSession {
         if let Err(error) = self.build_tools().await {
             tracing::debug!(session = self.id, %error, "the first turn prepares its tools itself");
         }
+    }
+
+    fn begin(&self, errand: Errand) {
+        self.link.begin(errand);
+    }
+
+    async fn compact(&self) -> Result<(), Failure> {
+        let history = self.session.rpc();
+        let history = history.history();
+        let compact = history.compact();
+        self.runtime.call("compacting the conversation", OPEN_TIMEOUT, compact).await.map(drop)
     }
 
     async fn send(&self, prompt: &str) -> Result<String, Failure> {

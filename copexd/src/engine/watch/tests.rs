@@ -5,7 +5,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::backend::process::Owner;
-use crate::engine::Ambient;
+use crate::backend::upstream::Upstream;
+use crate::core::governor::{Memory, Setup};
+use crate::engine::{Accounts, Ambient};
 use crate::pool::{Pool, PoolLimits};
 use crate::runtime::tasks::Tasks;
 use crate::store::{RunSummary, Store, StoreOptions};
@@ -27,10 +29,11 @@ impl Stage {
         let (store, _) = Store::open(dir.path(), StoreOptions::new(0, "epoch")).unwrap();
         let owner = Owner::here("test");
         let tasks = Tasks::default();
-        let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default());
+        let upstream = Upstream::new(Setup::default(), Memory::default());
+        let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default(), upstream);
         let home = dir.path().to_owned();
         let ambient = Ambient { env: BTreeMap::new(), home, owner };
-        let engine = Engine::new(store.clone(), pool, tasks, ambient);
+        let engine = Engine::new(store.clone(), pool, tasks, ambient, Accounts::default());
         let run = RunId::new(1, 1);
         let summary = RunSummary {
             run,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use copex_proto::api::CopexApiServer;
+use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::event::Answer;
+use copex_proto::explain::Explanation;
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -11,6 +13,7 @@ use copex_proto::health::{
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::types::ErrorCode;
 use jsonrpsee::{Extensions, PendingSubscriptionSink};
@@ -37,6 +40,22 @@ impl CopexApiServer for Nothing {
         _: Option<String>,
     ) -> SubscriptionResult {
         Ok(())
+    }
+
+    async fn run_explain(&self, _: RunId) -> RpcResult<Explanation> {
+        nothing()
+    }
+
+    async fn breaker_list(&self) -> RpcResult<BreakerList> {
+        nothing()
+    }
+
+    async fn breaker_reset(
+        &self,
+        _: Option<String>,
+        _: Option<String>,
+    ) -> RpcResult<ResetResponse> {
+        nothing()
     }
 
     async fn run_submit(
@@ -90,6 +109,7 @@ impl CopexApiServer for Nothing {
         _: &Extensions,
         _: RunId,
         _: Option<String>,
+        _: Option<SpendLimits>,
     ) -> RpcResult<SubmitResponse> {
         nothing()
     }
@@ -107,6 +127,14 @@ impl CopexApiServer for Nothing {
     }
 
     async fn pool_status(&self) -> RpcResult<PoolStatus> {
+        nothing()
+    }
+
+    async fn metrics_get(&self, _: Option<u64>) -> RpcResult<MetricsReport> {
+        nothing()
+    }
+
+    async fn spend_get(&self, _: Option<u64>, _: Option<SpendBy>) -> RpcResult<SpendReport> {
         nothing()
     }
 

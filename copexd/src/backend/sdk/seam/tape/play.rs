@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{Head, Response};
 use crate::core::cassette::likeness::{Deck, Likeness};
 use crate::core::cassette::{Cassette, End, Exchange, Headers, How};
-use crate::core::failure::{Failure, FailureClass};
+use crate::core::failure::{Failure, FailureClass, Watchdog};
 use crate::core::signal::Signal;
 
 /// Answers one session.
@@ -147,7 +147,7 @@ fn failure(end: &End) -> Failure {
                 "the recording ends here: after {:.1} s nobody waited for this answer any longer",
                 Duration::from_millis(end.at_ms).as_secs_f64()
             );
-            Failure::new(FailureClass::Timeout, message)
+            Failure::new(FailureClass::Timeout(Watchdog::FirstEvent), message)
         }
         How::Whole => Failure::new(FailureClass::Network, "the recorded answer has no head"),
     }

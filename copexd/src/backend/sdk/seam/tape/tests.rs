@@ -1,3 +1,4 @@
+use crate::core::failure::Watchdog;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -162,11 +163,14 @@ async fn a_hang_is_played_up_to_where_nobody_waited() {
     let player = deck.player(1.0);
     let began = Instant::now();
     let failure = player.answer(&head, &request).await.err().unwrap();
-    assert_eq!((failure.class, began.elapsed().as_secs()), (FailureClass::Timeout, 120));
+    assert_eq!(
+        (failure.class, began.elapsed().as_secs()),
+        (FailureClass::Timeout(Watchdog::FirstEvent), 120)
+    );
     assert!(failure.message.contains("recording ends here"), "{failure}");
     let played = drain(player.answer(&head, &asks("body")).await.unwrap().body).await;
     assert_eq!(played[0], Ok("a".to_owned()));
-    assert_eq!(played[1].as_ref().unwrap_err().class, FailureClass::Timeout);
+    assert_eq!(played[1].as_ref().unwrap_err().class, FailureClass::Timeout(Watchdog::FirstEvent));
     assert_eq!((played.len(), began.elapsed().as_secs()), (2, 129));
 }
 
