@@ -17,8 +17,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::failure::FailureClass;
-
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 
@@ -155,9 +153,7 @@ pub enum How {
     Whole,
     /// There was no answer, or it broke off.
     Failed {
-        /// The kind of failure.
-        class: FailureClass,
-        /// Its words.
+        /// In words. A network has no other failures.
         message: String,
     },
     /// Nobody waited any longer: a watchdog fired, or the run was cancelled.

@@ -81,9 +81,10 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        let link = Link::new(sender.clone()).with_tape(tape);
+        let link = Link::new(sender.clone());
         if let Some(seam) = runtime.seam() {
             seam.link(&id, link.clone());
+            seam.load(&id, tape);
         }
         tasks.spawn("session pump", pump(events, sender, runtime.clone(), link.clone()));
         let signals = tokio::sync::Mutex::new(signals);

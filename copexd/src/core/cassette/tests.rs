@@ -50,7 +50,7 @@ fn wrong(bytes: &[u8]) -> (usize, String) {
 #[test]
 fn what_is_written_is_read_again() {
     let mut one = cassette(&[json!({"model": "m", "messages": []}), json!("not a document")]);
-    let failed = How::Failed { class: FailureClass::Network, message: "broke off".to_owned() };
+    let failed = How::Failed { message: "broke off".to_owned() };
     one.exchanges[0].end.how = failed;
     one.exchanges[1].response = None;
     one.exchanges[1].end.how = How::Left;

@@ -45,13 +45,12 @@ pub struct Link {
     signals: mpsc::Sender<Signal>,
     errand: Arc<Mutex<Option<Errand>>>,
     given_up: Arc<Mutex<Option<Failure>>>,
-    tape: Option<Tape>,
 }
 
 impl Link {
     /// A link that tells through `signals`. Nobody works in the session yet.
     pub fn new(signals: mpsc::Sender<Signal>) -> Self {
-        Self { signals, errand: Arc::default(), given_up: Arc::default(), tape: None }
+        Self { signals, errand: Arc::default(), given_up: Arc::default() }
     }
 
     /// A run works in the session from now on.
@@ -70,12 +69,6 @@ impl Link {
             errand.tries = 0;
             errand.patient = true;
         }
-    }
-
-    /// The same for a session with a cassette.
-    pub(super) fn with_tape(mut self, tape: Option<Tape>) -> Self {
-        self.tape = tape;
-        self
     }
 
     /// Whether the newest request was given up and that is not told yet.
@@ -146,6 +139,12 @@ impl Seam {
         let mut links = lock(&self.links);
         links.retain(|_, link| !link.signals.is_closed());
         links.insert(session.to_owned(), link);
+    }
+
+    /// Puts a session's cassette between it and the network; without one, takes away what
+    /// an earlier run of the same session left.
+    pub(super) fn load(&self, session: &str, tape: Option<Tape>) {
+        self.transport.load(session, tape);
     }
 
     fn linked(&self, session: Option<&str>) -> Option<Link> {

@@ -28,6 +28,14 @@ pub(in crate::backend::sdk) enum Tape {
 }
 
 impl Tape {
+    /// Whether the session is gone that it belongs to.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Record(keeper) => keeper.is_over(),
+            Self::Play(player) => player.is_over(),
+        }
+    }
+
     /// The cassette that a session asks for. `cli` is the version of the Copilot CLI.
     ///
     /// # Errors

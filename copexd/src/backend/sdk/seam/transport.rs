@@ -5,7 +5,8 @@
 //!
 //! Not here: when a request is asked again (`forward`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -13,7 +14,7 @@ use futures_util::stream::BoxStream;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::exchange::Head;
-use super::{Link, Tape, http as client};
+use super::{Link, Tape, http as client, lock};
 use crate::core::failure::{Failure, FailureClass};
 
 /// A body as it arrives. It ends after its first failure.
@@ -29,6 +30,8 @@ pub(super) struct Response {
 /// Sends the requests of one runtime.
 pub(super) struct Transport {
     http: reqwest::Client,
+    /// By session: what they ask goes there first, whoever asks it for them.
+    tapes: Mutex<HashMap<String, Tape>>,
 }
 
 impl Transport {
@@ -37,12 +40,22 @@ impl Transport {
     /// # Errors
     /// `Unavailable` when TLS cannot be set up.
     pub(super) fn new(env: &BTreeMap<String, String>) -> Result<Self, Failure> {
-        Ok(Self { http: client::client(env)? })
+        Ok(Self { http: client::client(env)?, tapes: Mutex::default() })
+    }
+
+    /// Puts a cassette between a session and the network, or takes away what was there.
+    pub(super) fn load(&self, session: &str, tape: Option<Tape>) {
+        let mut tapes = lock(&self.tapes);
+        tapes.retain(|_, tape| !tape.is_over());
+        match tape {
+            Some(tape) => tapes.insert(session.to_owned(), tape),
+            None => tapes.remove(session),
+        };
     }
 
     /// Sends one request once and waits for the head of its answer, whatever its status.
-    /// `link` is the session it belongs to, where there is one. Not bounded in time: the
-    /// caller's to do. Cancel safe: a dropped call gives the request up.
+    /// Not bounded in time: the caller's to do. Cancel safe: a dropped call gives the
+    /// request up.
     ///
     /// # Errors
     /// `Client` when the request cannot be put, `Network` when no answer came.
@@ -50,9 +63,11 @@ impl Transport {
         &self,
         head: &Head,
         body: &[u8],
-        link: Option<&Link>,
+        _link: Option<&Link>,
     ) -> Result<Response, Failure> {
-        match link.and_then(|link| link.tape.as_ref()) {
+        let session = head.session.as_deref();
+        let tape = session.and_then(|session| lock(&self.tapes).get(session).cloned());
+        match tape {
             None => self.over_network(head, body).await,
             Some(Tape::Record(keeper)) => {
                 keeper.keep(head, body, self.over_network(head, body)).await

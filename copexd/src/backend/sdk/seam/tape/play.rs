@@ -44,6 +44,10 @@ impl Player {
         Self { inner: Arc::new(Inner { file, exchanges, deck, speed, signals }) }
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.inner.signals.is_closed()
+    }
+
     /// What the cassette says to this request, when it said it. Cancel safe.
     ///
     /// # Errors
@@ -137,7 +141,7 @@ async fn next(clock: &Clock, exchange: &Exchange, at: usize) -> Option<Piece> {
 
 fn failure(end: &End) -> Failure {
     match &end.how {
-        How::Failed { class, message } => Failure::new(*class, message.clone()),
+        How::Failed { message } => Failure::new(FailureClass::Network, message.clone()),
         How::Left => {
             let message = format!(
                 "the recording ends here: after {:.1} s nobody waited for this answer any longer",

@@ -50,6 +50,10 @@ impl Keeper {
         Self { inner: Arc::new(Inner { recorder, redactor, signals }) }
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.inner.signals.is_closed()
+    }
+
     /// Waits for an answer and keeps it, however it ends: also when nobody waits any longer.
     pub(in crate::backend::sdk::seam) async fn keep(
         &self,
@@ -69,7 +73,7 @@ impl Keeper {
 }
 
 fn how(failure: &Failure) -> How {
-    How::Failed { class: failure.class, message: failure.message.clone() }
+    How::Failed { message: failure.message.clone() }
 }
 
 /// One exchange under way.
@@ -178,8 +182,8 @@ impl Taken {
         let pieces: Vec<&[u8]> = self.pieces.iter().map(|(_, piece)| piece.as_slice()).collect();
         let clean = stream::redact(&self.redactor, &pieces);
         let how = match how {
-            How::Failed { class, message } => {
-                How::Failed { class, message: self.redactor.text(&message).into_owned() }
+            How::Failed { message } => {
+                How::Failed { message: self.redactor.text(&message).into_owned() }
             }
             how => how,
         };

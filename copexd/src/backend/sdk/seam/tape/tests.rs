@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::backend::sdk::seam::transport::Body;
+use crate::backend::sdk::seam::transport::{Body, Transport};
 use crate::core::cassette::How;
 
 const KEY: &str = "key-0123456789";
@@ -218,4 +218,28 @@ async fn a_session_records_where_it_can_and_is_refused_where_it_must_not() {
     spec.tape = Some(TapeSpec::Replay { file: deck.file(), speed: 1.0 });
     let empty = Tape::open(&spec, None, &deck.sender).await.err().unwrap();
     assert!(empty.message.contains("line 2"), "{empty}");
+}
+
+#[tokio::test]
+async fn a_session_with_a_cassette_reaches_nobody_else() {
+    let deck = Deck::new();
+    let response = answer(200, vec![Ok("a")]);
+    let kept = deck.keeper().keep(&head(), &asks("x"), async { Ok(response) }).await.unwrap();
+    drain(kept.body).await;
+    let transport = Transport::new(&std::collections::BTreeMap::new()).unwrap();
+    transport.load("s", Some(Tape::Play(deck.player(0.0))));
+    // A port where nobody listens.
+    let mut head = Head { url: "http://127.0.0.1:9/v1/chat/completions".to_owned(), ..head() };
+    head.session = Some("s".to_owned());
+    let played = transport.send(&head, &asks("x"), None).await.unwrap();
+    assert_eq!(drain(played.body).await, [Ok("a".to_owned())]);
+    let unknown = transport.send(&head, &asks("y"), None).await.err().unwrap();
+    assert_eq!(unknown.class, FailureClass::Client);
+    let list = Head { method: "GET".to_owned(), ..head.clone() };
+    let unknown = transport.send(&list, b"", None).await.err().unwrap();
+    assert_eq!(unknown.class, FailureClass::Client);
+    // The session's next run may have none.
+    transport.load("s", None);
+    let refused = transport.send(&head, &asks("x"), None).await.err().unwrap();
+    assert_eq!(refused.class, FailureClass::Network);
 }
