@@ -205,10 +205,10 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         spares: pool_config.spares > 0,
         start: Duration::from_secs_f64(pool_config.start_timeout_s),
     };
-    let upstream = health::recall(&store, setup(&settings.config))?;
+    let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
+    let upstream = health::recall(&store, setup(&settings.config), accounts.meter.clone())?;
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
-    let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
     let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
     if recovered > 0 {

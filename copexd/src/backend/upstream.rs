@@ -15,8 +15,10 @@ use crate::core::admission::{Priority, Ticket};
 use crate::core::breaker::State;
 use crate::core::failure::Failure;
 use crate::core::governor::{Admission, Governor, Memory, Report, Setup};
+use crate::core::metrics;
 use crate::core::target::Target;
 use crate::runtime::clock;
+use crate::runtime::meter::Meter;
 
 /// The queue of whole runs, beside those of single requests: it has no endpoint.
 pub const RUNS: &str = "runs at work";
@@ -29,6 +31,8 @@ pub struct Upstream {
     changed: watch::Sender<u64>,
     /// Something that must be remembered changed.
     remember: Notify,
+    /// Counts what is asked of the outside world.
+    pub meter: Meter,
     itself: std::sync::Weak<Self>,
 }
 
@@ -62,13 +66,14 @@ impl Drop for Leave<'_> {
 
 impl Upstream {
     /// A view that remembers `memory`.
-    pub fn new(setup: Setup, memory: Memory) -> Arc<Self> {
+    pub fn new(setup: Setup, memory: Memory, meter: Meter) -> Arc<Self> {
         let governor = Governor::new(setup, memory, clock::now_ms());
         Arc::new_cyclic(|itself| Self {
             governor: Mutex::new(governor),
             waiting: Mutex::default(),
             changed: watch::channel(0).0,
             remember: Notify::new(),
+            meter,
             itself: itself.clone(),
         })
     }
@@ -149,11 +154,21 @@ impl Upstream {
         }
         for change in changes {
             let target = &change.target;
-            match change.state {
-                State::Closed => tracing::info!(%target, "breaker closed"),
-                State::Open { until } => tracing::warn!(%target, until, "breaker opened"),
-                State::HalfOpen { .. } => tracing::info!(%target, "breaker half-open: one probe"),
-            }
+            let state = match change.state {
+                State::Closed => {
+                    tracing::info!(%target, "breaker closed");
+                    "closed"
+                }
+                State::Open { until } => {
+                    tracing::warn!(%target, until, "breaker opened");
+                    "open"
+                }
+                State::HalfOpen { .. } => {
+                    tracing::info!(%target, "breaker half-open: one probe");
+                    "half_open"
+                }
+            };
+            self.meter.count(&metrics::BREAKERS, &[&target.to_string(), state]);
         }
         self.changed.send_modify(|count| *count += 1);
         self.remember.notify_one();
@@ -194,7 +209,7 @@ mod tests {
     use super::*;
 
     fn upstream(ceiling: u32) -> Arc<Upstream> {
-        Upstream::new(Setup { ceiling, ..Setup::default() }, Memory::default())
+        Upstream::new(Setup { ceiling, ..Setup::default() }, Memory::default(), Meter::default())
     }
 
     #[tokio::test]

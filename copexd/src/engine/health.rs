@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Engine;
 use crate::backend::upstream::Upstream;
 use crate::core::governor::{Memory, Setup};
+use crate::runtime::meter::Meter;
 use crate::store::{Commit, Op, RawTree, Store, StoreError};
 
 /// The one record.
@@ -21,10 +22,14 @@ const PERIOD: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn recall(store: &Store, setup: Setup) -> Result<std::sync::Arc<Upstream>, StoreError> {
+pub fn recall(
+    store: &Store,
+    setup: Setup,
+    meter: Meter,
+) -> Result<std::sync::Arc<Upstream>, StoreError> {
     let bytes = store.get_raw(RawTree::Breakers, KEY)?;
     let memory = bytes.and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
-    Ok(Upstream::new(setup, memory.unwrap_or_default()))
+    Ok(Upstream::new(setup, memory.unwrap_or_default(), meter))
 }
 
 impl Engine {

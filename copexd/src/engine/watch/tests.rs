@@ -9,6 +9,7 @@ use crate::backend::upstream::Upstream;
 use crate::core::governor::{Memory, Setup};
 use crate::engine::{Accounts, Ambient};
 use crate::pool::{Pool, PoolLimits};
+use crate::runtime::meter::Meter;
 use crate::runtime::tasks::Tasks;
 use crate::store::{RunSummary, Store, StoreOptions};
 
@@ -29,7 +30,7 @@ impl Stage {
         let (store, _) = Store::open(dir.path(), StoreOptions::new(0, "epoch")).unwrap();
         let owner = Owner::here("test");
         let tasks = Tasks::default();
-        let upstream = Upstream::new(Setup::default(), Memory::default());
+        let upstream = Upstream::new(Setup::default(), Memory::default(), Meter::default());
         let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default(), upstream);
         let home = dir.path().to_owned();
         let ambient = Ambient { env: BTreeMap::new(), home, owner };
