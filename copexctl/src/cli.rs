@@ -196,6 +196,15 @@ pub(crate) struct ChatFlags {
     /// Answer from the demonstration model when nobody is signed in and no provider is set.
     #[arg(long)]
     pub(crate) or_demo: bool,
+    /// Keep the model's traffic in a new file, without secrets: for bug reports.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "demo", "or_demo", "use_cli"])]
+    pub(crate) record: Option<PathBuf>,
+    /// Answer from such a file: no network, no account, no model.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "demo", "or_demo", "use_cli"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// How many times faster than recorded a replay goes; 0 does not wait.
+    #[arg(long, value_name = "N", requires = "replay", allow_negative_numbers = true)]
+    pub(crate) replay_speed: Option<f64>,
     /// One Copilot CLI process per turn. Not available in this version.
     #[arg(long, hide = true)]
     pub(crate) use_cli: bool,

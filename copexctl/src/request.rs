@@ -120,7 +120,8 @@ pub(crate) fn chat(
     };
     let options = RunOptions {
         cwd: Some(settings.cwd.display().to_string()),
-        model: config.model.clone(),
+        // A replay asks the model that was recorded, whatever the configuration says.
+        model: config.model.clone().filter(|_| flags.replay.is_none()),
         reasoning_effort: config.reasoning_effort,
         strict_model: config.strict_model,
         provider: config.provider.clone(),
@@ -157,9 +158,22 @@ pub(crate) fn chat(
         no_park: !config.park,
         max_parks: config.max_parks,
         max_duration_s: config.max_duration_s,
+        record: absolute(flags.record.as_deref())?,
+        replay: absolute(flags.replay.as_deref())?,
+        replay_speed: flags.replay_speed,
         foreground: attachment == Attachment::Foreground,
     };
     Ok(RunRequest::Chat(ChatRequest { prompt, options }))
+}
+
+/// A file as the daemon has to name it: it does not know where we are.
+fn absolute(file: Option<&Path>) -> Result<Option<String>> {
+    let Some(file) = file else { return Ok(None) };
+    let here = std::path::absolute(file).map_err(|error| Failure::file("find", file, &error))?;
+    let text = here.to_str().map(str::to_owned);
+    let text =
+        text.ok_or_else(|| Failure::usage(format!("the path {} is not UTF-8", file.display())))?;
+    Ok(Some(text))
 }
 
 fn system_message(settings: &Settings) -> Result<Option<SystemMessage>> {

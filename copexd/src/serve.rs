@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use copex_proto::api::CopexApiServer as _;
-use copex_proto::config::DaemonConfig;
+use copex_proto::config::{DaemonConfig, PoolConfig};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -18,6 +18,7 @@ use crate::backend::process::{self, Owner};
 use crate::cli::Flags;
 use crate::core::breaker::BreakerRules;
 use crate::core::governor::Setup;
+use crate::core::slots;
 use crate::daemon::{About, Control, Phase};
 use crate::engine::{Accounts, Ambient, Engine, health, store_error};
 use crate::error::{StartError, exit};
@@ -199,14 +200,9 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     if swept > 0 {
         tracing::info!(swept, "ended what a killed daemon left behind");
     }
-    let pool_config = &settings.config.pool;
-    let limits = PoolLimits {
-        idle: Duration::from_secs_f64(pool_config.max_idle_time_s),
-        spares: pool_config.spares > 0,
-        start: Duration::from_secs_f64(pool_config.start_timeout_s),
-    };
     let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
     let upstream = health::recall(&store, setup(&settings.config), accounts.meter.clone())?;
+    let limits = pool_limits(&settings.config.pool);
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
     let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
@@ -215,6 +211,7 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         tracing::info!(recovered, "unfinished runs go on");
     }
     engine.remember();
+    engine.prewarm(settings.config.pool.prewarm);
     tidy_up(&engine, settings, tasks);
     engine.keep_metrics();
     feed_watchdog(&engine, tasks);
@@ -235,6 +232,25 @@ fn setup(config: &DaemonConfig) -> Setup {
         },
         panic: breaker.panic,
         ceiling: config.limits.max_running,
+    }
+}
+
+fn pool_limits(config: &PoolConfig) -> PoolLimits {
+    let seconds = Duration::from_secs_f64;
+    let ms = |s: f64| u64::try_from(seconds(s).as_millis()).unwrap_or(u64::MAX);
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    PoolLimits {
+        slots: slots::Limits {
+            max_runtimes: count(config.max_runtimes),
+            max_sessions: count(config.max_sessions),
+            idle_ms: ms(config.max_idle_time_s),
+            spares: count(config.spares),
+            max_rss: config.max_runtime_rss,
+            max_age_ms: ms(config.max_runtime_age_s),
+        },
+        start: seconds(config.start_timeout_s),
+        look: seconds(config.probe_interval_s),
+        ping: seconds(config.probe_timeout_s),
     }
 }
 
@@ -275,7 +291,18 @@ fn describe(settings: &Settings) -> serde_json::Value {
         "socket": settings.socket,
         "state_dir": settings.state_dir,
         "log_level": settings.log_level,
-        "pool": { "max_idle_time": config.pool.max_idle_time_s, "spares": config.pool.spares },
+        "pool": {
+            "max_runtimes": config.pool.max_runtimes,
+            "max_sessions": config.pool.max_sessions,
+            "max_idle_time": config.pool.max_idle_time_s,
+            "start_timeout": config.pool.start_timeout_s,
+            "spares": config.pool.spares,
+            "prewarm": config.pool.prewarm,
+            "max_runtime_rss": config.pool.max_runtime_rss,
+            "max_runtime_age": config.pool.max_runtime_age_s,
+            "probe_interval": config.pool.probe_interval_s,
+            "probe_timeout": config.pool.probe_timeout_s,
+        },
         "store": {
             "retention_days": config.store.retention_days,
             "retention_bytes": config.store.retention_bytes,

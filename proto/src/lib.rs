@@ -26,6 +26,7 @@ pub mod explain;
 pub mod health;
 pub mod id;
 pub mod provider;
+pub mod retry;
 pub mod run;
 pub mod secret;
 pub mod socket;

@@ -11,6 +11,7 @@ use crate::error::ErrorInfo;
 use crate::event::{Outcome, Usage};
 use crate::id::{AskId, RunId, Seq, SessionId};
 pub use crate::provider::{KeySource, Provider, ProviderKind};
+pub use crate::retry::{OnLostSession, RetryOptions};
 use crate::secret::Secret;
 use crate::spend::Price;
 
@@ -251,6 +252,15 @@ pub struct RunOptions {
     /// How long the run may take in all, in seconds, parks included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_duration_s: Option<f64>,
+    /// Absolute path of a new file that keeps the model's traffic, without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Absolute path of such a file: it answers in the model's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+    /// How many times faster than recorded a replay goes; 0 does not wait. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_speed: Option<f64>,
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,
@@ -368,37 +378,6 @@ fn refuse_unknown<E: serde::de::Error>(
         )));
     }
     Ok(())
-}
-
-/// How the waits between attempts grow. What is absent is the default of the failure's kind.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryOptions {
-    /// The least ceiling of a wait, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_delay_s: Option<f64>,
-    /// The most that a wait grows to, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_delay_s: Option<f64>,
-    /// Growth per attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exponential_base: Option<f64>,
-    /// How long a model may take to its first word, in seconds. Default 120.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_event_timeout_s: Option<f64>,
-}
-
-/// What to do when tools ran in a session and it is lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnLostSession {
-    /// A person decides.
-    #[default]
-    Ask,
-    /// The turn starts over: what tools did may be done again.
-    Restart,
-    /// The run stops.
-    Fail,
 }
 
 /// Words for the system message.

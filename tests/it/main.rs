@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod cassettes;
 mod chat;
 mod cli_errors;
 mod fake_copilot;
@@ -19,6 +20,7 @@ mod harness;
 mod metrics;
 mod model_server;
 mod permissions;
+mod pool;
 mod product;
 mod questions;
 mod recover;

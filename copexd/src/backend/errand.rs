@@ -24,6 +24,8 @@ pub struct Errand {
     pub excluded: Vec<usize>,
     /// Whether it is asked although its breaker is open.
     pub forced: bool,
+    /// Whether waits are better than an early end: something was achieved, or nobody looks on.
+    pub patient: bool,
     /// Tries of this turn since something last succeeded.
     pub tries: u32,
     /// What it may spend.

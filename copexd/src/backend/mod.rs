@@ -7,12 +7,14 @@
 //! Not here: which session serves which run (`pool`), and what a failure leads to
 //! (`core`).
 
+pub mod cassette;
 pub mod errand;
 pub mod locate;
 pub mod process;
 pub mod sdk;
 pub mod spec;
 pub mod upstream;
+pub mod usage;
 
 use std::sync::Arc;
 

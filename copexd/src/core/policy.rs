@@ -120,11 +120,10 @@ pub fn rule(class: FailureClass) -> Rule {
         }
         FailureClass::ContentFilter => Rule { others: Others::IfAllowed, ..LAST },
         FailureClass::RuntimeDied => Rule { same: Same::Reopen, most: 4, ..LAST },
-        FailureClass::SessionCorrupt | FailureClass::SessionGone => {
-            Rule { otherwise: Otherwise::Block, ..LAST }
-        }
+        FailureClass::SessionCorrupt => Rule { otherwise: Otherwise::Block, ..LAST },
         FailureClass::Unknown => Rule { most: 3, others: Others::After(2), ..health },
         FailureClass::Client
+        | FailureClass::SessionGone
         | FailureClass::Cancelled
         | FailureClass::Unavailable
         | FailureClass::Usage => LAST,
@@ -157,6 +156,9 @@ pub struct Trouble {
     pub filtered: bool,
     /// Whether the turn can be run again over its history.
     pub can_rerun: bool,
+    /// Whether it is worth waiting for a breaker: something was achieved already, or nobody
+    /// looks on. Otherwise the reason now is better than an answer in a minute.
+    pub patient: bool,
 }
 
 /// What there is beside the same model.
@@ -342,6 +344,11 @@ impl Policy {
             Level::Request => (self.attempts, self.request_ms),
             Level::Turn => (self.attempts.saturating_add(self.continues), self.turn_ms),
         };
+        let behind_breaker =
+            failure.unasked && !matches!(failure.class, FailureClass::RateLimit(_));
+        if behind_breaker && !trouble.patient {
+            return Err("every model that may be asked failed too often");
+        }
         // A wait for a breaker or a limit is no try, but who wants no retries does not wait.
         if trouble.tries >= attempts || (failure.unasked && attempts <= 1) {
             return Err("every attempt that is allowed was made");

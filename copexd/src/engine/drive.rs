@@ -16,7 +16,7 @@ use super::account::Account;
 use super::chain::Chain;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
-use super::{Engine, prepare};
+use super::{Engine, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
@@ -113,6 +113,7 @@ impl Engine {
             (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
         };
         self.settle_demo(&mut request, &live).await;
+        tape::settle(&mut request).await;
         let options = request.options();
         let context = Context { accepted_at };
         let spec = prepare::chat_spec(run.as_str(), options, &cwd);
@@ -133,6 +134,7 @@ impl Engine {
                         set [provider] in the configuration for a real one";
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
         }
+        spec.warnings.extend(tape::warning(options).filter(|_| fresh));
         let machine: Box<dyn Machine> = match progress {
             Some(progress) => Box::new(Chat::restored(spec, progress)),
             None => Box::new(Chat::new(spec)),

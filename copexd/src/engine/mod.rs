@@ -25,12 +25,14 @@ mod measure;
 mod open;
 mod perform;
 pub mod prepare;
+mod prewarm;
 mod recover;
 mod registry;
 mod report;
 mod resume;
 mod steer;
 mod submit;
+mod tape;
 mod watch;
 
 use std::sync::Arc;

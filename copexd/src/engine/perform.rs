@@ -118,6 +118,8 @@ impl Driver {
             current: progress.candidate,
             excluded: progress.excluded,
             forced: self.forced,
+            // What the turn achieved before is told by its answers: see `seam::Link`.
+            patient: !self.request.options().foreground || progress.reruns > 0,
             tries: progress.streak.tries,
             purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),

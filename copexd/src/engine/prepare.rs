@@ -158,6 +158,7 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
         strict_model: options.strict_model,
         idle_ms,
         ask_timeout_ms: ask_timeout_s.saturating_mul(1_000),
+        patient: !options.foreground,
         max_duration_ms: options.max_duration_s.map(millis),
         on_lost_session: match options.on_lost_session {
             wire::OnLostSession::Ask => OnLostSession::Ask,
@@ -294,6 +295,7 @@ pub async fn session_spec(
         mcp_servers: options.mcp_servers.clone(),
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
+        tape: None,
     })
 }
 

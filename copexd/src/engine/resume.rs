@@ -56,6 +56,8 @@ impl Engine {
         }
         let options = request.options_mut();
         options.foreground = false;
+        // The recording is that run's; a replay goes on being one.
+        options.record = None;
         options.max_cost = limits.max_cost.or(options.max_cost);
         options.max_ai_credits = limits.max_ai_credits.or(options.max_ai_credits);
         options.max_tokens = limits.max_tokens.or(options.max_tokens);

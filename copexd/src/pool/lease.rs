@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Pool;
 use super::place::Place;
 use super::runtimes::Busy;
-use super::{Pool, Resting};
+use super::sessions::Resting;
 use crate::backend::Session;
-use crate::backend::sdk::Runtime;
 use crate::backend::spec::SessionSpec;
 use crate::runtime::clock;
 
@@ -15,26 +15,34 @@ use crate::runtime::clock;
 pub struct Lease {
     pool: Pool,
     session: Arc<dyn Session>,
-    runtime: Arc<Runtime>,
     spec: SessionSpec,
     key: String,
+    /// Turns that ended in the session since it was opened.
+    turns: u32,
     clean: bool,
     place: Place,
-    _busy: Busy,
+    /// Taken when the lease is given back.
+    busy: Option<Busy>,
+}
+
+/// A session that is open, and who has it in.
+pub(super) struct Open {
+    pub(super) session: Arc<dyn Session>,
+    pub(super) busy: Busy,
+    pub(super) turns: u32,
 }
 
 impl Lease {
     pub(super) fn new(
         pool: &Pool,
-        session: Arc<dyn Session>,
-        runtime: Arc<Runtime>,
+        open: Open,
         spec: &SessionSpec,
         key: String,
         place: Place,
     ) -> Self {
-        let busy = pool.inner.runtimes.busy(&runtime);
-        let (pool, spec) = (pool.clone(), spec.clone());
-        Self { pool, session, runtime, spec, key, clean: false, place, _busy: busy }
+        let Open { session, busy, turns } = open;
+        let (pool, spec, busy) = (pool.clone(), spec.clone(), Some(busy.for_a_run()));
+        Self { pool, session, spec, key, turns, clean: false, place, busy }
     }
 
     /// The session.
@@ -54,27 +62,34 @@ impl Lease {
 
     /// The turn ended: the session may be used warm again.
     pub fn clean(mut self) {
-        self.clean = true;
+        // One with a cassette belongs to its run alone.
+        self.clean = self.spec.tape.is_none();
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let pool = self.pool.clone();
-        let (session, runtime) = (self.session.clone(), self.runtime.clone());
+        let Some(busy) = self.busy.take() else { return };
+        let (pool, session) = (self.pool.clone(), self.session.clone());
         let (key, clean, place) = (self.key.clone(), self.clean, self.place.clone());
-        let spec = self.spec.clone();
+        let (spec, turns) = (self.spec.clone(), self.turns + 1);
         let tasks = pool.inner.tasks.clone();
         tasks.spawn("session return", async move {
             if clean {
-                let since_ms = clock::now_ms();
-                pool.rest(Resting { session, runtime, key, since_ms }).await;
+                let host = busy.host().clone();
+                pool.rest(Resting { session, host, key, since_ms: clock::now_ms(), turns }).await;
             } else {
                 session.close().await;
             }
+            // Only now may a runtime that is leaving end, and the next run have its turn.
+            let leaving = !busy.host().serves();
+            drop(busy);
             drop(place);
+            if leaving {
+                pool.wind_down().await;
+            }
             if clean {
-                pool.prepare_spare(&spec).await;
+                pool.prepare_spares(&spec).await;
             }
         });
     }

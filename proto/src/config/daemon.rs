@@ -35,12 +35,18 @@ pub struct PoolConfig {
     pub max_idle_time_s: f64,
     /// Seconds a runtime may take to start.
     pub start_timeout_s: f64,
-    /// Sessions opened ahead.
+    /// Sessions opened ahead, of each kind.
     pub spares: u32,
+    /// Kinds of the latest runs that get spares when the daemon starts.
+    pub prewarm: u32,
     /// Bytes of memory at which a runtime is replaced.
     pub max_runtime_rss: u64,
     /// Seconds after which a runtime is replaced.
     pub max_runtime_age_s: f64,
+    /// Seconds between two looks at runtimes and idle sessions.
+    pub probe_interval_s: f64,
+    /// Seconds a runtime may take to give a sign of life.
+    pub probe_timeout_s: f64,
 }
 
 impl std::default::Default for PoolConfig {
@@ -51,8 +57,11 @@ impl std::default::Default for PoolConfig {
             max_idle_time_s: 300.0,
             start_timeout_s: 30.0,
             spares: 1,
+            prewarm: 0,
             max_runtime_rss: 1 << 30,
             max_runtime_age_s: 86_400.0,
+            probe_interval_s: 15.0,
+            probe_timeout_s: 10.0,
         }
     }
 }
@@ -158,23 +167,7 @@ impl DaemonConfig {
         let base = <Self as std::default::Default>::default();
         let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
         Ok(Self {
-            pool: PoolConfig {
-                max_runtimes: number("pool.max_runtimes", base.pool.max_runtimes),
-                max_sessions: number("pool.max_sessions", base.pool.max_sessions),
-                max_idle_time_s: merged
-                    .float("pool.max_idle_time")
-                    .unwrap_or(base.pool.max_idle_time_s),
-                start_timeout_s: merged
-                    .float("pool.start_timeout")
-                    .unwrap_or(base.pool.start_timeout_s),
-                spares: number("pool.spares", base.pool.spares),
-                max_runtime_rss: merged
-                    .unsigned("pool.max_runtime_rss")
-                    .unwrap_or(base.pool.max_runtime_rss),
-                max_runtime_age_s: merged
-                    .float("pool.max_runtime_age")
-                    .unwrap_or(base.pool.max_runtime_age_s),
-            },
+            pool: pool(&merged),
             store: StoreConfig {
                 retention_days: number("store.retention_days", base.store.retention_days),
                 retention_bytes: merged
@@ -205,6 +198,24 @@ impl DaemonConfig {
             },
             warnings,
         })
+    }
+}
+
+fn pool(merged: &Merged) -> PoolConfig {
+    let base = <PoolConfig as std::default::Default>::default();
+    let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
+    let float = |name, default| merged.float(name).unwrap_or(default);
+    PoolConfig {
+        max_runtimes: number("pool.max_runtimes", base.max_runtimes),
+        max_sessions: number("pool.max_sessions", base.max_sessions),
+        max_idle_time_s: float("pool.max_idle_time", base.max_idle_time_s),
+        start_timeout_s: float("pool.start_timeout", base.start_timeout_s),
+        spares: number("pool.spares", base.spares),
+        prewarm: number("pool.prewarm", base.prewarm),
+        max_runtime_rss: merged.unsigned("pool.max_runtime_rss").unwrap_or(base.max_runtime_rss),
+        max_runtime_age_s: float("pool.max_runtime_age", base.max_runtime_age_s),
+        probe_interval_s: float("pool.probe_interval", base.probe_interval_s),
+        probe_timeout_s: float("pool.probe_timeout", base.probe_timeout_s),
     }
 }
 

@@ -51,6 +51,7 @@ impl Chat {
             parks: progress.parks,
             filtered: progress.filtered,
             can_rerun: (self.can_rerun || !progress.sent) && progress.reruns < MOST_RERUNS,
+            patient: self.spec.patient || self.turn.usage().calls > 0,
         };
         self.failure = Some(failure);
         self.again = again;

@@ -25,6 +25,7 @@ fn trouble(class: FailureClass, number: u32) -> Trouble {
         parks: 0,
         filtered: false,
         can_rerun: true,
+        patient: true,
     }
 }
 

@@ -13,6 +13,7 @@ fn trouble(class: FailureClass, number: u32) -> Trouble {
         parks: 0,
         filtered: false,
         can_rerun: true,
+        patient: true,
     }
 }
 
@@ -160,6 +161,10 @@ fn a_shut_breaker_is_waited_for_and_costs_neither_a_try_nor_the_budget() {
     assert_eq!(next, Next::Retry { at: 50_000 });
     let next = policy.next(Level::Request, &shut, OTHER, &mut empty, at(0, 0.0));
     assert_eq!(next, Next::Fallback { to: 1 });
+    shut.patient = false;
+    let next = policy.next(Level::Request, &shut, Ways::default(), &mut empty, at(0, 0.0));
+    assert!(matches!(next, Next::GiveUp { .. }), "who looks on is told at once");
+    shut.patient = true;
     let none = Policy { attempts: 1, ..policy };
     let next = none.next(Level::Request, &shut, Ways::default(), &mut empty, at(0, 0.0));
     assert!(matches!(next, Next::GiveUp { .. }), "who wants no retries does not wait");
@@ -221,11 +226,13 @@ proptest! {
         class in any_class(), tries in 0_u32..40, in_class in 0_u32..40, parks in 0_u32..40,
         wait in proptest::option::of(0_u64..10_000_000), unasked in any::<bool>(),
         elapsed_ms in 0_u64..2_000_000, other in proptest::option::of(0_usize..4),
-        can_rerun in any::<bool>(), filtered in any::<bool>(), chance in 0.0_f64..1.0,
+        can_rerun in any::<bool>(), filtered in any::<bool>(), patient in any::<bool>(), chance in 0.0_f64..1.0,
     ) {
         let mut failure = Failure::new(class, "x").with_retry_after(wait);
         failure.unasked = unasked;
-        let trouble = Trouble { failure, tries, in_class, elapsed_ms, parks, filtered, can_rerun };
+        let trouble = Trouble {
+            failure, tries, in_class, elapsed_ms, parks, filtered, can_rerun, patient,
+        };
         let policy = Policy::default();
         let ways = Ways { other, reset: None };
         let now = 5_000_000;

@@ -191,6 +191,7 @@ impl Asking<'_> {
             parks: 0,
             filtered: false,
             can_rerun: true,
+            patient: self.errand.patient,
         };
         let next = {
             let mut governor = self.seam.upstream.lock();
