@@ -201,8 +201,7 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         tracing::info!(swept, "ended what a killed daemon left behind");
     }
     let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
-    let meter = accounts.meter.clone();
-    let upstream = health::recall(&store, setup(&settings.config), meter)?;
+    let upstream = health::recall(&store, setup(&settings.config), accounts.meter.clone())?;
     let limits = pool_limits(&settings.config.pool);
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };

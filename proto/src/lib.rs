@@ -19,6 +19,7 @@ pub mod api;
 pub mod breaker;
 pub mod config;
 pub mod discover;
+pub mod effort;
 pub mod error;
 pub mod event;
 pub mod explain;

@@ -16,9 +16,9 @@ fn counted(report: &Value, name: &str, labels: &[(&str, &str)]) -> u64 {
     series.filter_map(|series| series["value"].as_u64()).sum()
 }
 
-fn turns(report: &Value) -> Value {
+/// The one distribution of a family.
+fn timed(report: &Value, name: &str) -> Value {
     let families = report["histograms"].as_array().unwrap();
-    let name = "copex_turn_duration_seconds";
     families.iter().find(|family| family["name"] == name).unwrap()["series"][0].clone()
 }
 
@@ -37,7 +37,15 @@ fn runs_retries_and_tokens_are_counted_and_survive_a_stop() {
     assert_eq!(counted(&before, retried, &[("level", "request"), ("class", "server")]), 1);
     let tokens = |kind| counted(&before, "copex_tokens_total", &[("model", MODEL), ("kind", kind)]);
     assert_eq!((tokens("input"), tokens("output")), (11, 7), "{before}");
-    let took = turns(&before);
+    let requests = |outcome| counted(&before, "copex_requests_total", &[("outcome", outcome)]);
+    assert_eq!((requests("ok"), requests("server"), requests("client")), (1, 1, 1), "{before}");
+    let model = &before["models"][0];
+    assert_eq!((&model["requests"], &model["answered"]), (&json!(3), &json!(1)), "{before}");
+    assert_eq!(model["model"], MODEL, "{before}");
+    for name in ["copex_request_first_token_seconds", "copex_request_duration_seconds"] {
+        assert_eq!(timed(&before, name)["count"], 1, "{name}: {before}");
+    }
+    let took = timed(&before, "copex_turn_duration_seconds");
     assert_eq!((&took["count"], &took["labels"]["mode"]), (&json!(2), &json!("chat")));
     assert!(took["p50"].as_f64().unwrap() > 0.0, "{took}");
 

@@ -31,7 +31,8 @@ pub struct Upstream {
     changed: watch::Sender<u64>,
     /// Something that must be remembered changed.
     remember: Notify,
-    meter: Meter,
+    /// Counts what is asked of the outside world.
+    pub meter: Meter,
     itself: std::sync::Weak<Self>,
 }
 
@@ -158,17 +159,21 @@ impl Upstream {
         }
         for change in changes {
             let target = &change.target;
-            let name = match change.state {
-                State::Closed => "closed",
-                State::Open { .. } => "open",
-                State::HalfOpen { .. } => "half-open",
+            let state = match change.state {
+                State::Closed => {
+                    tracing::info!(%target, "breaker closed");
+                    "closed"
+                }
+                State::Open { until } => {
+                    tracing::warn!(%target, until, "breaker opened");
+                    "open"
+                }
+                State::HalfOpen { .. } => {
+                    tracing::info!(%target, "breaker half-open: one probe");
+                    "half_open"
+                }
             };
-            self.meter.count(&metrics::BREAKERS, &[&target.to_string(), name]);
-            match change.state {
-                State::Closed => tracing::info!(%target, "breaker closed"),
-                State::Open { until } => tracing::warn!(%target, until, "breaker opened"),
-                State::HalfOpen { .. } => tracing::info!(%target, "breaker half-open: one probe"),
-            }
+            self.meter.count(&metrics::BREAKERS, &[&target.to_string(), state]);
         }
         self.changed.send_modify(|count| *count += 1);
         self.remember.notify_one();

@@ -113,6 +113,28 @@ impl FailureClass {
         Self::Usage,
         Self::Unknown,
     ];
+
+    /// Its name in counts and on the wire, where scopes and watchdogs are one class each.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RateLimit(_) => "rate_limit",
+            Self::Quota => "quota",
+            Self::Network => "network",
+            Self::Server => "server",
+            Self::Timeout(_) => "timeout",
+            Self::Auth => "auth",
+            Self::Client => "client",
+            Self::ContextLimit => "context_limit",
+            Self::ContentFilter => "content_filter",
+            Self::RuntimeDied => "runtime_died",
+            Self::SessionCorrupt | Self::SessionGone => "session_corrupt",
+            Self::Cancelled => "cancelled",
+            Self::Limit => "limit",
+            Self::Unavailable => "unavailable",
+            Self::Usage => "usage",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Tries that were made of a request before its failure was handed on.

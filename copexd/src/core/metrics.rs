@@ -41,11 +41,14 @@ const fn family(name: &'static str, labels: &'static [&'static str], help: &'sta
 /// How a model request that was answered is labelled in [`REQUESTS`].
 pub const ANSWERED: &str = "ok";
 
+/// The same for one that nobody waited for any more.
+pub const ABANDONED: &str = "abandoned";
+
 /// Model requests that came to an end.
 pub const REQUESTS: Family = family(
     "copex_requests_total",
     &["endpoint", "model", "outcome"],
-    "Model requests that came to an end, by outcome: ok, or the class of the failure.",
+    "Model requests that came to an end, by outcome: ok, abandoned, or the class of the failure.",
 );
 /// Tries after the first.
 pub const RETRIES: Family = family(

@@ -98,6 +98,11 @@ struct Passing<'a> {
     upstream: &'a Upstream,
     target: &'a Target,
     reported: bool,
+    /// When it was made, if it was.
+    asked: Option<Instant>,
+    /// When the first of its answer came, after that.
+    first: Option<Duration>,
+    outcome: &'static str,
     reservation: Option<(Purse, Reservation)>,
     activity: Activity,
     since: Instant,
@@ -120,6 +125,14 @@ impl Passing<'_> {
 
     fn report(&mut self, report: &Report<'_>) {
         self.reported = true;
+        match report {
+            Report::Answered => {
+                self.outcome = metrics::ANSWERED;
+                self.first = self.asked.map(|asked| asked.elapsed());
+            }
+            Report::Failed(failure) => self.outcome = failure.class.name(),
+            Report::Abandoned => self.outcome = metrics::ABANDONED,
+        }
         self.upstream.report(self.target, report);
     }
 
@@ -137,6 +150,11 @@ impl Drop for Passing<'_> {
         }
         if let Some((purse, reservation)) = self.reservation.take() {
             purse.release(reservation);
+        }
+        if let Some(asked) = self.asked {
+            let model = if self.target.model.is_empty() { "default" } else { &self.target.model };
+            let whom = (self.target.endpoint.as_str(), model);
+            self.upstream.meter.request(whom, self.outcome, asked.elapsed(), self.first);
         }
         self.activity.set(Doing::Nothing);
     }
@@ -247,6 +265,9 @@ impl Asking<'_> {
             upstream: &self.seam.upstream,
             target: &self.target,
             reported: false,
+            asked: None,
+            first: None,
+            outcome: metrics::ABANDONED,
             reservation: None,
             activity: self.errand.activity.clone(),
             since: Instant::now(),
@@ -267,6 +288,7 @@ impl Asking<'_> {
         self.errand.activity.set(Doing::Asked { target: target.clone(), since });
         let first_event = Duration::from_millis(self.errand.policy.first_event_ms);
         let (seam, link) = (self.seam, Some(self.link));
+        passing.asked = Some(Instant::now());
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
         if let Outcome::Answer(_) = &outcome {
             passing.answered();
