@@ -45,6 +45,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RunsCommand,
     },
+    /// Circuit breakers and limits of models and endpoints.
+    Breakers {
+        /// What to do with them; `list` when absent.
+        #[command(subcommand)]
+        command: Option<BreakersCommand>,
+    },
     /// List models.
     Models(ModelsArgs),
     /// How the daemon, the runtimes, the sign-in and the provider are.
@@ -163,6 +169,19 @@ pub(crate) struct ChatFlags {
     /// Most attempts after the first.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_retries: Option<i64>,
+    /// Model to go on with when one fails; may be given several times, tried in order.
+    /// `github:MODEL` and `provider:MODEL` say where it is; `none` falls back to nothing.
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub(crate) fallback: Vec<String>,
+    /// Fail with exit code 5 instead of waiting for the end of a long limit.
+    #[arg(long)]
+    pub(crate) no_park: bool,
+    /// Most waits for the end of a limit.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_parks: Option<i64>,
+    /// Seconds the run may take in all.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) max_duration: Option<f64>,
     /// Most prompt tokens of the conversation.
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     pub(crate) context_budget: Option<i64>,
@@ -319,6 +338,14 @@ pub(crate) enum RunsCommand {
         #[command(flatten)]
         output: OutputFlags,
     },
+    /// Say why a run waits, and what would let it go on.
+    Explain {
+        /// The run.
+        id: String,
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
     /// Answer a question that a run waits on.
     Answer {
         /// The question's id.
@@ -335,6 +362,26 @@ pub(crate) enum RunsCommand {
         /// Every event as it is, one JSON object per line.
         #[arg(long)]
         jsonl: bool,
+    },
+}
+
+/// `breakers`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BreakersCommand {
+    /// Every model asked so far, and the limits that hold.
+    List {
+        /// One JSON object on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close breakers and forget limits.
+    Reset {
+        /// Only those of this endpoint.
+        #[arg(long, value_name = "ENDPOINT")]
+        endpoint: Option<String>,
+        /// Only those of this model.
+        #[arg(short, long, value_name = "MODEL")]
+        model: Option<String>,
     },
 }
 

@@ -18,8 +18,7 @@ pub(crate) enum Exit {
     Blocked = 3,
     /// A limit was reached: iterations, time, spend.
     Limit = 4,
-    /// Parked until a time, and the caller does not wait.
-    #[expect(dead_code, reason = "part of the contract; every command waits for parked runs yet")]
+    /// Limited until a time, and the caller does not wait.
     Parked = 5,
     /// The daemon or the Copilot CLI is unavailable.
     Unavailable = 69,
@@ -42,6 +41,7 @@ pub(crate) fn of_class(class: ErrorClass) -> Exit {
         ErrorClass::Unavailable | ErrorClass::Overloaded => Exit::Unavailable,
         ErrorClass::Usage | ErrorClass::NotAvailable => Exit::Usage,
         ErrorClass::Cancelled => Exit::Interrupted,
+        ErrorClass::Limit => Exit::Limit,
         ErrorClass::RateLimit
         | ErrorClass::Quota
         | ErrorClass::Network
@@ -64,6 +64,8 @@ pub(crate) fn of_event(body: &EventBody) -> Exit {
     match body {
         EventBody::Done(outcome) if outcome.content.trim().is_empty() => Exit::Failed,
         EventBody::Done(_) => Exit::Done,
+        // Who waits is not told of limits: the run parks. This one was not to wait.
+        EventBody::Failed(ending) if ending.error.class == ErrorClass::RateLimit => Exit::Parked,
         EventBody::Failed(ending) => of_class(ending.error.class),
         EventBody::Blocked(ending) if ending.error.class == ErrorClass::Auth => Exit::Auth,
         EventBody::Blocked(_) => Exit::Blocked,
@@ -102,12 +104,13 @@ mod tests {
             (done("hi"), 0),
             (done(" \n"), 1),
             (EventBody::Failed(ending(ErrorClass::Server)), 1),
+            (EventBody::Failed(ending(ErrorClass::RateLimit)), 5),
             (EventBody::Failed(ending(ErrorClass::Auth)), 77),
             (EventBody::Failed(ending(ErrorClass::Unavailable)), 69),
             (EventBody::Failed(ending(ErrorClass::Usage)), 2),
             (EventBody::Blocked(ending(ErrorClass::Quota)), 3),
             (EventBody::Blocked(ending(ErrorClass::Auth)), 77),
-            (EventBody::Exhausted(ending(ErrorClass::Timeout)), 4),
+            (EventBody::Exhausted(ending(ErrorClass::Limit)), 4),
             (EventBody::Cancelled(ending(ErrorClass::Cancelled)), 130),
         ];
         for (body, code) in cases {

@@ -47,6 +47,12 @@ pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer
     set("instructions", "--system", flags.system.as_deref().map(Value::from))?;
     set("timeout", "--timeout", flags.timeout.map(Value::from))?;
     set("retry.max_retries", "--max-retries", flags.max_retries.map(Value::from))?;
+    let none = flags.fallback.iter().any(|model| model == "none");
+    let chain = (!flags.fallback.is_empty()).then(|| json!(&flags.fallback));
+    set("fallback_chain", "--fallback", if none { Some(json!([])) } else { chain })?;
+    set("retry.park", "--no-park", flags.no_park.then_some(Value::Bool(false)))?;
+    set("retry.max_parks", "--max-parks", flags.max_parks.map(Value::from))?;
+    set("limits.max_duration", "--max-duration", flags.max_duration.map(Value::from))?;
     set("context_budget", "--context-budget", flags.context_budget.map(Value::from))?;
     set(
         "available_tools",
@@ -129,6 +135,13 @@ pub(crate) fn chat(
         max_retries: config.max_retries,
         retry: config.retry.clone(),
         context_budget: config.context_budget,
+        fallback_chain: config.fallback_chain.clone(),
+        on_content_filter: config.on_content_filter,
+        on_lost_session: config.on_lost_session,
+        auto_continue: config.auto_continue,
+        no_park: !config.park,
+        max_parks: config.max_parks,
+        max_duration_s: config.max_duration_s,
         foreground: attachment == Attachment::Foreground,
     };
     Ok(RunRequest::Chat(ChatRequest { prompt, options }))

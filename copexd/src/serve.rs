@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use copex_proto::api::CopexApiServer as _;
+use copex_proto::config::DaemonConfig;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::backend::process::{self, Owner};
 use crate::cli::Flags;
+use crate::core::breaker::BreakerRules;
+use crate::core::governor::Setup;
 use crate::daemon::{About, Control, Phase};
-use crate::engine::{Ambient, Engine, store_error};
+use crate::engine::{Ambient, Engine, health, store_error};
 use crate::error::{StartError, exit};
 use crate::pool::{Pool, PoolLimits};
 use crate::rpc::methods::Api;
@@ -202,17 +205,35 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         spares: pool_config.spares > 0,
         start: Duration::from_secs_f64(pool_config.start_timeout_s),
     };
-    let pool = Pool::new(owner.clone(), tasks.clone(), limits);
+    let upstream = health::recall(&store, setup(&settings.config))?;
+    let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
     let engine = Engine::new(store, pool, tasks.clone(), ambient);
     let recovered = engine.recover()?;
     if recovered > 0 {
         tracing::info!(recovered, "unfinished runs go on");
     }
+    engine.remember();
     tidy_up(&engine, settings, tasks);
     feed_watchdog(&engine, tasks);
     control.enter(Phase::Ready(engine.clone()));
     Ok(engine)
+}
+
+/// When models are left alone, and how much is asked of them at once.
+fn setup(config: &DaemonConfig) -> Setup {
+    let breaker = &config.breaker;
+    let cooldown = Duration::from_secs_f64(breaker.cooldown_s);
+    Setup {
+        rules: BreakerRules {
+            window: breaker.window as usize,
+            failure_rate: breaker.failure_rate,
+            min_samples: breaker.min_samples as usize,
+            cooldown_ms: u64::try_from(cooldown.as_millis()).unwrap_or(u64::MAX),
+        },
+        panic: breaker.panic,
+        ceiling: config.limits.max_running,
+    }
 }
 
 /// Where the store is and how it is opened.

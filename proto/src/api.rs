@@ -6,9 +6,11 @@
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
 
+use crate::breaker::{BreakerList, ResetResponse};
 use crate::event::Answer;
 #[cfg(feature = "client")]
 use crate::event::RunEvent;
+use crate::explain::Explanation;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -77,6 +79,22 @@ pub trait CopexApi {
     /// Answers a question of a run. The first answer wins.
     #[method(name = "run.answer", param_kind = map)]
     async fn run_answer(&self, ask: AskId, answer: Answer) -> RpcResult<AnswerResponse>;
+
+    /// Why a run waits, and what would let it go on.
+    #[method(name = "run.explain", param_kind = map)]
+    async fn run_explain(&self, run: RunId) -> RpcResult<Explanation>;
+
+    /// Circuit breakers, limits and queues.
+    #[method(name = "breaker.list")]
+    async fn breaker_list(&self) -> RpcResult<BreakerList>;
+
+    /// Closes breakers and forgets limits: of one endpoint, of one model, or all.
+    #[method(name = "breaker.reset", param_kind = map)]
+    async fn breaker_reset(
+        &self,
+        endpoint: Option<String>,
+        model: Option<String>,
+    ) -> RpcResult<ResetResponse>;
 
     /// Models: the account's when signed in, else the Copilot CLI's catalogue, and the provider's.
     #[method(name = "model.list", param_kind = map)]

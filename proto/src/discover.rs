@@ -7,8 +7,10 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::breaker::{BreakerList, ResetResponse};
 use crate::error::{ErrorInfo, code};
 use crate::event::{Answer, RunEvent};
+use crate::explain::Explanation;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -164,6 +166,10 @@ impl Document {
         .param::<String>("prompt", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
+        self.method("run.explain", "Why a run waits, and what would let it go on.")
+            .param::<RunId>("run", Need::Required)
+            .fails(&["NotFound", "Store"])
+            .gives::<Explanation>();
         self.method("run.answer", "Answers a question of a run. The first answer wins.")
             .param::<AskId>("ask", Need::Required)
             .param::<Answer>("answer", Need::Required)
@@ -180,6 +186,14 @@ impl Document {
             .param::<BackendQuery>("query", Need::Optional)
             .fails(&["Backend"])
             .gives::<AuthStatus>();
+        self.method("breaker.list", "Circuit breakers, limits and queues.").gives::<BreakerList>();
+        self.method(
+            "breaker.reset",
+            "Closes breakers and forgets limits: of one endpoint, of one model, or all.",
+        )
+        .param::<String>("endpoint", Need::Optional)
+        .param::<String>("model", Need::Optional)
+        .gives::<ResetResponse>();
         self.method("pool.status", "The Copilot runtimes and their sessions.")
             .gives::<PoolStatus>();
     }

@@ -11,6 +11,8 @@ pub enum ErrorClass {
     RateLimit,
     /// An allowance is used up; only a person can change that.
     Quota,
+    /// A limit that the user set on spending is reached; a higher one lets the run go on.
+    Limit,
     /// The model's endpoint could not be reached or broke off.
     Network,
     /// The model's endpoint failed (5xx).
@@ -100,6 +102,7 @@ impl ErrorInfo {
             ErrorClass::Auth => code::AUTH,
             ErrorClass::RateLimit
             | ErrorClass::Quota
+            | ErrorClass::Limit
             | ErrorClass::Network
             | ErrorClass::Server
             | ErrorClass::Timeout

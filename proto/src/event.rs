@@ -285,6 +285,10 @@ pub struct Usage {
     /// AI credits, where the backend tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_credits: Option<f64>,
+    /// What it cost by the price table of the request: an estimate, in the table's currency,
+    /// of the calls whose model has a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_cost: Option<f64>,
 }
 
 impl Usage {
@@ -301,6 +305,9 @@ impl Usage {
         self.premium_requests += other.premium_requests;
         if let Some(credits) = other.ai_credits {
             *self.ai_credits.get_or_insert(0.0) += credits;
+        }
+        if let Some(cost) = other.estimated_cost {
+            *self.estimated_cost.get_or_insert(0.0) += cost;
         }
     }
 }

@@ -16,13 +16,16 @@
 #[cfg(any(feature = "server", feature = "client"))]
 #[allow(clippy::disallowed_methods, reason = "jsonrpsee's macro spawns subscription tasks")]
 pub mod api;
+pub mod breaker;
 pub mod config;
 pub mod discover;
 pub mod error;
 pub mod event;
+pub mod explain;
 pub mod health;
 pub mod id;
 pub mod provider;
+pub mod retry;
 pub mod run;
 pub mod secret;
 pub mod socket;

@@ -10,6 +10,7 @@ use crate::error::ErrorInfo;
 use crate::event::{Outcome, Usage};
 use crate::id::{AskId, RunId, Seq, SessionId};
 pub use crate::provider::{KeySource, Provider, ProviderKind};
+pub use crate::retry::{OnLostSession, RetryOptions};
 use crate::secret::Secret;
 
 /// One unit of work, tagged by `mode`. The client resolves flags, files and its
@@ -217,6 +218,29 @@ pub struct RunOptions {
     /// The most prompt tokens of the conversation before it is compacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<u64>,
+    /// Models to go on with when one fails, in order: `MODEL`, `github:MODEL` or
+    /// `provider:MODEL`. Absent: the built-in chain of the model, on GitHub's models only.
+    /// An empty list falls back to nothing. At most 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback_chain: Option<Vec<String>>,
+    /// Whether another model is asked once when a filter withheld the answer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub on_content_filter: bool,
+    /// What to do when tools ran in a session and it is lost.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_lost_session: OnLostSession,
+    /// Whether the turn is run once more after its tries ran out.
+    #[serde(skip_serializing_if = "is_false")]
+    pub auto_continue: bool,
+    /// Whether a long limit fails the run instead of parking it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_park: bool,
+    /// Parks of the run, at most. Default 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parks: Option<u32>,
+    /// How long the run may take in all, in seconds, parks included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration_s: Option<f64>,
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,
@@ -389,21 +413,6 @@ impl std::str::FromStr for Effort {
             format!("`{text}` is not a reasoning effort; use one of {}", names.join(", "))
         })
     }
-}
-
-/// How the waits between attempts grow. What is absent is the default of the failure's kind.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryOptions {
-    /// The least ceiling of a wait, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_delay_s: Option<f64>,
-    /// The most that a wait grows to, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_delay_s: Option<f64>,
-    /// Growth per attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exponential_base: Option<f64>,
 }
 
 /// Words for the system message.

@@ -1,10 +1,12 @@
 //! One verb per file.
 
+mod breakers;
 mod chat;
 mod completions;
 mod config;
 mod daemon;
 mod doctor;
+mod explain;
 mod init;
 mod login;
 mod models;
@@ -60,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
+        Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {
             status::run(&ctx, &flag)

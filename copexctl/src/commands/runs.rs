@@ -12,6 +12,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::cli::{RunsCommand, StateName};
+use crate::commands::explain;
 use crate::commands::watch::watch;
 use crate::connect::Connection;
 use crate::context::Context;
@@ -70,6 +71,11 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
                 return Ok(Exit::Done);
             }
             watch(ctx, Source::Watch { run: new.run }, &output, OnInterrupt::Cancel, &[])
+        }
+        RunsCommand::Explain { id, json } => {
+            let mut connection = Connection::open(ctx)?;
+            let run = find(&mut connection, &id)?;
+            explain::run(&mut connection, run, json)
         }
         RunsCommand::Answer { ask, answer, feedback } => reply(ctx, &ask, &answer, feedback),
         RunsCommand::Logs { id, jsonl } => logs(ctx, &id, jsonl.into()),

@@ -8,12 +8,14 @@
 //! (`core`).
 
 pub mod cli;
+pub mod errand;
 pub mod locate;
 pub mod process;
 #[cfg(feature = "scripted")]
 pub mod scripted;
 pub mod sdk;
 pub mod spec;
+pub mod upstream;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use async_trait::async_trait;
 use crate::core::failure::Failure;
 use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
+use errand::Errand;
 use spec::SessionSpec;
 
 /// Which conversation to open.
@@ -78,6 +81,8 @@ pub struct Capabilities {
     /// A tool that waits for a decision goes on waiting when the session is opened again
     /// ([`Opening::ResumeWaiting`]).
     pub continues_waiting: bool,
+    /// The conversation can be made smaller on demand ([`Session::compact`]).
+    pub compacts: bool,
     /// It can tell models and who is signed in.
     pub enquiries: bool,
 }
@@ -90,6 +95,7 @@ impl Capabilities {
         rerun: true,
         request_policy: true,
         continues_waiting: true,
+        compacts: true,
         enquiries: true,
     };
 }
@@ -145,6 +151,16 @@ pub trait Session: Send + Sync {
 
     /// Does ahead of time what the first turn would have to do. Only ever a matter of speed.
     async fn warm(&self);
+
+    /// A run works in the session from now on, by these rules. Before each turn.
+    fn begin(&self, errand: Errand);
+
+    /// Makes the conversation smaller, by a summary of it. Bounded by the time that a turn
+    /// may take to open; costs a model call.
+    ///
+    /// # Errors
+    /// When there is nothing to be made smaller, or the model fails.
+    async fn compact(&self) -> Result<(), Failure>;
 
     /// Sends a prompt and returns the message id that answers will name.
     ///

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+use super::errand::Errand;
 use super::spec::SessionSpec;
 use super::{Auth, Backend, Capabilities, Model, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
@@ -286,6 +287,20 @@ impl Session for ScriptedSession {
     }
 
     async fn warm(&self) {}
+
+    fn begin(&self, _errand: Errand) {
+        // Told by a failure only where that is a panic: it has no result of its own.
+        if self.open("a run began").is_ok_and(|state| state.turn.is_some()) {
+            let _told = self.illegal("a run began in a turn under way");
+        }
+    }
+
+    async fn compact(&self) -> Result<(), Failure> {
+        if self.open("it was made smaller")?.turn.is_some() {
+            return Err(self.illegal("it was made smaller in a turn under way"));
+        }
+        Ok(())
+    }
 
     async fn send(&self, prompt: &str) -> Result<String, Failure> {
         let mut state = self.open("a prompt was sent")?;

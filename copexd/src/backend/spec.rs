@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::core::approval::Mode;
-use crate::core::retry::Retry;
 
 /// A secret in memory. Never printed, never stored.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -68,37 +66,6 @@ pub struct ProviderSpec {
     pub max_prompt_tokens: Option<u64>,
 }
 
-/// How often and how patiently a session's model requests are asked again.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct RetrySpec {
-    /// Tries after the first.
-    pub max_retries: Option<u32>,
-    /// Floor under every backoff, in seconds.
-    pub base_delay_s: Option<f64>,
-    /// Cap over every backoff, in seconds.
-    pub max_delay_s: Option<f64>,
-    /// Growth per try.
-    pub exponential_base: Option<f64>,
-}
-
-impl RetrySpec {
-    /// The policy with these numbers over the defaults.
-    pub fn policy(&self) -> Retry {
-        let defaults = Retry::default();
-        let ms = |seconds: f64| {
-            let span = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-            u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-        };
-        Retry {
-            attempts: self.max_retries.map_or(defaults.attempts, |n| n.saturating_add(1)),
-            floor_ms: self.base_delay_s.map_or(defaults.floor_ms, ms),
-            cap_ms: self.max_delay_s.map(ms),
-            factor: self.exponential_base,
-            ..defaults
-        }
-    }
-}
-
 /// What a session is made of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SessionSpec {
@@ -128,8 +95,6 @@ pub struct SessionSpec {
     pub streaming: bool,
     /// The most prompt tokens before the conversation is compacted.
     pub context_budget: Option<u64>,
-    /// How its model requests are asked again.
-    pub retry: RetrySpec,
     /// What a Copilot CLI process of its own per turn needs; absent over a shared runtime.
     pub cli: Option<CliSpec>,
 }

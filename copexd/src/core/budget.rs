@@ -45,6 +45,13 @@ impl Budget {
         enough
     }
 
+    /// Retries that there are now.
+    pub fn retries(&self, now_ms: u64) -> u32 {
+        let mut now = self.clone();
+        now.advance(now_ms);
+        u32::try_from(now.saved / RETRY).unwrap_or(u32::MAX)
+    }
+
     fn advance(&mut self, now_ms: u64) {
         // A clock that was set back earns nothing and loses nothing.
         let passed = now_ms.saturating_sub(self.at_ms);

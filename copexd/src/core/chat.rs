@@ -2,36 +2,36 @@
 //!
 //! ```text
 //! Opening --Opened(Nothing)--> Sending --Sent--> Working --Idle--> ended
-//!    ^         Opened(Unfinished) ------------------^  |
-//!    |         Opened(Finished) -> ended               | backend gone
-//!    +----------------- Backoff <----------------------+
+//!  ^  ^        Opened(Unfinished) -----------------^  |  ^
+//!  |  |        Opened(Finished) -> ended        failed|  |rerun
+//!  |  +--- Resting <--- Resume ---+                   v  |
+//!  +------ Fallback <-------------+-------------- Judging-+-> ended
+//!  +------ Parked <--- Park ------+
 //! ```
 //!
 //! Invariant: the prompt is sent at most once per session. After any break the
 //! transcript is read first ([`Effect::Open`] answers with what it has), and the turn is
 //! run again over the history, never by sending the prompt a second time.
+//! Invariant: what to do about a failure is the policy's word ([`Effect::Judge`]), whatever
+//! failed and in whatever state.
 
+mod progress;
 mod questions;
+mod trouble;
+mod working;
 
-use serde::{Deserialize, Serialize};
-
+pub use progress::{Progress, Streak};
 pub use questions::OpenQuestion;
+pub use trouble::{MOST_RERUNS, OnLostSession};
 
 use super::approval::Policy;
-use super::backoff::Backoff;
 use super::effort::Effort;
 use super::failure::{Failure, FailureClass};
 use super::machine::{
-    Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Reply, Resolution, Tail, Timer,
-    Verdict,
+    Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Tail, Timer, Verdict,
 };
 use super::moment::Moment;
-use super::signal::{Signal, Wish};
 use super::turn::Turn;
-
-/// How often a turn goes on after its runtime died. A runtime that dies with the same
-/// turn four times dies of that turn.
-pub const MOST_RUNTIME_DEATHS: u32 = 3;
 
 /// How long an aborted turn may take to end before its session is given up.
 /// The Copilot CLI needs about 10 ms.
@@ -44,62 +44,35 @@ pub struct ChatSpec {
     pub run: String,
     /// Who may do what.
     pub policy: Policy,
-    /// The model asked for.
-    pub model: Option<String>,
-    /// The effort that is sent.
-    pub effort: Option<Effort>,
+    /// The models to ask, in order; the first is the one asked for. Never empty.
+    pub choices: Vec<Choice>,
     /// Whether another model than the one asked for is a failure.
     pub strict_model: bool,
     /// Silence of a model request that ends the attempt, in milliseconds.
     pub idle_ms: u64,
     /// How long a question waits, in milliseconds.
     pub ask_timeout_ms: u64,
-    /// Tries after the first, at most.
-    pub max_retries: u32,
+    /// Whether nobody looks on: waits are better than an early end.
+    pub patient: bool,
+    /// How long the whole run may take, in milliseconds.
+    pub max_duration_ms: Option<u64>,
+    /// What to do when tools ran in a session and it is lost.
+    pub on_lost_session: OnLostSession,
     /// Warnings that came up while the request was read.
     pub warnings: Vec<(String, String)>,
 }
 
-/// The stored part of the machine.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Progress {
-    /// Whether the prompt may have been sent.
-    pub sent: bool,
-    /// The session, once open.
-    pub session: Option<String>,
-    /// User messages that the session had before ours.
-    pub user_messages: u64,
-    /// Tries so far.
-    pub attempts: u32,
-    /// Deaths of the runtime so far.
-    pub deaths: u32,
-    /// Tools that ran so far.
-    pub tools: u32,
-    /// Questions asked so far.
-    pub asked: u32,
-    /// Wishes that a person allowed for the rest of the run.
-    pub always: Vec<String>,
-    /// Questions that wait.
-    pub open: Vec<OpenQuestion>,
-    /// Answers given, by wish, for the case that the backend asks the same again.
-    pub decided: Vec<(Wish, Reply)>,
-    /// Whether the run was told to end.
-    pub cancelled: bool,
-}
-
-impl Progress {
-    /// Where the turn of an ended run stands for the run that finishes it: its place in the
-    /// session, and nothing of what the ended run spent, asked or allowed.
-    pub fn taken_up(self) -> Self {
-        let Self { sent, session, user_messages, .. } = self;
-        Self { sent, session, user_messages, ..Self::default() }
-    }
-
-    /// Whether a tool waits for a person's decision, or for its delivery.
-    pub fn waits(&self) -> bool {
-        !self.decided.is_empty() || self.open.iter().any(|open| open.wish.is_some())
-    }
+/// One of the models to ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name; the backend picks one when absent.
+    pub model: Option<String>,
+    /// Its name for people.
+    pub label: String,
+    /// The effort that is sent.
+    pub effort: Option<Effort>,
+    /// What to tell when it is used and that is not the effort asked for.
+    pub warning: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +81,26 @@ enum Phase {
     Opening,
     Sending,
     Working,
+    /// Aborted; the policy decides then.
+    Stopping,
+    Judging,
     Resting,
+    Compacting,
+    Parked,
+    /// The session is lost; a person decides.
+    Lost,
+    /// Aborted; the run ends then.
     Ending,
     Ended,
+}
+
+/// Where a turn is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// In the session that is open.
+    Here,
+    /// In the session once it is open again: what it has of the turn must be looked up.
+    Reopen,
 }
 
 /// The machine of a chat.
@@ -123,6 +113,9 @@ pub struct Chat {
     failure: Option<Failure>,
     requesting: bool,
     model_told: bool,
+    again: Again,
+    can_rerun: bool,
+    backend: String,
 }
 
 impl Chat {
@@ -141,11 +134,18 @@ impl Chat {
             failure: None,
             requesting: false,
             model_told: false,
+            again: Again::Reopen,
+            can_rerun: true,
+            backend: String::new(),
         }
     }
 
-    fn start(&mut self) -> Vec<Effect> {
+    fn start(&mut self, moment: Moment) -> Vec<Effect> {
         let mut effects = vec![Effect::Emit(Fact::Running)];
+        if let Some(most) = self.spec.max_duration_ms {
+            self.progress.deadline = Some(moment.now_ms.saturating_add(most));
+            effects.push(Effect::Wait(Timer::Total, most));
+        }
         for (code, message) in std::mem::take(&mut self.spec.warnings) {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
         }
@@ -154,9 +154,19 @@ impl Chat {
         effects
     }
 
-    fn recover(&mut self, tail: Tail) -> Vec<Effect> {
+    fn recover(&mut self, tail: Tail, moment: Moment) -> Vec<Effect> {
         self.turn = Turn::resumed(tail.usage, tail.tools, tail.messages);
-        let mut effects = vec![Effect::Emit(Fact::Running)];
+        let mut effects = Vec::new();
+        if let Some(deadline) = self.progress.deadline {
+            let left = deadline.saturating_sub(moment.now_ms);
+            effects.push(Effect::Wait(Timer::Total, left));
+        }
+        if let (Some(until), false) = (self.progress.parked, self.progress.cancelled) {
+            self.phase = Phase::Parked;
+            effects.push(Effect::Wait(Timer::Park, until.saturating_sub(moment.now_ms)));
+            return effects;
+        }
+        effects.push(Effect::Emit(Fact::Running));
         for (call, name) in &tail.open_tools {
             effects.push(Effect::Emit(Fact::ToolEnd {
                 call: call.clone(),
@@ -179,14 +189,37 @@ impl Chat {
         effects
     }
 
+    fn attempt(&self) -> Effect {
+        let choice = self.spec.choices.get(self.progress.candidate);
+        Effect::Emit(Fact::Attempt {
+            number: self.progress.attempts,
+            backend: self.backend.clone(),
+            session: self.progress.session.clone().unwrap_or_default(),
+            model: choice.and_then(|choice| choice.model.clone()),
+            effort: choice.and_then(|choice| choice.effort),
+        })
+    }
+
+    fn name_of(&self, candidate: usize) -> String {
+        self.spec.choices.get(candidate).map(|choice| choice.label.clone()).unwrap_or_default()
+    }
+
+    /// The model that is asked now.
+    fn model(&self) -> Option<&str> {
+        self.spec.choices.get(self.progress.candidate)?.model.as_deref()
+    }
+
     fn opened(&mut self, opened: Opened, moment: Moment) -> Vec<Effect> {
         self.progress.attempts += 1;
-        self.progress.session = Some(opened.session.clone());
-        let attempt = Effect::Emit(Fact::Attempt {
-            number: self.progress.attempts,
-            backend: opened.backend,
-            session: opened.session,
-        });
+        self.progress.session = Some(opened.session);
+        self.backend = opened.backend;
+        self.can_rerun = opened.can_rerun;
+        let mut effects = Vec::new();
+        if opened.candidate != self.progress.candidate {
+            let reason = opened.reason.unwrap_or_default();
+            effects.extend(self.turn_to(opened.candidate, reason));
+        }
+        effects.push(self.attempt());
         match opened.found {
             Found::Nothing => {
                 self.progress.sent = true;
@@ -194,10 +227,10 @@ impl Chat {
                 self.phase = Phase::Sending;
                 // From now on: the first signals may come before the prompt is confirmed.
                 self.requesting = true;
-                vec![attempt, Effect::Checkpoint, Effect::Send, self.watch_idle()]
+                effects.extend([Effect::Checkpoint, Effect::Send, self.watch_idle()]);
+                effects
             }
             Found::Finished { messages } => {
-                let mut effects = vec![attempt];
                 if !(self.progress.open.is_empty() && self.progress.decided.is_empty()) {
                     // A runtime that lost its daemon denies what it had asked for.
                     let message = "the agent went on without an answer while copexd was away: \
@@ -213,7 +246,8 @@ impl Chat {
             Found::Unfinished { waiting } => {
                 self.phase = Phase::Working;
                 self.requesting = true;
-                let mut effects = vec![attempt, Effect::Checkpoint];
+                self.progress.reruns += 1;
+                effects.push(Effect::Checkpoint);
                 let requests: Vec<String> = waiting.iter().map(|(it, _)| it.clone()).collect();
                 let again = waiting.is_empty();
                 for (request, wish) in waiting {
@@ -229,195 +263,15 @@ impl Chat {
         }
     }
 
-    fn watch_idle(&self) -> Effect {
-        Effect::Wait(Timer::Idle, self.spec.idle_ms)
-    }
-
-    fn signal(&mut self, signal: Signal, moment: Moment) -> Vec<Effect> {
-        if matches!(self.phase, Phase::New | Phase::Opening | Phase::Resting | Phase::Ended) {
-            return Vec::new();
-        }
-        let mut effects: Vec<Effect> =
-            self.turn.fold(&signal, moment).into_iter().map(Effect::Emit).collect();
-        let mut waiting_ms = 0;
-        match signal {
-            Signal::Requesting(requesting) => self.requesting = requesting,
-            Signal::Usage(usage) => {
-                effects.extend(self.check_model(usage.model.as_deref()));
-            }
-            Signal::Permission { request, wish } => {
-                effects.extend(self.permission(request, wish, moment));
-            }
-            Signal::Question { request, question, choices } => {
-                let title = question;
-                effects.extend(self.ask(request, None, (title, String::new()), choices, moment));
-            }
-            Signal::Failed(failure) => self.failure = Some(failure),
-            Signal::Idle => {
-                effects.push(Effect::Unwait(Timer::Idle));
-                effects.extend(self.idle(moment));
-                return effects;
-            }
-            Signal::Closed(failure) => {
-                effects.push(Effect::Unwait(Timer::Idle));
-                effects.extend(self.broke(failure, moment));
-                return effects;
-            }
-            Signal::MessageDelta(_)
-            | Signal::Message { .. }
-            | Signal::ReasoningDelta(_)
-            | Signal::ToolStart { .. }
-            | Signal::ToolEnd { .. }
-            | Signal::Restarting(_)
-            | Signal::Notice { .. } => {}
-            Signal::Waiting { delay_ms, .. } => waiting_ms = delay_ms,
-        }
-        if self.phase == Phase::Ending {
-            return effects;
-        }
-        // The idle watchdog counts only while a model request is in flight: never in a
-        // tool, never while a person is asked.
-        if self.requesting && !self.turn.in_tool() && self.progress.open.is_empty() {
-            // A wait before another try is no silence of the model's.
-            effects.push(Effect::Wait(Timer::Idle, self.spec.idle_ms + waiting_ms));
-        } else {
-            effects.push(Effect::Unwait(Timer::Idle));
-        }
-        effects
-    }
-
-    fn check_model(&mut self, answered: Option<&str>) -> Vec<Effect> {
-        let (Some(asked), Some(answered)) = (self.spec.model.as_deref(), answered) else {
-            return Vec::new();
-        };
-        if asked == answered || asked == "auto" || self.model_told {
-            return Vec::new();
-        }
-        self.model_told = true;
-        let message = format!("asked for the model {asked}, but {answered} answered");
-        if self.spec.strict_model {
-            let hint = "leave out strict_model to accept it, or pick one of `copexctl models`";
-            self.failure = Some(Failure::new(FailureClass::Client, message).with_hint(hint));
-            self.phase = Phase::Ending;
-            return vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)];
-        }
-        vec![Effect::Emit(Fact::Warning { code: "model_replaced".to_owned(), message })]
-    }
-
-    fn timer(&mut self, timer: Timer, moment: Moment) -> Vec<Effect> {
-        match (timer, self.phase) {
-            (Timer::Backoff, Phase::Resting) => {
-                self.phase = Phase::Opening;
-                vec![Effect::Open]
-            }
-            (Timer::Idle, Phase::Sending | Phase::Working) => {
-                let seconds = self.spec.idle_ms / 1_000;
-                let message = format!("no sign of life from the model for {seconds} s");
-                let hint = "raise `timeout`, or try another model";
-                self.failure = Some(Failure::new(FailureClass::Timeout, message).with_hint(hint));
-                self.phase = Phase::Ending;
-                vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)]
-            }
-            (Timer::AbortGrace, Phase::Ending) => self.idle(moment),
-            (Timer::Ask(ask), _) => {
-                let answer = Reply::Deny(Some("nobody answered in time".to_owned()));
-                self.answered(Resolution { ask, answer, by_client: false })
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn cancel(&mut self) -> Vec<Effect> {
-        let failure = Failure::new(FailureClass::Cancelled, "cancelled");
-        self.progress.cancelled = true;
-        match self.phase {
-            Phase::Ended => Vec::new(),
-            Phase::New | Phase::Opening | Phase::Resting => {
-                self.finish(Verdict::Cancelled(failure))
-            }
-            Phase::Sending | Phase::Working | Phase::Ending => {
-                self.phase = Phase::Ending;
-                self.failure = Some(failure);
-                vec![
-                    Effect::Checkpoint,
-                    Effect::Unwait(Timer::Idle),
-                    Effect::Abort,
-                    Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS),
-                ]
-            }
-        }
-    }
-
-    /// The turn is over, one way or another.
-    fn idle(&mut self, moment: Moment) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let failure = self.failure.take().or_else(|| {
-            let hint = "try again, or ask another model";
-            let silent = || Failure::new(FailureClass::Unknown, "the model gave no answer");
-            self.turn.answer().is_empty().then(|| silent().with_hint(hint))
-        });
-        let verdict = match failure {
-            None => Verdict::Done,
-            Some(failure) => {
-                let facts = self.turn.close_tools(moment);
-                effects.extend(facts.into_iter().map(Effect::Emit));
-                match failure.class {
-                    FailureClass::Cancelled => Verdict::Cancelled(failure),
-                    FailureClass::Auth | FailureClass::Quota => Verdict::Blocked(failure),
-                    _ => Verdict::Failed(failure),
-                }
-            }
-        };
-        effects.extend(self.finish(verdict));
-        effects
-    }
-
-    /// The backend is gone in the middle of the turn.
-    fn broke(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {
-        if self.phase == Phase::Ending {
-            return self.idle(moment);
-        }
-        if self.phase == Phase::Opening {
-            // A try that did not get as far as a session is a try as well.
-            self.progress.attempts += 1;
-        }
-        self.progress.deaths += 1;
-        let retryable = failure.class == FailureClass::RuntimeDied;
-        if !retryable || self.progress.deaths > MOST_RUNTIME_DEATHS.min(self.spec.max_retries) {
-            self.failure = Some(failure);
-            return self.idle(moment);
-        }
-        let mut effects: Vec<Effect> =
-            self.turn.break_off(&failure.message, moment).into_iter().map(Effect::Emit).collect();
-        self.failure = None;
-        self.requesting = false;
-        self.phase = Phase::Resting;
-        let attempt = self.progress.attempts + 1;
-        let delay_ms = Backoff::RUNTIME.delay_ms(attempt, moment.chance);
-        effects.push(Effect::Emit(Fact::Retrying { attempt, failure, delay_ms }));
-        effects.push(Effect::Checkpoint);
-        effects.push(Effect::Release { poisoned: true });
-        effects.push(Effect::Wait(Timer::Backoff, delay_ms));
-        effects
-    }
-
-    fn refused(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {
-        match self.phase {
-            Phase::Opening | Phase::Sending | Phase::Working | Phase::Ending => {
-                self.broke(failure, moment)
-            }
-            Phase::New | Phase::Resting | Phase::Ended => Vec::new(),
-        }
-    }
-
     fn finish(&mut self, verdict: Verdict) -> Vec<Effect> {
         self.phase = Phase::Ended;
         let usage = self.turn.usage().clone();
         let outcome = Outcome {
             content: self.turn.answer().to_owned(),
-            model: usage.model.clone().or_else(|| self.spec.model.clone()),
-            requested_model: self.spec.model.clone(),
-            effort: self.spec.effort,
+            model: usage.model.clone().or_else(|| self.model().map(str::to_owned)),
+            requested_model: self.spec.choices.first().and_then(|choice| choice.model.clone()),
+            effort: self.spec.choices.get(self.progress.candidate).and_then(|it| it.effort),
+            fallbacks: self.progress.fallbacks,
             retries: self.progress.attempts.saturating_sub(1) + self.turn.asked_again(),
             tools: self.turn.tools_run(),
             session: self.progress.session.clone(),
@@ -428,14 +282,19 @@ impl Chat {
     }
 }
 
+fn no_answer() -> Failure {
+    let hint = "try again, or ask another model";
+    Failure::new(FailureClass::Unknown, "the model gave no answer").with_hint(hint)
+}
+
 impl Machine for Chat {
     fn handle(&mut self, input: Input, moment: Moment) -> Vec<Effect> {
         if self.phase == Phase::Ended {
             return Vec::new();
         }
         match input {
-            Input::Start => self.start(),
-            Input::Recover(tail) => self.recover(tail),
+            Input::Start => self.start(moment),
+            Input::Recover(tail) => self.recover(tail, moment),
             Input::Opened(opened) if self.phase == Phase::Opening => self.opened(opened, moment),
             Input::Opened(_) => vec![Effect::Release { poisoned: false }],
             Input::Refused(failure) => self.refused(failure, moment),
@@ -449,7 +308,10 @@ impl Machine for Chat {
                 Vec::new()
             }
             Input::Signal(signal) => self.signal(signal, moment),
-            Input::Answered(resolution) => self.answered(resolution),
+            Input::Answered(resolution) => self.answered(resolution, moment),
+            Input::Judged(next) => self.judged(next, moment),
+            Input::Compacted(result) => self.compacted(result, moment),
+            Input::Wake => self.wake(),
             Input::Timer(timer) => self.timer(timer, moment),
             Input::Cancel => self.cancel(),
         }

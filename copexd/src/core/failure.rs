@@ -2,11 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Whom a limit on requests holds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Scope {
+    /// One model.
+    Model,
+    /// Everything that this account asks there; a limit that does not say is one of these.
+    Account,
+    /// The account's week.
+    Weekly,
+    /// Everybody who comes through the same integration.
+    Integration,
+}
+
+/// Which watchdog fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Watchdog {
+    /// The model did not begin to answer.
+    FirstEvent,
+    /// The answer stopped in the middle.
+    Idle,
+    /// The whole turn took longer than it may.
+    Total,
+}
+
 /// The kinds of failure. Everything downstream decides by class, never by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureClass {
     /// A limit on requests.
-    RateLimit,
+    RateLimit(Scope),
     /// An allowance is used up.
     Quota,
     /// The endpoint could not be reached or broke off.
@@ -14,7 +38,7 @@ pub enum FailureClass {
     /// The endpoint failed.
     Server,
     /// Nothing came for too long.
-    Timeout,
+    Timeout(Watchdog),
     /// Not signed in, or not allowed.
     Auth,
     /// The request was refused as wrong.
@@ -31,12 +55,51 @@ pub enum FailureClass {
     SessionGone,
     /// Somebody cancelled.
     Cancelled,
+    /// A limit that the user set was reached: spend, tokens.
+    Limit,
     /// The Copilot CLI is missing, too old, or does not start.
     Unavailable,
     /// The caller's input is wrong.
     Usage,
     /// Anything else.
     Unknown,
+}
+
+impl FailureClass {
+    /// Every class, for tables and tests.
+    pub const ALL: [Self; 22] = [
+        Self::RateLimit(Scope::Model),
+        Self::RateLimit(Scope::Account),
+        Self::RateLimit(Scope::Weekly),
+        Self::RateLimit(Scope::Integration),
+        Self::Quota,
+        Self::Network,
+        Self::Server,
+        Self::Timeout(Watchdog::FirstEvent),
+        Self::Timeout(Watchdog::Idle),
+        Self::Timeout(Watchdog::Total),
+        Self::Auth,
+        Self::Client,
+        Self::ContextLimit,
+        Self::ContentFilter,
+        Self::RuntimeDied,
+        Self::SessionCorrupt,
+        Self::SessionGone,
+        Self::Cancelled,
+        Self::Limit,
+        Self::Unavailable,
+        Self::Usage,
+        Self::Unknown,
+    ];
+}
+
+/// Tries that were made of a request before its failure was handed on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// All of them.
+    pub tries: u32,
+    /// The last ones, that failed in the same class.
+    pub in_class: u32,
 }
 
 /// One failure: its class, its own words, and what to do.
@@ -50,12 +113,23 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The HTTP status, where there was one.
     pub status: Option<u16>,
+    /// How long the server wants to be left alone, in milliseconds from when it said so.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
+    /// What was tried before it was handed on. Nothing, where nobody tried below.
+    #[serde(default)]
+    pub spent: Spent,
+    /// Whether nobody was asked: a breaker is open, or a known limit holds.
+    #[serde(default)]
+    pub unasked: bool,
 }
 
 impl Failure {
     /// A failure without further detail.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), hint: None, status: None }
+        let (message, spent) = (message.into(), Spent::default());
+        let (status, retry_after_ms, unasked) = (None, None, false);
+        Self { class, message, hint: None, status, retry_after_ms, spent, unasked }
     }
 
     /// Adds the way out.
@@ -67,6 +141,24 @@ impl Failure {
     /// Adds the HTTP status.
     pub fn with_status(mut self, status: Option<u16>) -> Self {
         self.status = status;
+        self
+    }
+
+    /// Adds how long the server wants to be left alone.
+    pub fn with_retry_after(mut self, ms: Option<u64>) -> Self {
+        self.retry_after_ms = ms;
+        self
+    }
+
+    /// Marks it as one that nobody was asked for.
+    pub fn unasked(mut self) -> Self {
+        self.unasked = true;
+        self
+    }
+
+    /// Adds what was tried.
+    pub fn with_spent(mut self, spent: Spent) -> Self {
+        self.spent = spent;
         self
     }
 }

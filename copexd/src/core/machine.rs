@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::effort::Effort;
 use super::failure::Failure;
 use super::moment::Moment;
+use super::policy::{Next, Trouble};
 use super::signal::{CallUsage, Signal};
 
 /// What a machine is told.
@@ -30,6 +31,12 @@ pub enum Input {
     Answered(Resolution),
     /// A timer fired.
     Timer(Timer),
+    /// What the policy says about a failure.
+    Judged(Next),
+    /// The conversation was made smaller, or not.
+    Compacted(Result<(), Failure>),
+    /// Somebody wants a parked run to go on now.
+    Wake,
     /// Somebody wants the run to end.
     Cancel,
 }
@@ -41,8 +48,13 @@ pub enum Effect {
     Emit(Fact),
     /// Record the machine's own state.
     Checkpoint,
-    /// Open the session (again) and say what it has of the present turn.
+    /// Open the session (again) on a model that may be asked, and say what it has of the
+    /// present turn.
     Open,
+    /// Ask the policy what to do about a failure.
+    Judge(Box<Trouble>),
+    /// Make the conversation smaller.
+    Compact,
     /// Send the prompt, for the first time.
     Send,
     /// Run the turn again over the history, without a new prompt.
@@ -85,6 +97,10 @@ pub enum Timer {
     Idle,
     /// An abort must have led to the end by now.
     AbortGrace,
+    /// A park is over.
+    Park,
+    /// The whole run took longer than it may.
+    Total,
     /// A question counts as denied.
     Ask(String),
 }
@@ -109,6 +125,12 @@ pub struct Opened {
     pub backend: String,
     /// The transcript's word on the present turn.
     pub found: Found,
+    /// Which of the run's models is asked.
+    pub candidate: usize,
+    /// Why it is not the one that was wanted.
+    pub reason: Option<String>,
+    /// Whether a turn can be run again there over its history.
+    pub can_rerun: bool,
 }
 
 /// The transcript's word on the present turn.
@@ -182,6 +204,26 @@ pub enum Fact {
         backend: String,
         /// The session.
         session: String,
+        /// The model, unless the backend picks one.
+        model: Option<String>,
+        /// The effort that is sent.
+        effort: Option<Effort>,
+    },
+    /// Another model goes on with the turn.
+    Fallback {
+        /// The model that was asked.
+        from: String,
+        /// The one that is asked now.
+        to: String,
+        /// Why.
+        reason: String,
+    },
+    /// The run waits, and costs nothing meanwhile.
+    Parked {
+        /// For what.
+        reason: String,
+        /// Until when, in Unix milliseconds.
+        until: u64,
     },
     /// A piece of the answer.
     MessageDelta(String),
@@ -272,6 +314,8 @@ pub enum Verdict {
     Failed(Failure),
     /// Only a person can go on.
     Blocked(Failure),
+    /// A limit was reached.
+    Exhausted(Failure),
     /// Somebody cancelled.
     Cancelled(Failure),
 }
@@ -292,6 +336,8 @@ pub struct Outcome {
     pub usage: CallUsage,
     /// Tries after the first.
     pub retries: u32,
+    /// Changes to another model.
+    pub fallbacks: u32,
     /// Tools that ran.
     pub tools: u32,
     /// The session it spoke in.

@@ -6,15 +6,23 @@
 //! Not here: wire types (translated at the two edges, `rpc/methods.rs` and
 //! `engine/events.rs`), the store, processes.
 
+pub mod admission;
 pub mod approval;
 pub mod backoff;
+pub mod breaker;
 pub mod budget;
 pub mod chat;
 pub mod effort;
 pub mod failure;
+pub mod fallback;
+pub mod governor;
+pub mod limits;
 pub mod machine;
 pub mod moment;
 pub mod pattern;
-pub mod retry;
+pub mod policy;
+pub mod refusal;
 pub mod signal;
+pub mod spend;
+pub mod target;
 pub mod turn;

@@ -102,6 +102,8 @@ pub struct CallUsage {
     pub premium_requests: f64,
     /// AI credits, where told.
     pub ai_credits: Option<f64>,
+    /// What it cost by the price table: an estimate, for models that have a price.
+    pub estimated_cost: Option<f64>,
 }
 
 impl CallUsage {
@@ -118,6 +120,9 @@ impl CallUsage {
         self.premium_requests += other.premium_requests;
         if let Some(credits) = other.ai_credits {
             *self.ai_credits.get_or_insert(0.0) += credits;
+        }
+        if let Some(cost) = other.estimated_cost {
+            *self.estimated_cost.get_or_insert(0.0) += cost;
         }
     }
 }

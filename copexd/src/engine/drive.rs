@@ -12,13 +12,15 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::chain::Chain;
 use super::events::{self, Context};
-use super::open::open;
 use super::registry::{Command, Live};
-use super::{Engine, effort, prepare};
+use super::{Engine, prepare};
+use crate::backend::upstream::Place;
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::machine::{Decision, Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
+use crate::core::machine::{Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
+use crate::core::policy::Policy;
 use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
@@ -28,11 +30,11 @@ use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
 const BATCH: usize = 256;
 
 /// What an operation in flight led to.
-enum Done {
+pub(super) enum Done {
     /// An input for the machine.
     Input(Input),
     /// The session was opened.
-    Opened(Box<Lease>, Input),
+    Opened(Box<Lease>, Option<Place>, Input),
     /// Nothing to tell.
     Nothing,
 }
@@ -46,19 +48,25 @@ struct Begun {
 }
 
 /// One run at work.
-struct Driver {
-    engine: Engine,
-    live: Arc<Live>,
-    request: RunRequest,
-    cwd: String,
+pub(super) struct Driver {
+    pub(super) engine: Engine,
+    pub(super) live: Arc<Live>,
+    pub(super) request: RunRequest,
+    pub(super) cwd: String,
     context: Context,
-    machine: Box<dyn Machine>,
-    lease: Option<Lease>,
+    pub(super) chain: Arc<Chain>,
+    pub(super) policy: Policy,
+    pub(super) machine: Box<dyn Machine>,
+    pub(super) lease: Option<Lease>,
     /// The place in the session's queue, kept to the end: a turn that is tried again goes
     /// on before anybody else speaks in its session.
-    place: Option<Queued>,
-    operations: FuturesUnordered<BoxFuture<'static, Done>>,
-    timers: BTreeMap<Timer, Instant>,
+    pub(super) place: Option<Queued>,
+    /// The place among the runs at work. A parked run has none.
+    pub(super) slot: Option<Place>,
+    /// Whether the model is asked although its breaker is open.
+    pub(super) forced: bool,
+    pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
+    pub(super) timers: BTreeMap<Timer, Instant>,
     ended: bool,
 }
 
@@ -104,20 +112,20 @@ impl Engine {
         };
         self.settle_demo(&mut request, &live).await;
         let options = request.options();
-        let mut context = Context { model: options.model.clone(), effort: None, accepted_at };
+        let context = Context { accepted_at };
         let spec = prepare::chat_spec(run.as_str(), options, &cwd);
         let mut spec = match spec {
             Ok(spec) => spec,
             Err(error) => return refuse(&live, &context, &error.message).await,
         };
-        if options.reasoning_effort.is_some() && !options.demo {
-            let runtime = prepare::runtime_spec(options, &live.secrets, &self.inner.ambient);
-            let resolved = effort::resolve(options, &runtime, &self.inner.pool).await;
-            spec.effort = resolved.effort;
-            context.effort = resolved.effort;
-            let warning = resolved.warning.filter(|_| fresh);
-            spec.warnings.extend(warning.map(|text| ("effort_lowered".to_owned(), text)));
-        }
+        let chain = match self.chain(options, &live).await {
+            Ok(chain) => chain,
+            Err(error) => return refuse(&live, &context, &error.message).await,
+        };
+        spec.choices.clone_from(&chain.choices);
+        let warning = spec.choices.first().and_then(|first| first.warning.clone());
+        let warning = warning.filter(|_| fresh);
+        spec.warnings.extend(warning.map(|text| ("effort_lowered".to_owned(), text)));
         if options.demo && fresh {
             let text = "a built-in demonstration model answers; sign in with `copexctl login` or \
                         set [provider] in the configuration for a real one";
@@ -127,15 +135,20 @@ impl Engine {
             Some(progress) => Box::new(Chat::restored(spec, progress)),
             None => Box::new(Chat::new(spec)),
         };
+        let policy = prepare::retry_policy(request.options());
         let mut driver = Driver {
             engine: self,
             live,
             request,
             cwd,
             context,
+            chain: Arc::new(chain),
+            policy,
             machine,
             lease: None,
             place,
+            slot: None,
+            forced: false,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
             ended: false,
@@ -212,6 +225,7 @@ async fn expire(timers: &BTreeMap<Timer, Instant>) -> Timer {
 fn hear(command: Command) -> Vec<Input> {
     match command {
         Command::Cancel => vec![Input::Cancel],
+        Command::Wake => vec![Input::Wake],
         Command::Answer(resolution, first) => {
             // The asker may have gone; the answer counts all the same.
             let _ = first.send(true);
@@ -224,7 +238,8 @@ impl Driver {
     fn done(&mut self, done: Done) -> Vec<Input> {
         match done {
             Done::Input(input) => vec![input],
-            Done::Opened(lease, input) => {
+            Done::Opened(lease, slot, input) => {
+                self.slot = slot;
                 self.place = Some(lease.place().queued());
                 self.lease = Some(*lease);
                 vec![input]
@@ -268,7 +283,7 @@ impl Driver {
         for fact in &facts {
             ops.extend(self.side_records(fact, now));
         }
-        let mut bodies = events::bodies(facts, &self.context);
+        let mut bodies = events::bodies(facts);
         if let Some(end) = end {
             // A turn that did not end well can be resumed: it says where the turn began.
             let over = end.verdict == Verdict::Done;
@@ -281,7 +296,12 @@ impl Driver {
         ops.extend(self.live.record(&bodies));
         let promised = checkpoint || bodies.iter().any(events::promises);
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
-        self.live.log.append(bodies, ops, durability).await
+        self.live.log.append(bodies, ops, durability).await?;
+        if self.live.parked() {
+            // A draining daemon does not wait for it.
+            self.engine.inner.registry.look_again();
+        }
+        Ok(())
     }
 
     fn checkpoint(&self, run: RunId) -> Op {
@@ -329,102 +349,5 @@ impl Driver {
             }
             _ => Vec::new(),
         }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Open => self.open(),
-            Effect::Send => self.send(),
-            Effect::Rerun => {
-                self.operate(|session| async move {
-                    match session.rerun().await {
-                        Ok(()) => Done::Input(Input::Sent(String::new())),
-                        Err(failure) => Done::Input(Input::Refused(failure)),
-                    }
-                });
-            }
-            Effect::Decide { request, decision } => self.decide(request, decision),
-            Effect::Reply { request, text } => {
-                if let Some(lease) = &self.lease {
-                    lease.session().reply(&request, text);
-                }
-            }
-            Effect::Abort => self.operate(|session| async move {
-                // A runtime that does not take the abort is dead, and says so by itself.
-                let _ = session.abort().await;
-                Done::Nothing
-            }),
-            Effect::Release { poisoned } => {
-                self.operations.clear();
-                match self.lease.take() {
-                    Some(lease) if !poisoned => lease.clean(),
-                    other => drop(other),
-                }
-            }
-            Effect::Wait(timer, ms) => {
-                let at = Instant::now() + std::time::Duration::from_millis(ms);
-                self.timers.insert(timer, at);
-            }
-            Effect::Unwait(timer) => {
-                self.timers.remove(&timer);
-            }
-            Effect::Emit(_) | Effect::Checkpoint | Effect::Finish(_) => {}
-        }
-    }
-
-    fn operate<F, Fut>(&mut self, operation: F)
-    where
-        F: FnOnce(Arc<dyn crate::backend::Session>) -> Fut,
-        Fut: Future<Output = Done> + Send + 'static,
-    {
-        if let Some(lease) = &self.lease {
-            self.operations.push(operation(lease.session()).boxed());
-        }
-    }
-
-    fn decide(&mut self, request: String, decision: Decision) {
-        self.operate(|session| async move {
-            if let Err(error) = session.decide(&request, &decision).await {
-                tracing::warn!(%error, "a decision did not reach the backend");
-            }
-            Done::Nothing
-        });
-    }
-
-    fn send(&mut self) {
-        let RunRequest::Chat(chat) = &self.request else { return };
-        let prompt = chat.prompt.clone();
-        self.operate(|session| async move {
-            match session.send(&prompt).await {
-                Ok(message) => Done::Input(Input::Sent(message)),
-                Err(failure) => Done::Input(Input::Refused(failure)),
-            }
-        });
-    }
-
-    fn open(&mut self) {
-        let progress: Progress =
-            serde_json::from_value(self.machine.checkpoint()).unwrap_or_default();
-        let engine = self.engine.clone();
-        let live = self.live.clone();
-        let mut options = self.request.options().clone();
-        options.reasoning_effort = self.context.effort.map(events::wire_effort);
-        let cwd = self.cwd.clone();
-        let place = self.place.clone();
-        self.operations.push(
-            async move {
-                let ambient = &engine.inner.ambient;
-                let spec = prepare::session_spec(&options, &live.secrets, &cwd, ambient).await;
-                let opened = match spec {
-                    Ok(spec) => open(&engine, &spec, (&options.session, place), &progress).await,
-                    Err(failure) => Err(failure),
-                };
-                match opened {
-                    Ok((lease, opened)) => Done::Opened(Box::new(lease), Input::Opened(opened)),
-                    Err(failure) => Done::Input(Input::Refused(failure)),
-                }
-            }
-            .boxed(),
-        );
     }
 }

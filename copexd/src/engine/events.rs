@@ -16,22 +16,18 @@ use crate::core::signal::CallUsage;
 /// Bytes of one merged delta. A delta event stays small enough to be shown at once.
 const MERGED_BYTES: usize = 4 * 1024;
 
-/// What a fact needs to know of its run.
-#[derive(Debug, Clone, Default)]
+/// What a terminal event needs to know of its run.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Context {
-    /// The model asked for.
-    pub model: Option<String>,
-    /// The effort sent.
-    pub effort: Option<effort::Effort>,
     /// When the run was accepted, in Unix milliseconds.
     pub accepted_at: u64,
 }
 
 /// Facts as events. Deltas that follow each other become one, up to 4 KiB.
-pub fn bodies(facts: Vec<Fact>, context: &Context) -> Vec<EventBody> {
+pub fn bodies(facts: Vec<Fact>) -> Vec<EventBody> {
     let mut bodies: Vec<EventBody> = Vec::with_capacity(facts.len());
     for fact in facts {
-        let body = body(fact, context);
+        let body = body(fact);
         match (bodies.last_mut(), &body) {
             (
                 Some(EventBody::MessageDelta { text: last }),
@@ -47,17 +43,19 @@ pub fn bodies(facts: Vec<Fact>, context: &Context) -> Vec<EventBody> {
     bodies
 }
 
-fn body(fact: Fact, context: &Context) -> EventBody {
+fn body(fact: Fact) -> EventBody {
     match fact {
         Fact::Running => EventBody::State { state: RunState::Running },
         Fact::Asking => EventBody::State { state: RunState::Asking },
-        Fact::Attempt { number, backend, session } => EventBody::Attempt(Attempt {
+        Fact::Attempt { number, backend, session, model, effort } => EventBody::Attempt(Attempt {
             number,
-            model: context.model.clone(),
-            effort: context.effort.map(wire_effort),
+            model,
+            effort: effort.map(wire_effort),
             backend,
             session: SessionId(session),
         }),
+        Fact::Fallback { from, to, reason } => EventBody::Fallback { from, to, reason },
+        Fact::Parked { reason, until } => EventBody::Parked { reason, until: Some(until) },
         Fact::MessageDelta(text) => EventBody::MessageDelta { text },
         Fact::Message(text) => EventBody::Message { text },
         Fact::ReasoningDelta(text) => EventBody::ReasoningDelta { text },
@@ -86,6 +84,7 @@ pub fn terminal(end: End, context: &Context, now_ms: u64) -> EventBody {
         Verdict::Done => EventBody::Done(outcome),
         Verdict::Failed(failure) => EventBody::Failed(ending(failure, outcome)),
         Verdict::Blocked(failure) => EventBody::Blocked(ending(failure, outcome)),
+        Verdict::Exhausted(failure) => EventBody::Exhausted(ending(failure, outcome)),
         Verdict::Cancelled(failure) => EventBody::Cancelled(ending(failure, outcome)),
     }
 }
@@ -112,6 +111,7 @@ pub fn promises(body: &EventBody) -> bool {
             EventBody::Accepted(_)
                 | EventBody::Ask(_)
                 | EventBody::Answered { .. }
+                | EventBody::Parked { .. }
                 | EventBody::Gate { .. }
         )
 }
@@ -169,6 +169,7 @@ pub fn wire_usage(usage: &CallUsage) -> Usage {
         reasoning_tokens: usage.reasoning_tokens,
         premium_requests: usage.premium_requests,
         ai_credits: usage.ai_credits,
+        estimated_cost: usage.estimated_cost,
     }
 }
 
@@ -183,6 +184,7 @@ pub fn core_usage(usage: Usage) -> CallUsage {
         reasoning_tokens: usage.reasoning_tokens,
         premium_requests: usage.premium_requests,
         ai_credits: usage.ai_credits,
+        estimated_cost: usage.estimated_cost,
     }
 }
 
@@ -194,7 +196,7 @@ fn wire_outcome(outcome: machine::Outcome, duration_ms: u64) -> Outcome {
         requested_model: outcome.requested_model,
         effort: outcome.effort.map(wire_effort),
         retries: outcome.retries,
-        fallbacks: 0,
+        fallbacks: outcome.fallbacks,
         tools: outcome.tools,
         session: outcome.session.map(SessionId),
         duration_ms,
@@ -230,11 +232,12 @@ pub fn core_effort(level: Effort) -> effort::Effort {
 /// A failure as clients see it.
 pub fn error_info(failure: &Failure) -> ErrorInfo {
     let class = match failure.class {
-        FailureClass::RateLimit => ErrorClass::RateLimit,
+        FailureClass::RateLimit(_) => ErrorClass::RateLimit,
         FailureClass::Quota => ErrorClass::Quota,
+        FailureClass::Limit => ErrorClass::Limit,
         FailureClass::Network => ErrorClass::Network,
         FailureClass::Server => ErrorClass::Server,
-        FailureClass::Timeout => ErrorClass::Timeout,
+        FailureClass::Timeout(_) => ErrorClass::Timeout,
         FailureClass::Auth => ErrorClass::Auth,
         FailureClass::Client => ErrorClass::Client,
         FailureClass::ContextLimit => ErrorClass::ContextLimit,
@@ -248,12 +251,13 @@ pub fn error_info(failure: &Failure) -> ErrorInfo {
     };
     let mut error = ErrorInfo::new(class, failure.message.clone());
     error.hint.clone_from(&failure.hint);
+    error.retry_after_ms = failure.retry_after_ms;
     error.retryable = matches!(
         failure.class,
-        FailureClass::RateLimit
+        FailureClass::RateLimit(_)
             | FailureClass::Network
             | FailureClass::Server
-            | FailureClass::Timeout
+            | FailureClass::Timeout(_)
             | FailureClass::RuntimeDied
     );
     error
@@ -267,7 +271,7 @@ mod tests {
     fn neighbouring_deltas_become_one_up_to_the_bound() {
         let delta = |text: &str| Fact::MessageDelta(text.to_owned());
         let facts = vec![delta("a"), delta("b"), Fact::ReasoningDelta("r".to_owned()), delta("c")];
-        let texts: Vec<String> = bodies(facts, &Context::default())
+        let texts: Vec<String> = bodies(facts)
             .into_iter()
             .map(|body| match body {
                 EventBody::MessageDelta { text } | EventBody::ReasoningDelta { text } => text,
@@ -276,6 +280,6 @@ mod tests {
             .collect();
         assert_eq!(texts, ["ab", "r", "c"]);
         let big = "x".repeat(MERGED_BYTES);
-        assert_eq!(bodies(vec![delta(&big), delta("y")], &Context::default()).len(), 2);
+        assert_eq!(bodies(vec![delta(&big), delta("y")]).len(), 2);
     }
 }

@@ -10,13 +10,17 @@
 //!
 //! Not here: what a step decides (`core`), wire framing (`rpc`).
 
+pub mod chain;
 mod drive;
 mod effort;
 mod enquire;
 pub mod events;
+mod explain;
+pub mod health;
 pub mod key;
 pub mod log;
 mod open;
+mod perform;
 pub mod prepare;
 mod recover;
 mod registry;
@@ -34,6 +38,7 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::upstream::Upstream;
 use crate::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use crate::store::{Store, StoreError};
@@ -53,6 +58,7 @@ pub struct Engine {
 struct Inner {
     store: Store,
     pool: Pool,
+    upstream: Arc<Upstream>,
     tasks: Tasks,
     registry: Registry,
     ambient: Ambient,
@@ -72,11 +78,13 @@ const LAST_EVENT: Duration = Duration::from_secs(2);
 impl Engine {
     /// An engine over an open store.
     pub fn new(store: Store, pool: Pool, tasks: Tasks, ambient: Ambient) -> Self {
+        let upstream = pool.upstream().clone();
         let registry = Registry::default();
         let keyed = tokio::sync::Mutex::default();
         let leaving = tasks.stopping().child_token();
         let watchers = TaskTracker::new();
-        let inner = Inner { store, pool, tasks, registry, ambient, keyed, leaving, watchers };
+        let inner =
+            Inner { store, pool, upstream, tasks, registry, ambient, keyed, leaving, watchers };
         Self { inner: Arc::new(inner) }
     }
 

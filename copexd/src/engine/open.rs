@@ -1,18 +1,76 @@
 //! Opening a run's session by the rule of recovery.
 
-use copex_proto::run::SessionChoice;
+use std::sync::Arc;
 
-use super::Engine;
+use copex_proto::run::{RunOptions, SessionChoice};
+
+use super::drive::Done;
+use super::registry::Live;
+use super::{Engine, prepare};
 use crate::backend::Opening;
+use crate::backend::errand::Doing;
 use crate::backend::spec::SessionSpec;
+use crate::backend::upstream::{Place, RUNS};
+use crate::core::admission::Priority;
 use crate::core::chat::Progress;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::machine::{Found, Opened};
+use crate::core::governor::Route;
+use crate::core::machine::{Found, Input, Opened};
 use crate::pool::{Lease, Queued};
+use crate::runtime::clock;
+
+/// What is to be opened, and for whom.
+pub(super) struct Wanted {
+    pub(super) engine: Engine,
+    pub(super) live: Arc<Live>,
+    pub(super) options: RunOptions,
+    pub(super) cwd: String,
+    /// The place in the session's queue.
+    pub(super) place: Option<Queued>,
+    /// The place among the runs at work, if it has one already.
+    pub(super) slot: Option<Place>,
+    pub(super) priority: Priority,
+    /// The session as another model had it: closed before it is opened again.
+    pub(super) before: Option<Lease>,
+    pub(super) progress: Progress,
+    pub(super) route: Route,
+}
+
+/// Opens the session for a turn: waits for a place among the runs at work first.
+pub(super) async fn open(wanted: Wanted) -> Done {
+    let Wanted { engine, live, options, cwd, place, slot, before, progress, route, priority } =
+        wanted;
+    if let Some(before) = before {
+        before.close().await;
+    }
+    let slot = match slot {
+        Some(slot) => Some(slot),
+        None => {
+            let since = clock::now_ms();
+            live.activity.set(Doing::Place { endpoint: RUNS.to_owned(), since });
+            let slot = engine.inner.upstream.enter(RUNS, priority).await;
+            live.activity.set(Doing::Nothing);
+            slot
+        }
+    };
+    let ambient = &engine.inner.ambient;
+    let opened = match prepare::session_spec(&options, &live.secrets, &cwd, ambient).await {
+        Ok(spec) => open_session(&engine, &spec, (&options.session, place), &progress).await,
+        Err(failure) => Err(failure),
+    };
+    match opened {
+        Ok((lease, opened)) => {
+            let Route { candidate, reason, .. } = route;
+            let opened = Opened { candidate, reason, ..opened };
+            Done::Opened(Box::new(lease), slot, Input::Opened(opened))
+        }
+        Err(failure) => Done::Input(Input::Refused(failure)),
+    }
+}
 
 /// Opens the session by the rule of recovery: the transcript is read before anything is
 /// sent; a session that is gone although nothing of ours can be in it is made anew.
-pub(super) async fn open(
+async fn open_session(
     engine: &Engine,
     spec: &SessionSpec,
     (choice, place): (&SessionChoice, Option<Queued>),
@@ -28,7 +86,7 @@ pub(super) async fn open(
     let gone = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionGone);
     let anew = gone && fresh && progress.session.is_some();
     if anew && progress.tools > 0 {
-        // What they did would be done again: only a person can say whether that is wanted.
+        // What they did would be done again: the machine knows whether that is wanted.
         let message = "the session of this run is gone, and tools ran in it: not started over";
         let hint = "look at what the tools did, then start a new run";
         return Err(Failure::new(FailureClass::SessionGone, message).with_hint(hint));
@@ -56,6 +114,9 @@ pub(super) async fn open(
         user_messages,
         backend: session.backend().to_owned(),
         found,
+        candidate: progress.candidate,
+        reason: None,
+        can_rerun: session.capabilities().rerun,
     };
     Ok((lease, opened))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{
-    Approval, ApprovalMode, KeySource, Mode, ProviderKind, RunOptions, RunRequest,
+    self as wire, Approval, ApprovalMode, KeySource, Mode, ProviderKind, RunOptions, RunRequest,
     SystemMessageMode,
 };
 use copex_proto::secret::Secret;
@@ -13,10 +13,12 @@ use copex_proto::secret::Secret;
 use super::key::{self, KeyRing};
 use super::{events, use_cli};
 use crate::backend::process::Owner;
-use crate::backend::spec::{ProviderSpec, RetrySpec, RuntimeSpec, SecretText, SessionSpec};
+use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
+use crate::core::admission::Priority;
 use crate::core::approval::{self, Policy};
-use crate::core::chat::ChatSpec;
+use crate::core::chat::{ChatSpec, OnLostSession};
 use crate::core::failure::Failure;
+use crate::core::policy;
 
 /// Silence of a model request that ends an attempt, in seconds, when nothing else is said.
 const IDLE_S: f64 = 300.0;
@@ -26,9 +28,6 @@ const LEAST_IDLE_S: f64 = 1.0;
 
 /// How long a question waits for a person, in seconds, when nothing else is said.
 const ASK_TIMEOUT_S: u64 = 24 * 60 * 60;
-
-/// Tries of a turn after the first, when nothing else is said (Python copex: 5).
-const MAX_RETRIES: u32 = 5;
 
 /// Secrets that the Copilot CLI itself reads from its environment.
 const CLI_SECRETS: [&str; 4] =
@@ -71,6 +70,17 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
     {
         return Err(usage(format!("timeout_s is {timeout}; it must be {LEAST_IDLE_S} or more")));
     }
+    if let Some(most) = options.max_duration_s
+        && !(most.is_finite() && most > 0.0)
+    {
+        return Err(usage(format!("max_duration_s is {most}; it must be more than 0")));
+    }
+    if let Some(wait) = options.retry.first_event_timeout_s
+        && !(wait.is_finite() && wait > 0.0)
+    {
+        return Err(usage(format!("first_event_timeout_s is {wait}; it must be more than 0")));
+    }
+    super::chain::links(options)?;
     let cwd = options.cwd.as_ref().map_or_else(|| ambient.home.clone(), PathBuf::from);
     if cwd.is_relative() {
         return Err(usage(format!("the folder {} is not absolute", cwd.display())));
@@ -108,13 +118,7 @@ pub(super) fn mode(approval: &Approval) -> approval::Mode {
 pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec, ErrorInfo> {
     let policy = policy(&options.approval, cwd)
         .map_err(|message| ErrorInfo::new(ErrorClass::Usage, message))?;
-    let seconds = options.timeout_s.unwrap_or(IDLE_S);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be positive; a float beyond u64 saturates"
-    )]
-    let idle_ms = (seconds * 1_000.0) as u64;
+    let idle_ms = millis(options.timeout_s.unwrap_or(IDLE_S));
     let ask_timeout_s = options.approval.ask_timeout_s.unwrap_or(ASK_TIMEOUT_S);
     let mut warnings = Vec::new();
     if options.context_budget.is_some() && options.provider.is_none() {
@@ -128,14 +132,61 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
     Ok(ChatSpec {
         run: run.to_owned(),
         policy,
-        model: options.model.clone().filter(|_| !options.demo),
-        effort: None,
+        choices: Vec::new(),
         strict_model: options.strict_model,
         idle_ms,
         ask_timeout_ms: ask_timeout_s.saturating_mul(1_000),
-        max_retries: options.max_retries.unwrap_or(MAX_RETRIES),
+        patient: !options.foreground,
+        max_duration_ms: options.max_duration_s.map(millis),
+        on_lost_session: match options.on_lost_session {
+            wire::OnLostSession::Ask => OnLostSession::Ask,
+            wire::OnLostSession::Restart => OnLostSession::Restart,
+            wire::OnLostSession::Fail => OnLostSession::Fail,
+        },
         warnings,
     })
+}
+
+/// Seconds as milliseconds; what is absurd saturates.
+fn millis(seconds: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a negative float becomes zero, one beyond u64 saturates"
+    )]
+    let ms = (seconds * 1_000.0) as u64;
+    ms
+}
+
+/// How a run's failures are answered: what it says, over the defaults.
+pub fn retry_policy(options: &RunOptions) -> policy::Policy {
+    let defaults = policy::Policy::default();
+    let retry = &options.retry;
+    policy::Policy {
+        attempts: options.max_retries.map_or(defaults.attempts, |n| n.saturating_add(1)),
+        continues: u32::from(options.auto_continue),
+        floor_ms: retry.base_delay_s.map_or(defaults.floor_ms, millis),
+        cap_ms: retry.max_delay_s.map(millis),
+        factor: retry.exponential_base,
+        most_parks: if options.no_park {
+            0
+        } else {
+            options.max_parks.unwrap_or(policy::MOST_PARKS)
+        },
+        on_content_filter: options.on_content_filter,
+        first_event_ms: retry.first_event_timeout_s.map_or(defaults.first_event_ms, millis),
+        ..defaults
+    }
+}
+
+/// How urgent a run is.
+pub fn priority(request: &RunRequest) -> Priority {
+    match request {
+        RunRequest::Chat(chat) if chat.options.foreground => Priority::Interactive,
+        RunRequest::Chat(_) => Priority::Background,
+        RunRequest::Ralph(_) | RunRequest::Plan(_) => Priority::Loop,
+        RunRequest::Fleet(_) | RunRequest::Council(_) => Priority::Fleet,
+    }
 }
 
 /// The process that serves a request.
@@ -222,12 +273,6 @@ pub async fn session_spec(
         mcp_servers: options.mcp_servers.clone(),
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
-        retry: RetrySpec {
-            max_retries: options.max_retries,
-            base_delay_s: options.retry.base_delay_s,
-            max_delay_s: options.retry.max_delay_s,
-            exponential_base: options.retry.exponential_base,
-        },
         cli: options.use_cli.then(|| use_cli::rules(&options.approval)),
     })
 }

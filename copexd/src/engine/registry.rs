@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::EventBody;
 use copex_proto::id::RunId;
+use copex_proto::run::RunState;
 use copex_proto::secret::Secret;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::events;
 use super::log::RunLog;
 use super::submit::state_name;
+use crate::backend::errand::Activity;
 use crate::core::machine::Resolution;
 use crate::runtime::clock;
 use crate::store::{Op, RunSummary};
@@ -32,6 +34,8 @@ const RETRY_MS: u64 = 2_000;
 pub(super) enum Command {
     /// End.
     Cancel,
+    /// Go on now, if it is parked.
+    Wake,
     /// A question was answered. Replied with whether this answer was the first.
     Answer(Resolution, tokio::sync::oneshot::Sender<bool>),
 }
@@ -44,6 +48,8 @@ pub(super) struct Live {
     pub(super) summary: watch::Sender<RunSummary>,
     /// Tells it things.
     pub(super) commands: mpsc::Sender<Command>,
+    /// What its model request is doing.
+    pub(super) activity: Activity,
     /// Connections that follow it.
     pub(super) attached: watch::Sender<usize>,
     /// Secrets that came with the request, for this process's lifetime only.
@@ -70,7 +76,14 @@ impl Registry {
         let run = summary.run;
         let (summary, _) = watch::channel(summary);
         let (attached, _) = watch::channel(0);
-        let live = Arc::new(Live { log, summary, commands, attached, secrets });
+        let live = Arc::new(Live {
+            log,
+            summary,
+            commands,
+            activity: Activity::default(),
+            attached,
+            secrets,
+        });
         self.lock().insert(run, live.clone());
         (live, inbox)
     }
@@ -114,11 +127,16 @@ impl Registry {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Fires when there is none.
+    /// A run parked, or went on.
+    pub(super) fn look_again(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Fires when none is at work: parked ones wait in the journal.
     pub(super) async fn emptied(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.lock().is_empty() {
+            if self.lock().values().all(|live| live.parked()) {
                 return;
             }
             changed.await;
@@ -131,6 +149,11 @@ impl Registry {
 }
 
 impl Live {
+    /// Whether it waits for a moment, and costs nothing meanwhile.
+    pub(super) fn parked(&self) -> bool {
+        self.summary.borrow().state == state_name(RunState::Parked)
+    }
+
     /// The changed summary, as an operation of the same commit.
     pub(super) fn record(&self, bodies: &[EventBody]) -> Option<Op> {
         let state = bodies.iter().filter_map(events::state_after).next_back();

@@ -4,6 +4,7 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::id::RunId;
 use copex_proto::run::{RunRequest, RunState, SessionChoice};
 
+use super::registry::Command;
 use super::submit::{Resumed, Submitted};
 use super::{Engine, store_error};
 use crate::core::chat::Progress;
@@ -17,6 +18,14 @@ impl Engine {
     /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended.
     pub async fn resume(&self, run: RunId, prompt: Option<String>) -> Result<Submitted, ErrorInfo> {
         let summary = self.summary(run)?;
+        if summary.state == RunState::Parked
+            && prompt.is_none()
+            && let Some(live) = self.inner.registry.get(run)
+        {
+            // It goes on in place: whoever asks does not want to wait for the limit's end.
+            let _ = live.commands.send(Command::Wake).await;
+            return Ok(Submitted { run, created: false });
+        }
         if !summary.state.is_terminal() {
             let message = format!("run {run} has not ended; there is nothing to resume");
             let hint = format!("follow it with `copexctl runs attach {run}`");

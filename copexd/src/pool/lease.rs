@@ -59,6 +59,11 @@ impl Lease {
         self.place.clone()
     }
 
+    /// Closes the session and gives it back, in this order: who has its place opens it again.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+
     /// The turn ended: the session may be used warm again.
     pub fn clean(mut self) {
         self.clean = true;

@@ -22,6 +22,7 @@ use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
 use crate::backend::sdk::runtime::HANDSHAKE_TIMEOUT;
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
+use crate::backend::upstream::Upstream;
 use crate::backend::{Backend as _, Opening, Session};
 use crate::core::failure::Failure;
 use crate::runtime::clock;
@@ -116,14 +117,19 @@ pub struct RuntimeReport {
 
 impl Pool {
     /// An empty pool. Nothing is started before somebody asks.
-    pub fn new(owner: Owner, tasks: Tasks, limits: PoolLimits) -> Self {
+    pub fn new(owner: Owner, tasks: Tasks, limits: PoolLimits, upstream: Arc<Upstream>) -> Self {
         let cli = CliBackend { owner: owner.clone(), tasks: tasks.clone() };
-        let runtimes = Runtimes::new(owner, tasks.clone(), limits.start);
+        let runtimes = Runtimes::new(owner, tasks.clone(), limits.start, upstream);
         let sessions = Mutex::default();
         let pool = Self { inner: Arc::new(Inner { runtimes, cli, sessions, limits, tasks }) };
         let sweeper = pool.clone();
         pool.inner.tasks.spawn("pool sweep", async move { sweeper.sweep().await });
         pool
+    }
+
+    /// What all runtimes share of the outside world.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        self.inner.runtimes.upstream()
     }
 
     /// Takes a place in a session's queue now; [`Pool::acquire`] may come later.

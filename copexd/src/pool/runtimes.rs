@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::backend::process::Owner;
 use crate::backend::sdk::Runtime;
 use crate::backend::sdk::runtime::Start;
-use crate::backend::sdk::seam::Upstream;
 use crate::backend::spec::RuntimeSpec;
+use crate::backend::upstream::Upstream;
 use crate::core::failure::Failure;
 use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
@@ -56,10 +56,18 @@ impl Drop for Busy {
 }
 
 impl Runtimes {
-    pub(super) fn new(owner: Owner, tasks: Tasks, start: Duration) -> Self {
-        let upstream = Arc::new(Upstream::new(clock::now_ms()));
+    pub(super) fn new(
+        owner: Owner,
+        tasks: Tasks,
+        start: Duration,
+        upstream: Arc<Upstream>,
+    ) -> Self {
         let (slots, problem) = (Mutex::default(), Mutex::default());
         Self { slots, problem, owner, tasks, upstream, start }
+    }
+
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
     }
 
     /// The runtime for this environment, started if need be.

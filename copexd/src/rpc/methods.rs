@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use copex_proto::api::CopexApiServer;
+use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::Answer;
+use copex_proto::explain::Explanation;
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, RuntimeStatus,
@@ -200,6 +202,24 @@ impl CopexApiServer for Api {
         let (resolution, accepted) = engine.answer(ask.clone(), reply).await.map_err(refusal)?;
         let (answer, by) = events::wire_resolution(resolution);
         Ok(AnswerResponse { ask, answer, by, accepted })
+    }
+
+    async fn run_explain(&self, run: RunId) -> RpcResult<Explanation> {
+        self.engine().await?.explain(run).map_err(refusal)
+    }
+
+    async fn breaker_list(&self) -> RpcResult<BreakerList> {
+        Ok(self.engine().await?.breakers())
+    }
+
+    async fn breaker_reset(
+        &self,
+        endpoint: Option<String>,
+        model: Option<String>,
+    ) -> RpcResult<ResetResponse> {
+        let engine = self.engine().await?;
+        let reset = engine.reset_breakers(endpoint.as_deref(), model.as_deref());
+        Ok(ResetResponse { reset })
     }
 
     async fn model_list(&self, query: Option<BackendQuery>) -> RpcResult<ModelList> {

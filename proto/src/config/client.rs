@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::config::layer::Origin;
 use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
-use crate::run::{Approval, Effort, KeySource, Provider, ProviderKind, RetryOptions};
+use crate::run::{
+    Approval, Effort, KeySource, OnLostSession, Provider, ProviderKind, RetryOptions,
+};
 use crate::secret::Secret;
 
 /// The settings of one command, after flags, environment and files.
@@ -29,6 +31,20 @@ pub struct ClientConfig {
     pub max_retries: Option<u32>,
     /// How the waits between attempts grow.
     pub retry: RetryOptions,
+    /// Models to go on with when one fails.
+    pub fallback_chain: Option<Vec<String>>,
+    /// Whether another model is asked once when a filter withheld the answer.
+    pub on_content_filter: bool,
+    /// What to do when tools ran in a session and it is lost.
+    pub on_lost_session: OnLostSession,
+    /// Whether the turn is run once more after its tries ran out.
+    pub auto_continue: bool,
+    /// Whether long limits are waited for.
+    pub park: bool,
+    /// The most waits for the end of a limit.
+    pub max_parks: Option<u32>,
+    /// Seconds the run may take in all.
+    pub max_duration_s: Option<f64>,
     /// Words for the system message.
     pub instructions: Option<String>,
     /// A file with words for the system message.
@@ -84,7 +100,16 @@ impl ClientConfig {
                 base_delay_s: merged.float("retry.base_delay"),
                 max_delay_s: merged.float("retry.max_delay"),
                 exponential_base: merged.float("retry.exponential_base"),
+                first_event_timeout_s: merged.float("retry.first_event_timeout"),
             },
+            fallback_chain: merged.list("fallback_chain"),
+            on_content_filter: merged.bool("fallback.on_content_filter", Default::Off),
+            on_lost_session: merged.typed("retry.on_lost_session").unwrap_or_default(),
+            auto_continue: merged.bool("auto_continue", Default::Off)
+                && merged.unsigned("retry.max_auto_continues") != Some(0),
+            park: merged.bool("retry.park", Default::On),
+            max_parks: merged.typed("retry.max_parks"),
+            max_duration_s: merged.float("limits.max_duration"),
             instructions: merged.text("instructions"),
             instructions_file: merged.text("instructions_file"),
             skill_directories: merged.list("skill_directories").unwrap_or_default(),

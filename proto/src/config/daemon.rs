@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::config::layer::{Layer, Origin, Place};
-use crate::config::merge::Merged;
+use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
 
 /// The daemon's settings.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, std::default::Default, PartialEq)]
 pub struct DaemonConfig {
     /// Runtimes and sessions.
     pub pool: PoolConfig,
@@ -15,6 +15,8 @@ pub struct DaemonConfig {
     pub store: StoreConfig,
     /// How much is taken.
     pub limits: LimitsConfig,
+    /// When models are left alone.
+    pub breaker: BreakerConfig,
     /// What is told.
     pub telemetry: TelemetryConfig,
     /// Findings about the daemon's own keys and names nobody knows, for its log.
@@ -40,7 +42,7 @@ pub struct PoolConfig {
     pub max_runtime_age_s: f64,
 }
 
-impl Default for PoolConfig {
+impl std::default::Default for PoolConfig {
     fn default() -> Self {
         Self {
             max_runtimes: 4,
@@ -63,7 +65,7 @@ pub struct StoreConfig {
     pub retention_bytes: u64,
 }
 
-impl Default for StoreConfig {
+impl std::default::Default for StoreConfig {
     fn default() -> Self {
         Self { retention_days: 30, retention_bytes: 2 << 30 }
     }
@@ -83,7 +85,7 @@ pub struct LimitsConfig {
     pub max_message_bytes: u32,
 }
 
-impl Default for LimitsConfig {
+impl std::default::Default for LimitsConfig {
     fn default() -> Self {
         Self {
             max_running: 64,
@@ -94,6 +96,27 @@ impl Default for LimitsConfig {
     }
 }
 
+/// When models are left alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakerConfig {
+    /// Outcomes a breaker looks at.
+    pub window: u32,
+    /// The share of failures that opens it.
+    pub failure_rate: f64,
+    /// Outcomes needed before it may open.
+    pub min_samples: u32,
+    /// Seconds it stays open the first time.
+    pub cooldown_s: f64,
+    /// Whether the least bad model is asked when every breaker is open.
+    pub panic: bool,
+}
+
+impl std::default::Default for BreakerConfig {
+    fn default() -> Self {
+        Self { window: 10, failure_rate: 0.5, min_samples: 5, cooldown_s: 60.0, panic: false }
+    }
+}
+
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TelemetryConfig {
@@ -101,7 +124,7 @@ pub struct TelemetryConfig {
     pub log_level: String,
 }
 
-impl Default for TelemetryConfig {
+impl std::default::Default for TelemetryConfig {
     fn default() -> Self {
         Self { log_level: "info".to_owned() }
     }
@@ -128,7 +151,7 @@ impl DaemonConfig {
             }
         }
         let merged = Merged::new([layer]);
-        let base = Self::default();
+        let base = <Self as std::default::Default>::default();
         let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
         Ok(Self {
             pool: PoolConfig {
@@ -163,6 +186,15 @@ impl DaemonConfig {
                     base.limits.max_message_bytes,
                 ),
             },
+            breaker: BreakerConfig {
+                window: number("breaker.window", base.breaker.window),
+                failure_rate: merged
+                    .float("breaker.failure_rate")
+                    .unwrap_or(base.breaker.failure_rate),
+                min_samples: number("breaker.min_samples", base.breaker.min_samples),
+                cooldown_s: merged.float("breaker.cooldown").unwrap_or(base.breaker.cooldown_s),
+                panic: merged.bool("breaker.panic", Default::Off),
+            },
             telemetry: TelemetryConfig {
                 log_level: merged.text("telemetry.log_level").unwrap_or(base.telemetry.log_level),
             },
@@ -173,5 +205,5 @@ impl DaemonConfig {
 
 fn is_ours(key: &str) -> bool {
     let table = key.split_once('.').map_or(key, |(table, _)| table);
-    matches!(table, "pool" | "store" | "limits" | "telemetry")
+    matches!(table, "breaker" | "pool" | "store" | "limits" | "telemetry")
 }

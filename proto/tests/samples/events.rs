@@ -27,6 +27,7 @@ pub(super) fn usage() -> Usage {
         reasoning_tokens: 50,
         premium_requests: 1.5,
         ai_credits: Some(0.25),
+        estimated_cost: Some(0.0125),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One frame of every type, with every field set that can be.
 
+mod breakers;
 mod events;
 mod health;
 mod requests;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Frame> {
     let mut frames = requests::all();
     frames.extend(events::all());
     frames.extend(health::all());
+    frames.extend(breakers::all());
     frames
 }
 

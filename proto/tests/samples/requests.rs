@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use copex_proto::run::{
     Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
-    KeySource, PlanRequest, Provider, ProviderKind, RalphRequest, RetryOptions, RunOptions,
-    RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
+    KeySource, OnLostSession, PlanRequest, Provider, ProviderKind, RalphRequest, RetryOptions,
+    RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 use serde_json::json;
@@ -61,9 +61,25 @@ fn everything() -> RunOptions {
             base_delay_s: Some(1.5),
             max_delay_s: Some(30.0),
             exponential_base: Some(2.5),
+            first_event_timeout_s: None,
         },
         context_budget: Some(100_000),
         foreground: true,
+        ..RunOptions::default()
+    }
+}
+
+fn resilient() -> RunOptions {
+    RunOptions {
+        retry: RetryOptions { first_event_timeout_s: Some(60.0), ..RetryOptions::default() },
+        fallback_chain: Some(vec![text("gpt-5"), text("provider:qwen3:8b")]),
+        on_content_filter: true,
+        on_lost_session: OnLostSession::Restart,
+        auto_continue: true,
+        no_park: true,
+        max_parks: Some(3),
+        max_duration_s: Some(3_600.0),
+        ..RunOptions::default()
     }
 }
 
@@ -77,9 +93,11 @@ pub(super) fn all() -> Vec<Frame> {
         depends_on,
     };
     let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
+    let patient = ChatRequest { prompt: text("Hello"), options: resilient() };
     let small = ChatRequest { prompt: text("Hello"), options: options() };
     vec![
         request(RunRequest::Chat(chat)),
+        frame("request.chat.resilience", &RunRequest::Chat(patient)),
         frame("request.chat.small", &RunRequest::Chat(small)),
         request(RunRequest::Ralph(RalphRequest {
             prompt: text("Make the tests pass."),

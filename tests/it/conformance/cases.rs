@@ -1,7 +1,7 @@
 //! The cases.
 
 use copexd::backend::{Opening, Session};
-use copexd::core::failure::FailureClass;
+use copexd::core::failure::{FailureClass, Scope};
 use copexd::core::machine::{Decision, Found};
 use copexd::core::signal::Signal;
 
@@ -118,7 +118,7 @@ pub(super) async fn a_failed_model_request_has_its_class(rig: &Rig) {
     let table = [
         (400, FailureClass::Client),
         (401, FailureClass::Auth),
-        (429, FailureClass::RateLimit),
+        (429, FailureClass::RateLimit(Scope::Account)),
         (503, FailureClass::Server),
     ];
     for (status, class) in table {
@@ -192,6 +192,8 @@ pub(super) async fn what_is_not_there_cannot_be_decided(rig: &Rig) {
     assert_eq!(failure.class, FailureClass::Unknown);
     assert!(failure.message.contains("decision about a tool"), "{failure}");
     session.reply("nothing", None);
+    let failure = session.compact().await.unwrap_err();
+    assert!(failure.message.contains("smaller"), "{failure}");
     session.close().await;
 }
 

@@ -8,16 +8,20 @@ use copex_tests::cli::CopilotCli;
 use copex_tests::model::{API_KEY, MODEL, ModelServer, Reply};
 use copex_tests::sandbox::Sandbox;
 use copexd::backend::cli::CliBackend;
+use copexd::backend::errand::{Activity, Errand};
 use copexd::backend::process::Owner;
 use copexd::backend::scripted::{ScriptedBackend, Step, Strictness};
 use copexd::backend::sdk::runtime::SdkBackend;
-use copexd::backend::spec::{
-    CliSpec, ProviderSpec, RetrySpec, RuntimeSpec, SecretText, SessionSpec,
-};
+use copexd::backend::spec::{CliSpec, ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
+use copexd::backend::upstream::Upstream;
 use copexd::backend::{Backend, Opening, Session};
+use copexd::core::admission::Priority;
 use copexd::core::failure::{Failure, FailureClass};
+use copexd::core::governor::{Memory, Setup};
 use copexd::core::machine::Decision;
+use copexd::core::policy::Policy;
 use copexd::core::signal::{Signal, Wish};
+use copexd::core::target::{Candidate, Target};
 use copexd::pool::{Pool, PoolLimits};
 use copexd::runtime::tasks::Tasks;
 use serde_json::json;
@@ -52,7 +56,8 @@ impl Rig {
     pub(super) async fn sdk() -> Self {
         let (sandbox, model, spec) = real(false);
         let (owner, tasks) = (Owner::here("conformance"), Tasks::default());
-        let pool = Pool::new(owner, tasks.clone(), PoolLimits::default());
+        let upstream = Upstream::new(Setup::default(), Memory::default());
+        let pool = Pool::new(owner, tasks.clone(), PoolLimits::default(), upstream);
         let runtime = pool.runtime(&spec.runtime).await.unwrap();
         let backend = Arc::new(SdkBackend { runtime, tasks });
         Self { backend, _pool: Some(pool), spec, stage: Stage::Model(model), sandbox }
@@ -177,8 +182,27 @@ impl Rig {
     }
 }
 
+/// A run that asks once: how often a request is asked again is not this suite's matter.
+fn errand(session: &dyn Session) -> Errand {
+    let (backend, endpoint) = (session.backend().to_owned(), "scripted".to_owned());
+    let target = Target { backend, endpoint, model: MODEL.to_owned() };
+    Errand {
+        policy: Policy { attempts: 1, ..Policy::default() },
+        priority: Priority::Interactive,
+        candidates: [Candidate { target, context_tokens: None }].into(),
+        current: 0,
+        excluded: Vec::new(),
+        forced: false,
+        patient: false,
+        tries: 0,
+        purse: None,
+        activity: Activity::default(),
+    }
+}
+
 /// Sends a prompt and hears the turn to its end, deciding about tools on the way.
 pub(super) async fn turn(session: &dyn Session, prompt: &str, decision: &Decision) -> Heard {
+    session.begin(errand(session));
     let message = session.send(prompt).await.unwrap();
     let signals = hear(session, decision).await;
     Heard { message, signals }
@@ -254,8 +278,6 @@ fn spec(sandbox: &Sandbox, model: Option<&ModelServer>, use_cli: bool) -> Sessio
         mcp_servers: BTreeMap::new(),
         streaming: true,
         context_budget: None,
-        // A request that fails is asked once: how often is not this suite's matter.
-        retry: RetrySpec { max_retries: Some(0), ..RetrySpec::default() },
         cli: use_cli.then(CliSpec::default),
     }
 }

@@ -197,7 +197,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::backend::spec::{CliSpec, RetrySpec, RuntimeSpec, SecretText};
+    use crate::backend::spec::{CliSpec, RuntimeSpec, SecretText};
 
     fn spec(env: &[(&str, &str)]) -> SessionSpec {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -215,7 +215,6 @@ mod tests {
             mcp_servers: BTreeMap::new(),
             streaming: true,
             context_budget: None,
-            retry: RetrySpec::default(),
             cli: Some(CliSpec::default()),
         }
     }

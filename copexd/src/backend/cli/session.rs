@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::history::History;
 use super::turn::{self, Process};
 use super::{CAPABILITIES, CliBackend, NAME, cannot, command};
+use crate::backend::errand::Errand;
 use crate::backend::process::{self, Program};
 use crate::backend::sdk::runtime::OPEN_TIMEOUT;
 use crate::backend::sdk::transcript;
@@ -139,6 +140,14 @@ impl Session for CliSession {
     }
 
     async fn warm(&self) {}
+
+    fn begin(&self, _errand: Errand) {
+        // Its model requests are not seen here: there is nobody to tell.
+    }
+
+    async fn compact(&self) -> Result<(), Failure> {
+        Err(cannot("make a conversation smaller on demand"))
+    }
 
     async fn send(&self, prompt: &str) -> Result<String, Failure> {
         if self.running().is_some() {

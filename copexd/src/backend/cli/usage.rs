@@ -40,6 +40,7 @@ pub(super) fn of_file(path: &Path) -> Vec<CallUsage> {
             ai_credits: (metrics["aiCreditsStatus"] != "unavailable")
                 .then(|| metrics["totalNanoAiu"].as_f64().map(|nano| nano / NANO))
                 .flatten(),
+            estimated_cost: None,
         }
     };
     models.iter().map(of_model).filter(|usage| usage.calls > 0).collect()
@@ -71,6 +72,7 @@ mod tests {
             reasoning_tokens: 2,
             premium_requests: 1.0,
             ai_credits: Some(0.5),
+            estimated_cost: None,
         };
         assert_eq!(of_file(&path), [expected]);
     }

@@ -6,7 +6,8 @@
 use github_copilot_sdk::{Error, ErrorKind, ProtocolErrorKind, SessionErrorKind};
 use serde_json::Value;
 
-use crate::core::failure::{Failure, FailureClass};
+use crate::core::failure::{Failure, FailureClass, Scope};
+use crate::core::refusal;
 
 /// What to type when nobody is signed in.
 pub const SIGN_IN: &str = "sign in with `copexctl login`, or set [provider] in the configuration \
@@ -37,7 +38,7 @@ fn hinted(failure: Failure) -> Failure {
     match failure.class {
         FailureClass::Auth => failure.with_hint(SIGN_IN),
         FailureClass::Quota => failure.with_hint("wait for the reset, buy more, or use [provider]"),
-        FailureClass::RateLimit => failure.with_hint("wait a while, or ask another model"),
+        FailureClass::RateLimit(_) => failure.with_hint("wait a while, or ask another model"),
         FailureClass::ContextLimit => {
             failure.with_hint("start a new session, or ask a model with a larger context")
         }
@@ -63,7 +64,9 @@ fn class_of(
         _ => {}
     }
     match kind {
-        Some("rate_limit") => return FailureClass::RateLimit,
+        Some("rate_limit") => {
+            return FailureClass::RateLimit(refusal::scope_of(code).unwrap_or(Scope::Account));
+        }
         Some("quota") => return FailureClass::Quota,
         Some("authentication" | "authorization") => return FailureClass::Auth,
         Some("context_limit") => return FailureClass::ContextLimit,
@@ -72,7 +75,7 @@ fn class_of(
     match status {
         Some(401 | 403) => FailureClass::Auth,
         Some(402) => FailureClass::Quota,
-        Some(429) => FailureClass::RateLimit,
+        Some(429) => FailureClass::RateLimit(Scope::Account),
         Some(413) => FailureClass::ContextLimit,
         Some(500..) => FailureClass::Server,
         Some(400) if last_call.is_some_and(|call| call["badRequestKind"] == "bodyless") => {
@@ -121,7 +124,16 @@ mod tests {
     fn recorded_errors_of_the_real_cli_have_the_right_class() {
         let call = |failure_kind: &str| json!({"failureKind": failure_kind});
         let table = [
-            (json!({"errorType":"rate_limit","statusCode":429}), None, FailureClass::RateLimit),
+            (
+                json!({"errorType":"rate_limit","statusCode":429}),
+                None,
+                FailureClass::RateLimit(Scope::Account),
+            ),
+            (
+                json!({"errorType":"rate_limit","errorCode":"user_weekly_rate_limited"}),
+                None,
+                FailureClass::RateLimit(Scope::Weekly),
+            ),
             (json!({"errorType":"authentication","statusCode":401}), None, FailureClass::Auth),
             (json!({"errorType":"authorization","statusCode":403}), None, FailureClass::Auth),
             (json!({"errorType":"quota","errorCode":"quota_exceeded"}), None, FailureClass::Quota),

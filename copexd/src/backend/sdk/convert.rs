@@ -162,6 +162,7 @@ pub fn usage(data: &Value) -> CallUsage {
         reasoning_tokens: tokens("reasoningTokens"),
         premium_requests: data["cost"].as_f64().unwrap_or(0.0),
         ai_credits: data["copilotUsage"]["totalNanoAiu"].as_f64().map(|nano| nano / NANO),
+        estimated_cost: None,
     }
 }
 

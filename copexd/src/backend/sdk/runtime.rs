@@ -14,12 +14,13 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
-use super::seam::{Seam, Upstream};
+use super::seam::Seam;
 use super::session::SdkSession;
 use super::{classify, demo};
 use crate::backend::locate::{self, Located};
 use crate::backend::process::{self, Owner, Program, Tree};
 use crate::backend::spec::{RuntimeSpec, SessionSpec};
+use crate::backend::upstream::Upstream;
 use crate::backend::{Auth, Backend, Capabilities, Model, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
 use crate::runtime::tasks::Tasks;

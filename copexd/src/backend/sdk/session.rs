@@ -20,6 +20,7 @@ use super::options::{self, Handlers};
 use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
 use super::seam::Link;
 use super::transcript;
+use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
 use crate::backend::{Capabilities, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
@@ -40,6 +41,7 @@ pub struct SdkSession {
     runtime: Arc<Runtime>,
     signals: tokio::sync::Mutex<mpsc::Receiver<Signal>>,
     questions: Questions,
+    link: Link,
 }
 
 impl SdkSession {
@@ -76,13 +78,13 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        let link = Link::new(sender.clone(), spec.retry.policy());
+        let link = Link::new(sender.clone());
         if let Some(seam) = runtime.seam() {
             seam.link(&id, link.clone());
         }
-        tasks.spawn("session pump", pump(events, sender, runtime.clone(), link));
+        tasks.spawn("session pump", pump(events, sender, runtime.clone(), link.clone()));
         let signals = tokio::sync::Mutex::new(signals);
-        Ok(Self { id, session, runtime: runtime.clone(), signals, questions })
+        Ok(Self { id, session, runtime: runtime.clone(), signals, questions, link })
     }
 
     async fn build_tools(&self) -> Result<(), Failure> {
@@ -171,6 +173,17 @@ impl Session for SdkSession {
         if let Err(error) = self.build_tools().await {
             tracing::debug!(session = self.id, %error, "the first turn prepares its tools itself");
         }
+    }
+
+    fn begin(&self, errand: Errand) {
+        self.link.begin(errand);
+    }
+
+    async fn compact(&self) -> Result<(), Failure> {
+        let history = self.session.rpc();
+        let history = history.history();
+        let compact = history.compact();
+        self.runtime.call("compacting the conversation", OPEN_TIMEOUT, compact).await.map(drop)
     }
 
     async fn send(&self, prompt: &str) -> Result<String, Failure> {

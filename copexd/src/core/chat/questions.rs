@@ -104,7 +104,7 @@ impl Chat {
         ]
     }
 
-    pub(super) fn answered(&mut self, resolution: Resolution) -> Vec<Effect> {
+    pub(super) fn answered(&mut self, resolution: Resolution, moment: Moment) -> Vec<Effect> {
         let Some(at) = self.progress.open.iter().position(|open| open.ask == resolution.ask) else {
             return Vec::new();
         };
@@ -131,6 +131,10 @@ impl Chat {
             }
         } else {
             let text = if let Reply::Text(text) = reply { Some(text) } else { None };
+            if Self::is_about_loss(&open.request) {
+                effects.extend(self.lost_answered(text.as_deref(), moment));
+                return effects;
+            }
             effects.push(Effect::Checkpoint);
             effects.push(Effect::Reply { request: open.request, text });
         }

@@ -1,26 +1,72 @@
 //! The chat machine, effect by effect. No IO, no async.
 
 use super::*;
+
+mod trouble;
 use crate::core::approval::Mode;
-use crate::core::machine::Decision;
-use crate::core::signal::CallUsage;
+use crate::core::budget::Budget;
+use crate::core::failure::{Scope, Watchdog};
+use crate::core::machine::{Decision, Reply, Resolution};
+use crate::core::policy::{Level, Next, Policy, Ways};
+use crate::core::signal::{CallUsage, Signal, Wish};
 
 const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
-fn chat() -> Chat {
-    Chat::new(spec(Mode::Workspace))
+/// A chat whose failures are judged at once, by the real policy.
+struct Rig {
+    chat: Chat,
+    policy: Policy,
+    ways: Ways,
+}
+
+impl std::ops::Deref for Rig {
+    type Target = Chat;
+
+    fn deref(&self) -> &Chat {
+        &self.chat
+    }
+}
+
+impl Rig {
+    fn of(chat: Chat) -> Self {
+        Self { chat, policy: Policy::default(), ways: Ways::default() }
+    }
+
+    fn handle(&mut self, input: Input, moment: Moment) -> Vec<Effect> {
+        let mut effects = self.chat.handle(input, moment);
+        while let Some(at) = effects.iter().position(|it| matches!(it, Effect::Judge(_))) {
+            let Effect::Judge(trouble) = effects.remove(at) else { unreachable!() };
+            let mut budget = Budget::full(moment.now_ms);
+            let next = self.policy.next(Level::Turn, &trouble, self.ways, &mut budget, moment);
+            effects.extend(self.chat.handle(Input::Judged(next), moment));
+        }
+        effects
+    }
+}
+
+fn chat() -> Rig {
+    Rig::of(Chat::new(spec(Mode::Workspace)))
+}
+
+fn restored(progress: &Progress) -> Rig {
+    Rig::of(Chat::restored(spec(Mode::Workspace), progress.clone()))
+}
+
+fn choice(model: &str) -> Choice {
+    Choice { model: Some(model.to_owned()), label: model.to_owned(), ..Choice::default() }
 }
 
 fn spec(mode: Mode) -> ChatSpec {
     ChatSpec {
         run: "r".to_owned(),
-        policy: Policy::try_new(mode, &[], &[], "/repo").unwrap(),
-        model: Some("m".to_owned()),
-        effort: None,
+        policy: super::Policy::try_new(mode, &[], &[], "/repo").unwrap(),
+        choices: vec![choice("m"), choice("n")],
         strict_model: false,
         idle_ms: 300_000,
         ask_timeout_ms: 1_000,
-        max_retries: 5,
+        patient: false,
+        max_duration_ms: None,
+        on_lost_session: OnLostSession::Ask,
         warnings: Vec::new(),
     }
 }
@@ -31,10 +77,13 @@ fn opened(found: Found) -> Input {
         user_messages: 2,
         backend: "sdk".to_owned(),
         found,
+        candidate: 0,
+        reason: None,
+        can_rerun: true,
     })
 }
 
-fn working() -> Chat {
+fn working() -> Rig {
     let mut chat = chat();
     chat.handle(Input::Start, NOW);
     chat.handle(opened(Found::Nothing), NOW);
@@ -84,6 +133,11 @@ fn an_answer_ends_the_run_at_idle_and_not_before() {
 #[test]
 fn silence_is_a_failure_and_never_an_empty_success() {
     let mut chat = working();
+    for _ in 0..2 {
+        let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+        assert!(end(&effects).is_none(), "{effects:?}");
+        chat.handle(Input::Timer(Timer::Backoff), NOW);
+    }
     let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
     assert!(matches!(end(&effects).unwrap().verdict, Verdict::Failed(_)));
 }
@@ -127,7 +181,7 @@ fn a_resumed_run_finishes_the_turn_and_counts_for_itself() {
     let mut ended = working();
     ended.handle(Input::Cancel, NOW);
     ended.handle(Input::Signal(Signal::Idle), NOW);
-    let mut chat = Chat::restored(spec(Mode::Workspace), ended.progress.taken_up());
+    let mut chat = restored(&ended.progress.clone().taken_up());
     assert_eq!(chat.handle(Input::Start, NOW).last(), Some(&Effect::Open));
     let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
     assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
@@ -139,7 +193,7 @@ fn a_resumed_run_finishes_the_turn_and_counts_for_itself() {
 
 #[test]
 fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
-    let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
+    let mut chat = restored(&working().progress);
     let tail = Tail { unconfirmed_text: true, ..Tail::default() };
     let effects = chat.handle(Input::Recover(tail), NOW);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Restarted(_)))));
@@ -151,7 +205,7 @@ fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
 
 #[test]
 fn what_was_told_before_the_restart_is_not_told_again_and_still_counts() {
-    let mut chat = Chat::restored(spec(Mode::Workspace), working().progress);
+    let mut chat = restored(&working().progress);
     let usage = CallUsage { calls: 2, output_tokens: 9, ..CallUsage::default() };
     let messages = vec!["one".to_owned(), "lost".to_owned()];
     let tail = Tail { messages, usage, tools: 1, ..Tail::default() };
@@ -188,7 +242,7 @@ fn text_that_comes_before_the_prompt_is_confirmed_does_not_stop_the_watchdog() {
 #[test]
 fn four_deaths_are_the_turns_own_fault() {
     let mut chat = working();
-    for _ in 0..MOST_RUNTIME_DEATHS {
+    for _ in 0..3 {
         assert!(end(&chat.handle(died(), NOW)).is_none());
         chat.handle(Input::Timer(Timer::Backoff), NOW);
         chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
@@ -198,7 +252,8 @@ fn four_deaths_are_the_turns_own_fault() {
 
 #[test]
 fn a_caller_may_want_fewer_retries() {
-    let mut chat = Chat::new(ChatSpec { max_retries: 0, ..spec(Mode::Workspace) });
+    let mut chat = chat();
+    chat.policy.attempts = 1;
     chat.handle(Input::Start, NOW);
     chat.handle(opened(Found::Nothing), NOW);
     assert!(matches!(end(&chat.handle(died(), NOW)).unwrap().verdict, Verdict::Failed(_)));
@@ -247,7 +302,7 @@ fn an_unanswered_question_counts_as_denied() {
 fn a_question_keeps_its_name_and_its_answer_over_a_restart() {
     let mut first = working();
     first.handle(wants("p"), NOW);
-    let mut chat = Chat::restored(spec(Mode::Workspace), first.progress);
+    let mut chat = restored(&first.progress);
     chat.handle(Input::Recover(Tail::default()), NOW);
     // Answered while the session is not open yet: recorded, and used when it asks again.
     let effects = chat.handle(answer(Reply::Allow), NOW);
@@ -267,7 +322,7 @@ fn a_question_that_died_with_its_attempt_is_closed() {
     let question = "which?".to_owned();
     first.handle(Input::Signal(Signal::Question { request, question, choices: vec![] }), NOW);
     let closed = |waiting: Vec<(String, Wish)>| {
-        let mut chat = Chat::restored(spec(Mode::Workspace), first.progress.clone());
+        let mut chat = restored(&first.progress);
         chat.handle(Input::Recover(Tail::default()), NOW);
         let effects = chat.handle(opened(Found::Unfinished { waiting }), NOW);
         let asks = effects.into_iter().filter_map(|effect| match effect {
@@ -285,7 +340,7 @@ fn an_answer_that_came_too_late_for_the_agent_is_told() {
     for answered in [false, true] {
         let mut first = working();
         first.handle(wants("p"), NOW);
-        let mut chat = Chat::restored(spec(Mode::Workspace), first.progress);
+        let mut chat = restored(&first.progress);
         chat.handle(Input::Recover(Tail::default()), NOW);
         if answered {
             chat.handle(answer(Reply::Allow), NOW);
@@ -339,11 +394,33 @@ fn a_backend_that_ignores_the_abort_does_not_hold_the_run() {
 #[test]
 fn the_idle_watchdog_fires_only_on_a_silent_request() {
     let mut chat = working();
-    let effects = chat.handle(Input::Timer(Timer::Idle), NOW);
-    assert!(effects.contains(&Effect::Abort));
-    let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
-    let Verdict::Failed(failure) = &end(&effects).unwrap().verdict else { panic!("{effects:?}") };
-    assert_eq!(failure.class, FailureClass::Timeout);
+    for last in [false, true] {
+        let effects = chat.handle(Input::Timer(Timer::Idle), NOW);
+        assert!(effects.contains(&Effect::Abort));
+        let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+        if last {
+            let Verdict::Failed(failure) = &end(&effects).unwrap().verdict else { panic!() };
+            assert_eq!(failure.class, FailureClass::Timeout(Watchdog::Idle));
+        } else {
+            assert!(end(&effects).is_none(), "once more: {effects:?}");
+            let effects = chat.handle(Input::Timer(Timer::Backoff), NOW);
+            assert_eq!(count(&effects, &Effect::Rerun), 1);
+        }
+    }
+}
+
+fn failed(failure: Failure) -> Input {
+    Input::Signal(Signal::Failed(failure))
+}
+
+/// The turn ends with this failure.
+fn fail(chat: &mut Rig, failure: Failure) -> Vec<Effect> {
+    chat.handle(failed(failure), NOW);
+    chat.handle(Input::Signal(Signal::Idle), NOW)
+}
+
+fn limited(scope: Scope, wait_ms: u64) -> Failure {
+    Failure::new(FailureClass::RateLimit(scope), "slow down").with_retry_after(Some(wait_ms))
 }
 
 #[test]
@@ -364,7 +441,7 @@ fn another_model_is_told_once_and_refused_when_strict() {
     assert!(warned(&chat.handle(usage(), NOW)));
     assert!(!warned(&chat.handle(usage(), NOW)));
 
-    let mut strict = Chat::new(ChatSpec { strict_model: true, ..spec(Mode::Workspace) });
+    let mut strict = Rig::of(Chat::new(ChatSpec { strict_model: true, ..spec(Mode::Workspace) }));
     strict.handle(Input::Start, NOW);
     strict.handle(opened(Found::Nothing), NOW);
     strict.handle(Input::Sent("m1".to_owned()), NOW);
@@ -391,6 +468,12 @@ fn every_input_in_every_phase_is_harmless_and_never_ends_twice() {
             answer(Reply::Allow),
             Input::Timer(Timer::Backoff),
             Input::Timer(Timer::Idle),
+            Input::Timer(Timer::Park),
+            Input::Wake,
+            Input::Compacted(Ok(())),
+            Input::Judged(Next::Resume { at: 0 }),
+            failed(limited(Scope::Weekly, 1_000)),
+            failed(Failure::new(FailureClass::ContextLimit, "x")),
             Input::Timer(Timer::AbortGrace),
             Input::Cancel,
         ]

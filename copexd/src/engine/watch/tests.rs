@@ -5,6 +5,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::backend::process::Owner;
+use crate::backend::upstream::Upstream;
+use crate::core::governor::{Memory, Setup};
 use crate::engine::Ambient;
 use crate::pool::{Pool, PoolLimits};
 use crate::runtime::tasks::Tasks;
@@ -27,7 +29,8 @@ impl Stage {
         let (store, _) = Store::open(dir.path(), StoreOptions::new(0, "epoch")).unwrap();
         let owner = Owner::here("test");
         let tasks = Tasks::default();
-        let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default());
+        let upstream = Upstream::new(Setup::default(), Memory::default());
+        let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default(), upstream);
         let home = dir.path().to_owned();
         let ambient = Ambient { env: BTreeMap::new(), home, owner };
         let engine = Engine::new(store.clone(), pool, tasks, ambient);

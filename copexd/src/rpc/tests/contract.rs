@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use copex_proto::api::CopexApiServer;
+use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::event::Answer;
+use copex_proto::explain::Explanation;
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -37,6 +39,22 @@ impl CopexApiServer for Nothing {
         _: Option<String>,
     ) -> SubscriptionResult {
         Ok(())
+    }
+
+    async fn run_explain(&self, _: RunId) -> RpcResult<Explanation> {
+        nothing()
+    }
+
+    async fn breaker_list(&self) -> RpcResult<BreakerList> {
+        nothing()
+    }
+
+    async fn breaker_reset(
+        &self,
+        _: Option<String>,
+        _: Option<String>,
+    ) -> RpcResult<ResetResponse> {
+        nothing()
     }
 
     async fn run_submit(

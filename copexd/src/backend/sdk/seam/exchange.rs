@@ -1,7 +1,5 @@
 //! One request on its way in: head and body arrive in frames, in any order.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -31,7 +29,6 @@ pub(super) struct Head {
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) session: Option<String>,
-    pub(super) invocation: String,
     pub(super) websocket: bool,
 }
 
@@ -66,7 +63,6 @@ impl Exchange {
             url: text("url"),
             headers,
             session: params["sessionId"].as_str().map(str::to_owned),
-            invocation: text("agentInvocationId"),
             websocket: params["transport"] == "websocket",
         });
     }
@@ -97,14 +93,6 @@ impl Exchange {
             ended: true,
             taken: true,
         })
-    }
-
-    /// The same request asked again has the same fingerprint; its request id is new.
-    pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.head.as_ref().map(|head| &head.invocation).hash(&mut hasher);
-        self.body.hash(&mut hasher);
-        hasher.finish()
     }
 }
 

@@ -2,70 +2,31 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use github_copilot_sdk::Client;
-use http::HeaderMap;
-use serde_json::{Value, json};
+use serde::Deserialize;
 
+use super::attempt::{self, Answer, Outcome, Refusal};
 use super::exchange::{Exchange, Head};
-use super::sse::{self, Said};
-use super::{Seam, lock};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::retry::{self, Next, Retry, Try};
+use super::respond::{self, Told};
+use super::{Link, Seam, lock};
+use crate::backend::errand::{Activity, Doing, Errand};
+use crate::backend::upstream::{Place, Upstream};
+use crate::core::failure::{Failure, FailureClass, Spent};
+use crate::core::governor::{Admission, Report};
+use crate::core::policy::{self, Level, Next, Trouble, Ways};
 use crate::core::signal::Signal;
+use crate::core::spend::{Purse, Reservation};
+use crate::core::target::Target;
 use crate::runtime::clock;
-
-/// How long a model may take to its first word. The Copilot CLI itself would wait 600 s.
-const FIRST_EVENT: Duration = Duration::from_mins(2);
-
-/// Bytes of a stream that are held back while it has not said anything.
-const MOST_HELD: usize = 256 * 1024;
-
-/// Bytes of a refusal's body that are passed on.
-const MOST_REFUSAL: usize = 1024 * 1024;
-
-type Body = BoxStream<'static, reqwest::Result<Bytes>>;
-
-/// What came of one try.
-enum Outcome {
-    /// An answer: its head, what was held back, and the rest.
-    Answer { status: u16, headers: HeaderMap, held: Vec<u8>, rest: Body },
-    /// A failure that nothing was shown of.
-    Failed(Box<Refusal>),
-}
-
-/// A failed try, with what the CLI is to be told if it was the last.
-struct Refusal {
-    failure: Failure,
-    retry_after_ms: Option<u64>,
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Refusal {
-    /// A failure without an answer of the server's own.
-    fn of_ours(class: FailureClass, message: String) -> Self {
-        let status = 503;
-        let body = json!({ "error": { "code": "copex", "message": &message } }).to_string();
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", http::HeaderValue::from_static("application/json"));
-        let failure = Failure::new(class, message);
-        Self { failure, retry_after_ms: None, status, headers, body: body.into_bytes() }
-    }
-}
 
 /// Serves one request to its end.
 pub(super) async fn serve(seam: &Seam, client: &Client, id: &str, exchange: Exchange) {
+    let cancelled = || respond::fail(client, id, "the request was cancelled", "cancelled");
     let served = async {
         tokio::select! {
-            () = exchange.cancel.cancelled() => refuse_cancelled(client, id).await,
+            () = exchange.cancel.cancelled() => cancelled().await,
             () = seam.death.cancelled() => Ok(()),
-            served = attempts(seam, client, id, &exchange) => served,
+            served = answer(seam, client, id, &exchange) => served,
         }
     };
     if let Err(error) = served.await {
@@ -73,231 +34,242 @@ pub(super) async fn serve(seam: &Seam, client: &Client, id: &str, exchange: Exch
     }
 }
 
-type Told = Result<(), github_copilot_sdk::Error>;
-
-async fn attempts(seam: &Seam, client: &Client, id: &str, exchange: &Exchange) -> Told {
+async fn answer(seam: &Seam, client: &Client, id: &str, exchange: &Exchange) -> Told {
     let Some(head) = &exchange.head else { return Ok(()) };
     if head.websocket {
         // The CLI then asks the same over HTTP.
-        return fail(client, id, "WebSockets are not forwarded", "unsupported").await;
+        return respond::fail(client, id, "WebSockets are not forwarded", "unsupported").await;
     }
-    let inference = head.method == "POST";
     let link = seam.linked(head.session.as_deref());
-    let fingerprint = exchange.fingerprint();
-    let before = seam.tries_before(fingerprint, clock::now_ms());
-    let mut number = if inference { before.number } else { 0 };
-    if inference && number == 0 {
-        seam.upstream.budget().earn(clock::now_ms());
-    }
-    let mut in_class: Vec<FailureClass> = Vec::new();
-    loop {
-        number += 1;
-        seam.remember(fingerprint, number);
-        let refusal = match once(seam, head, &exchange.body).await {
-            Outcome::Answer { status, headers, held, rest } => {
-                return pass_on(client, id, status, &headers, held, rest).await;
+    let errand = link.as_ref().and_then(Link::errand);
+    let (Some(link), Some(errand), "POST") = (link, errand, head.method.as_str()) else {
+        // A list of models, or a session that nobody works in.
+        let first_event = Duration::from_millis(policy::Policy::default().first_event_ms);
+        return match attempt::once(seam, head, &exchange.body, None, first_event).await {
+            Outcome::Answer(answer) => {
+                respond::pass_on(client, id, head, answer, &mut |_| {}).await.map(drop)
             }
-            Outcome::Failed(refusal) => refusal,
+            Outcome::Failed(refusal) => respond::give_up(client, id, &refusal).await,
         };
-        in_class.push(refusal.failure.class);
-        let same = in_class.iter().filter(|class| **class == refusal.failure.class).count();
-        let moment = clock::moment();
-        let failed = Try {
-            failure: refusal.failure.clone(),
-            number,
-            in_class: u32::try_from(same).unwrap_or(u32::MAX),
-            elapsed_ms: moment.now_ms.saturating_sub(before.since_ms),
-            retry_after_ms: refusal.retry_after_ms,
-        };
-        let next = if inference {
-            let retry = link.as_ref().map_or_else(Retry::default, |link| link.retry);
-            retry.next(&failed, &mut seam.upstream.budget(), moment)
-        } else {
-            Next::GiveUp { why: "only model calls are asked again" }
-        };
-        match next {
-            Next::Retry { delay_ms } => {
-                if let Some(link) = &link {
-                    let failure = refusal.failure;
-                    let signal = Signal::Waiting { attempt: number + 1, failure, delay_ms };
-                    // A run that has ended meanwhile needs no news.
-                    let _ = link.signals.send(signal).await;
-                }
-                tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-            }
-            Next::GiveUp { why } => {
-                tracing::debug!(why, class = ?refusal.failure.class, "a request is given up");
-                if let Some(link) = &link {
-                    *lock(&link.given_up) = Some(refusal.failure.clone());
-                }
-                return give_up(client, id, *refusal).await;
-            }
+    };
+    let target = target_of(&errand, &exchange.body);
+    let asking = Asking { seam, head, body: &exchange.body, link: &link, errand, target };
+    match asking.run().await {
+        Ok((answer, passing, tries)) => asking.pass_on(client, id, answer, passing, tries).await,
+        Err(refusal) => {
+            asking.errand.activity.set(Doing::Nothing);
+            *lock(&link.given_up) = Some(refusal.failure.clone());
+            respond::give_up(client, id, &refusal).await
         }
     }
 }
 
-/// One try, up to the first word of the answer.
-async fn once(seam: &Seam, head: &Head, body: &[u8]) -> Outcome {
-    let fail = |class, message| Outcome::Failed(Box::new(Refusal::of_ours(class, message)));
-    let Ok(method) = http::Method::from_bytes(head.method.as_bytes()) else {
-        return fail(FailureClass::Client, format!("`{}` is not a method", head.method));
-    };
-    let mut request = seam.http.request(method, &head.url).headers(head.headers.clone());
-    if !body.is_empty() {
-        request = request.body(body.to_vec());
+/// What the request is sent to: a sub-agent may ask another model than the run does.
+fn target_of(errand: &Errand, body: &[u8]) -> Target {
+    #[derive(Deserialize)]
+    struct Asked {
+        model: Option<String>,
     }
-    let first_word = async {
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return fail(FailureClass::Network, reason(&head.url, &error)),
-        };
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        if !response.status().is_success() {
-            return Outcome::Failed(Box::new(refusal(status, headers, response).await));
+    let asked = serde_json::from_slice::<Asked>(body).ok().and_then(|asked| asked.model);
+    let current = errand.candidates.get(errand.current).map(|candidate| candidate.target.clone());
+    let unknown =
+        || Target { backend: "sdk".to_owned(), endpoint: String::new(), model: String::new() };
+    let mut target = current.unwrap_or_else(unknown);
+    if let Some(model) = asked {
+        target.model = model;
+    }
+    target
+}
+
+/// One request under way.
+struct Asking<'a> {
+    seam: &'a Seam,
+    head: &'a Head,
+    body: &'a [u8],
+    link: &'a Link,
+    errand: Errand,
+    target: Target,
+}
+
+/// A request that was let through: reported on whichever way it ends.
+struct Passing<'a> {
+    upstream: &'a Upstream,
+    target: &'a Target,
+    reported: bool,
+    reservation: Option<(Purse, Reservation)>,
+    activity: Activity,
+    _place: Option<Place>,
+}
+
+impl Passing<'_> {
+    fn report(&mut self, report: &Report<'_>) {
+        self.reported = true;
+        self.upstream.report(self.target, report);
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        if !self.reported {
+            self.upstream.report(self.target, &Report::Abandoned);
         }
-        let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok());
-        let streams = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
-        let mut rest = response.bytes_stream().boxed();
-        let mut held = Vec::new();
-        if !streams {
-            return Outcome::Answer { status, headers, held, rest };
+        if let Some((purse, reservation)) = self.reservation.take() {
+            purse.release(reservation);
         }
+        self.activity.set(Doing::Nothing);
+    }
+}
+
+impl Asking<'_> {
+    /// Asks until there is an answer or the policy gives up.
+    async fn run(&self) -> Result<(Answer, Passing<'_>, Spent), Box<Refusal>> {
+        let upstream = &self.seam.upstream;
+        upstream.lock().budget.earn(clock::now_ms());
+        let since_ms = clock::now_ms();
+        let mut spent = Spent { tries: self.errand.tries, in_class: 0 };
+        let mut last: Option<FailureClass> = None;
         loop {
-            match rest.next().await {
-                Some(Ok(piece)) => held.extend_from_slice(&piece),
-                Some(Err(error)) => return fail(FailureClass::Network, reason(&head.url, &error)),
-                None => {
-                    let message = "the model's stream ended before it said anything".to_owned();
-                    return fail(FailureClass::Network, message);
+            let place = self.enter().await;
+            let refusal = match upstream.admit(&self.target, self.errand.forced) {
+                Admission::Shut(failure) => {
+                    drop(place);
+                    Box::new(Refusal::of_ours(failure))
                 }
-            }
-            match sse::read(&held) {
-                Said::Nothing if held.len() < MOST_HELD => {}
-                Said::Nothing | Said::Answer => {
-                    return Outcome::Answer { status, headers, held, rest };
+                Admission::Go => {
+                    let mut passing = self.passing(place)?;
+                    spent.tries += 1;
+                    match self.once(&mut passing).await {
+                        Outcome::Answer(answer) => return Ok((answer, passing, spent)),
+                        Outcome::Failed(refusal) => {
+                            passing.report(&Report::Failed(&refusal.failure));
+                            refusal
+                        }
+                    }
                 }
-                Said::Error(code, words) => {
-                    let class = match retry::class_of_status(200, code.as_deref(), true) {
-                        FailureClass::Unknown => FailureClass::Server,
-                        class => class,
-                    };
-                    return fail(class, words);
-                }
+            };
+            let class = refusal.failure.class;
+            if !refusal.failure.unasked {
+                spent.in_class = if last == Some(class) { spent.in_class + 1 } else { 1 };
+                last = Some(class);
+            }
+            self.wait_or_give_up(refusal, spent, since_ms).await?;
+        }
+    }
+
+    async fn wait_or_give_up(
+        &self,
+        mut refusal: Box<Refusal>,
+        spent: Spent,
+        since_ms: u64,
+    ) -> Result<(), Box<Refusal>> {
+        let moment = clock::moment();
+        let trouble = Trouble {
+            failure: refusal.failure.clone(),
+            tries: spent.tries,
+            in_class: spent.in_class,
+            elapsed_ms: moment.now_ms.saturating_sub(since_ms),
+            parks: 0,
+            filtered: false,
+            can_rerun: true,
+            patient: self.errand.patient,
+        };
+        let next = {
+            let mut governor = self.seam.upstream.lock();
+            let Errand { candidates, current, excluded, policy, .. } = &self.errand;
+            let others = policy::rule(refusal.failure.class).others;
+            let other = candidates.get(*current).and_then(|current| {
+                governor.other(others, current, (candidates, excluded), moment.now_ms)
+            });
+            let ways = Ways { other, reset: None };
+            policy.next(Level::Request, &trouble, ways, &mut governor.budget, moment)
+        };
+        let Next::Retry { at } = next else {
+            tracing::debug!(?next, class = ?refusal.failure.class, "a request is given up");
+            refusal.failure = refusal.failure.with_spent(spent);
+            return Err(refusal);
+        };
+        let delay_ms = at.saturating_sub(moment.now_ms);
+        let failure = refusal.failure;
+        let unasked = failure.unasked;
+        self.errand.activity.set(Doing::Waiting { until: at, failure: failure.clone() });
+        let signal = Signal::Waiting { attempt: spent.tries + 1, failure, delay_ms };
+        // A run that has ended meanwhile needs no news.
+        let _ = self.link.signals.send(signal).await;
+        let mut changes = self.seam.upstream.changes();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
+            // A breaker that closes lets those through who wait for it.
+            _ = changes.changed(), if unasked => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for a place among the requests to this endpoint. The run's watchdog must not
+    /// take that for the model's silence.
+    async fn enter(&self) -> Option<Place> {
+        let Errand { priority, activity, .. } = &self.errand;
+        let endpoint = &self.target.endpoint;
+        let mut entering = Box::pin(self.seam.upstream.enter(endpoint, *priority));
+        if let Some(place) = futures_util::FutureExt::now_or_never(&mut entering) {
+            return place;
+        }
+        activity.set(Doing::Place { endpoint: endpoint.clone(), since: clock::now_ms() });
+        let _ = self.link.signals.send(Signal::Requesting(false)).await;
+        let place = entering.await;
+        let _ = self.link.signals.send(Signal::Requesting(true)).await;
+        place
+    }
+
+    fn passing(&self, place: Option<Place>) -> Result<Passing<'_>, Box<Refusal>> {
+        let mut passing = Passing {
+            upstream: &self.seam.upstream,
+            target: &self.target,
+            reported: false,
+            reservation: None,
+            activity: self.errand.activity.clone(),
+            _place: place,
+        };
+        if let Some(purse) = &self.errand.purse {
+            match purse.reserve(clock::now_ms()) {
+                Ok(reservation) => passing.reservation = Some((purse.clone(), reservation)),
+                Err(exceeded) => return Err(Box::new(Refusal::of_ours(exceeded.into()))),
             }
         }
-    };
-    if let Ok(outcome) = tokio::time::timeout(FIRST_EVENT, first_word).await {
-        return outcome;
+        Ok(passing)
     }
-    let seconds = FIRST_EVENT.as_secs();
-    fail(FailureClass::Timeout, format!("the model said nothing for {seconds} s"))
-}
 
-/// A network error's reason without its URL, which may carry a key.
-fn reason(url: &str, error: &reqwest::Error) -> String {
-    let mut words = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        words = error.to_string();
-        cause = error.source();
-    }
-    let host = reqwest::Url::parse(url).ok();
-    let host = host.as_ref().and_then(reqwest::Url::host_str).unwrap_or("the model");
-    format!("{host} cannot be reached or broke off: {words}")
-}
-
-async fn refusal(status: u16, headers: HeaderMap, response: reqwest::Response) -> Refusal {
-    let mut stream = response.bytes_stream();
-    let mut body = Vec::new();
-    while let Some(Ok(piece)) = stream.next().await {
-        body.extend_from_slice(&piece);
-        if body.len() > MOST_REFUSAL {
-            body.truncate(MOST_REFUSAL);
-            break;
+    async fn once(&self, passing: &mut Passing<'_>) -> Outcome {
+        let (target, since) = (self.target.to_string(), clock::now_ms());
+        self.errand.activity.set(Doing::Asked { target: target.clone(), since });
+        let first_event = Duration::from_millis(self.errand.policy.first_event_ms);
+        let (seam, link) = (self.seam, Some(self.link));
+        let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
+        if let Outcome::Answer(_) = &outcome {
+            passing.report(&Report::Answered);
+            self.errand.activity.set(Doing::Answering { target, since });
         }
+        outcome
     }
-    let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let error = &parsed["error"];
-    let code = error["code"].as_str().or_else(|| error["type"].as_str());
-    let class = retry::class_of_status(status, code, !body.is_empty());
-    let words = error["message"].as_str().or_else(|| parsed["message"].as_str());
-    let words = words.map_or_else(|| format!("the model answered {status}"), str::to_owned);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let after = header("retry-after");
-    let date = after.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-    let date_ms = date.and_then(|date| u64::try_from(date.timestamp().as_millisecond()).ok());
-    let retry_after_ms =
-        retry::retry_after_ms(header("retry-after-ms"), after, date_ms, clock::now_ms());
-    let failure = Failure::new(class, words).with_status(Some(status));
-    Refusal { failure, retry_after_ms, status, headers, body }
-}
 
-async fn pass_on(
-    client: &Client,
-    id: &str,
-    status: u16,
-    headers: &HeaderMap,
-    held: Vec<u8>,
-    mut rest: Body,
-) -> Told {
-    start(client, id, status, headers, false).await?;
-    if !held.is_empty() {
-        chunk(client, id, &held, false).await?;
-    }
-    while let Some(piece) = rest.next().await {
-        match piece {
-            Ok(piece) => chunk(client, id, &piece, false).await?,
-            Err(error) => {
-                let words = format!("the model's stream broke off: {error}");
-                return fail(client, id, &words, "stream").await;
-            }
+    async fn pass_on(
+        &self,
+        client: &Client,
+        id: &str,
+        answer: Answer,
+        mut passing: Passing<'_>,
+        spent: Spent,
+    ) -> Told {
+        // Known before the CLI can say anything about it.
+        let mut broke = |failure: &Failure| {
+            passing.report(&Report::Failed(failure));
+            let spent = Spent { tries: spent.tries, in_class: 1 };
+            *lock(&self.link.given_up) = Some(failure.clone().with_spent(spent));
+        };
+        if respond::pass_on(client, id, self.head, answer, &mut broke).await? {
+            // Its usage is on the way and settles what was reserved.
+            passing.reservation = None;
+            self.link.succeeded();
         }
+        Ok(())
     }
-    chunk(client, id, &[], true).await
-}
-
-async fn give_up(client: &Client, id: &str, refusal: Refusal) -> Told {
-    start(client, id, refusal.status, &refusal.headers, true).await?;
-    chunk(client, id, &refusal.body, true).await
-}
-
-async fn start(client: &Client, id: &str, status: u16, headers: &HeaderMap, last: bool) -> Told {
-    let mut wire = serde_json::Map::new();
-    for name in headers.keys() {
-        // The body has been decoded, and its length is ours to tell.
-        if ["content-encoding", "content-length", "transfer-encoding", "connection"]
-            .contains(&name.as_str())
-        {
-            continue;
-        }
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        wire.insert(name.as_str().to_owned(), values.collect::<Vec<_>>().into());
-    }
-    if last {
-        wire.insert("x-should-retry".to_owned(), json!(["false"]));
-    }
-    let params = json!({ "requestId": id, "status": status, "headers": wire });
-    client.call("llmInference.httpResponseStart", Some(params)).await.map(drop)
-}
-
-async fn chunk(client: &Client, id: &str, data: &[u8], end: bool) -> Told {
-    // A piece of the wire may end inside a character.
-    let params = if let Ok(text) = std::str::from_utf8(data) {
-        json!({ "requestId": id, "data": text, "end": end })
-    } else {
-        let data = STANDARD.encode(data);
-        json!({ "requestId": id, "data": data, "binary": true, "end": end })
-    };
-    client.call("llmInference.httpResponseChunk", Some(params)).await.map(drop)
-}
-
-async fn fail(client: &Client, id: &str, message: &str, code: &str) -> Told {
-    let error = json!({ "message": message, "code": code });
-    let params = json!({ "requestId": id, "data": "", "end": true, "error": error });
-    client.call("llmInference.httpResponseChunk", Some(params)).await.map(drop)
-}
-
-async fn refuse_cancelled(client: &Client, id: &str) -> Told {
-    fail(client, id, "the request was cancelled", "cancelled").await
 }

@@ -5,19 +5,23 @@
 //! and see status and headers before the Copilot CLI does. Rules, measured on CLI 1.0.102:
 //! - the head goes back only with the first piece of the answer in hand, so that a try which
 //!   fails before that can be repeated unseen;
-//! - giving up returns the real status with `x-should-retry: false`, which switches the
-//!   CLI's own five retries off; an error instead of a status would cost all five;
-//! - a stream that breaks later is the CLI's to ask again: its tries are counted on here;
+//! - every head carries `x-should-retry: false`, which switches the CLI's own five retries
+//!   off; an error instead of a status would cost all five;
+//! - a stream that breaks later ends in an error event: the turn's own policy goes on then;
 //! - nobody tells us when the runtime is killed, so every wait also listens for its death.
 //!
-//! Not here: how long to wait and when to stop (`core::retry`).
+//! Not here: how long to wait and when to stop (`core::policy`), and who may be asked
+//! (`core::governor`).
 
+mod attempt;
 mod exchange;
 mod forward;
 mod http;
+mod respond;
 mod sse;
+mod transport;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use github_copilot_sdk::Client;
@@ -25,45 +29,44 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::budget::Budget;
+use crate::backend::errand::Errand;
+use crate::backend::upstream::Upstream;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::retry::Retry;
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 use exchange::Exchange;
-
-/// Requests whose tries are remembered, for those that the CLI asks again. A conversation
-/// has one at a time, a sub-agent another.
-const REMEMBERED: usize = 512;
-
-/// What all runtimes share: the budget that bounds a storm.
-pub struct Upstream {
-    budget: Mutex<Budget>,
-}
-
-impl Upstream {
-    /// A full budget.
-    pub fn new(now_ms: u64) -> Self {
-        Self { budget: Mutex::new(Budget::full(now_ms)) }
-    }
-
-    fn budget(&self) -> MutexGuard<'_, Budget> {
-        lock(&self.budget)
-    }
-}
+use transport::Transport;
 
 /// A session's end of the seam.
 #[derive(Clone)]
 pub struct Link {
     signals: mpsc::Sender<Signal>,
-    retry: Retry,
+    errand: Arc<Mutex<Option<Errand>>>,
     given_up: Arc<Mutex<Option<Failure>>>,
 }
 
 impl Link {
-    /// A link that tells through `signals`, with the session's own retry policy.
-    pub fn new(signals: mpsc::Sender<Signal>, retry: Retry) -> Self {
-        Self { signals, retry, given_up: Arc::default() }
+    /// A link that tells through `signals`. Nobody works in the session yet.
+    pub fn new(signals: mpsc::Sender<Signal>) -> Self {
+        Self { signals, errand: Arc::default(), given_up: Arc::default() }
+    }
+
+    /// A run works in the session from now on.
+    pub fn begin(&self, errand: Errand) {
+        *lock(&self.errand) = Some(errand);
+        *lock(&self.given_up) = None;
+    }
+
+    fn errand(&self) -> Option<Errand> {
+        lock(&self.errand).clone()
+    }
+
+    /// A request was answered: what failed before it is past.
+    fn succeeded(&self) {
+        if let Some(errand) = lock(&self.errand).as_mut() {
+            errand.tries = 0;
+            errand.patient = true;
+        }
     }
 
     /// Whether the newest request was given up and that is not told yet.
@@ -77,27 +80,13 @@ impl Link {
     }
 }
 
-/// Tries of one request, over all the times the CLI asks it.
-#[derive(Debug, Clone, Copy)]
-struct Tries {
-    number: u32,
-    since_ms: u64,
-}
-
-#[derive(Default)]
-struct History {
-    tries: HashMap<u64, Tries>,
-    order: VecDeque<u64>,
-}
-
 /// The seam of one runtime.
 pub struct Seam {
     upstream: Arc<Upstream>,
-    http: reqwest::Client,
+    transport: Transport,
     death: CancellationToken,
     links: Mutex<HashMap<String, Link>>,
     exchanges: Mutex<HashMap<String, Exchange>>,
-    history: Mutex<History>,
 }
 
 impl Seam {
@@ -114,11 +103,10 @@ impl Seam {
     ) -> Result<Arc<Self>, Failure> {
         let seam = Arc::new(Self {
             upstream,
-            http: http::client(env)?,
+            transport: Transport::new(env)?,
             death,
             links: Mutex::default(),
             exchanges: Mutex::default(),
-            history: Mutex::default(),
         });
         let refused = |error: github_copilot_sdk::Error| {
             let message = format!("the Copilot CLI does not hand over its requests: {error}");
@@ -170,29 +158,6 @@ impl Seam {
             exchange.feed(params);
         }
         exchange.take_whole().map(|whole| (id, whole))
-    }
-
-    /// How often this request was tried before, however often the CLI asked it.
-    fn tries_before(&self, fingerprint: u64, now_ms: u64) -> Tries {
-        let mut history = lock(&self.history);
-        if let Some(tries) = history.tries.get(&fingerprint) {
-            return *tries;
-        }
-        let fresh = Tries { number: 0, since_ms: now_ms };
-        history.tries.insert(fingerprint, fresh);
-        history.order.push_back(fingerprint);
-        if history.order.len() > REMEMBERED
-            && let Some(oldest) = history.order.pop_front()
-        {
-            history.tries.remove(&oldest);
-        }
-        fresh
-    }
-
-    fn remember(&self, fingerprint: u64, number: u32) {
-        if let Some(tries) = lock(&self.history).tries.get_mut(&fingerprint) {
-            tries.number = number;
-        }
     }
 }
 

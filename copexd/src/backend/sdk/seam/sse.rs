@@ -31,6 +31,60 @@ pub(super) fn read(buffer: &[u8]) -> Said {
     Said::Nothing
 }
 
+/// What an answer ends with, in any of the dialects: who has seen one has seen it whole.
+const ENDS: [&[u8]; 6] = [
+    b"\"finish_reason\":\"",
+    b"\"finish_reason\": \"",
+    b"[DONE]",
+    b"response.completed",
+    b"response.incomplete",
+    b"message_stop",
+];
+
+/// The longest of them, less one: what may be missing of it at a piece's end.
+const TAIL: usize = 20;
+
+/// Notices the end of an answer, however its bytes are cut.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    seen: bool,
+    tail: Vec<u8>,
+}
+
+impl End {
+    pub(super) fn feed(&mut self, piece: &[u8]) {
+        if self.seen || piece.is_empty() {
+            return;
+        }
+        self.tail.extend_from_slice(piece);
+        self.seen = ENDS.iter().any(|end| self.tail.windows(end.len()).any(|at| at == *end));
+        let keep = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..keep);
+    }
+
+    pub(super) fn seen(&self) -> bool {
+        self.seen
+    }
+}
+
+/// The event that ends a broken stream in the dialect of its URL. It begins on a line of its
+/// own: the break may be in the middle of one.
+pub(super) fn error_event(url: &str, message: &str) -> String {
+    let path = url.split('?').next().unwrap_or(url);
+    let event = if path.ends_with("/responses") {
+        let error = serde_json::json!({ "type": "error", "code": "stream", "message": message });
+        format!("event: error\ndata: {error}")
+    } else if path.ends_with("/messages") {
+        let error = serde_json::json!({ "type": "api_error", "message": message });
+        let error = serde_json::json!({ "type": "error", "error": error });
+        format!("event: error\ndata: {error}")
+    } else {
+        let error = serde_json::json!({ "message": message, "code": "stream", "type": "stream" });
+        format!("data: {}", serde_json::json!({ "error": error }))
+    };
+    format!("\n\n{event}\n\n")
+}
+
 fn judge(event: &Value) -> Said {
     let error = [&event["error"], &event["response"]["error"]];
     if let Some(error) = error.into_iter().find(|error| error.is_object()) {
@@ -80,6 +134,32 @@ mod tests {
         ] {
             assert_eq!(read(format!("{line}\n\n").as_bytes()), Said::Answer, "{line}");
         }
+    }
+
+    #[test]
+    fn the_end_is_noticed_however_it_is_cut() {
+        for whole in [
+            &b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"[..],
+            b"data: [DONE]\n\n",
+            b"event: response.completed\ndata: {}\n\n",
+            b"data: {\"type\":\"message_stop\"}\n\n",
+        ] {
+            for size in 1..whole.len() {
+                let mut end = End::default();
+                end.feed(b"data: {\"choices\":[{\"finish_reason\":null}]}\n\n");
+                assert!(!end.seen());
+                whole.chunks(size).for_each(|piece| end.feed(piece));
+                assert!(end.seen(), "{size}: {}", String::from_utf8_lossy(whole));
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_stream_is_ended_in_its_own_dialect() {
+        let of = |path: &str| error_event(&format!("http://x/v1/{path}?a=b"), "cut");
+        assert!(of("chat/completions").starts_with("\n\ndata: {\"error\":{"));
+        assert!(of("responses").starts_with("\n\nevent: error\ndata: {"));
+        assert!(of("messages").contains("\"type\":\"api_error\""));
     }
 
     #[test]

@@ -1,0 +1,173 @@
+//! Doing what a machine says: each effect, performed after it was journaled.
+
+use std::sync::Arc;
+
+use copex_proto::run::RunRequest;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::drive::{Done, Driver};
+use super::open::{Wanted, open};
+use super::prepare;
+use crate::backend::Session;
+use crate::backend::errand::{Doing, Errand};
+use crate::core::chat::Progress;
+use crate::core::machine::{Decision, Effect, Input};
+use crate::core::policy::Trouble;
+use crate::runtime::clock;
+
+impl Driver {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open => self.open(),
+            Effect::Send => self.send(),
+            Effect::Rerun => self.rerun(),
+            Effect::Judge(trouble) => self.judge(&trouble),
+            Effect::Compact => {
+                self.begin();
+                self.operate(|session| async move {
+                    Done::Input(Input::Compacted(session.compact().await))
+                });
+            }
+            Effect::Decide { request, decision } => self.decide(request, decision),
+            Effect::Reply { request, text } => {
+                if let Some(lease) = &self.lease {
+                    lease.session().reply(&request, text);
+                }
+            }
+            Effect::Abort => self.operate(|session| async move {
+                // A runtime that does not take the abort is dead, and says so by itself.
+                let _ = session.abort().await;
+                Done::Nothing
+            }),
+            Effect::Release { poisoned } => {
+                self.operations.clear();
+                self.slot = None;
+                self.live.activity.set(Doing::Nothing);
+                match self.lease.take() {
+                    Some(lease) if !poisoned => lease.clean(),
+                    other => drop(other),
+                }
+            }
+            Effect::Wait(timer, ms) => {
+                let at = Instant::now() + std::time::Duration::from_millis(ms);
+                self.timers.insert(timer, at);
+            }
+            Effect::Unwait(timer) => {
+                self.timers.remove(&timer);
+            }
+            Effect::Emit(_) | Effect::Checkpoint | Effect::Finish(_) => {}
+        }
+    }
+
+    fn operate<F, Fut>(&mut self, operation: F)
+    where
+        F: FnOnce(Arc<dyn Session>) -> Fut,
+        Fut: Future<Output = Done> + Send + 'static,
+    {
+        if let Some(lease) = &self.lease {
+            self.operations.push(operation(lease.session()).boxed());
+        }
+    }
+
+    fn decide(&mut self, request: String, decision: Decision) {
+        self.operate(|session| async move {
+            if let Err(error) = session.decide(&request, &decision).await {
+                tracing::warn!(%error, "a decision did not reach the backend");
+            }
+            Done::Nothing
+        });
+    }
+
+    fn send(&mut self) {
+        let RunRequest::Chat(chat) = &self.request else { return };
+        let prompt = chat.prompt.clone();
+        self.begin();
+        self.operate(|session| async move {
+            match session.send(&prompt).await {
+                Ok(message) => Done::Input(Input::Sent(message)),
+                Err(failure) => Done::Input(Input::Refused(failure)),
+            }
+        });
+    }
+
+    fn rerun(&mut self) {
+        self.begin();
+        self.operate(|session| async move {
+            match session.rerun().await {
+                Ok(()) => Done::Input(Input::Sent(String::new())),
+                Err(failure) => Done::Input(Input::Refused(failure)),
+            }
+        });
+    }
+
+    /// Tells the session whose rules hold for the turn that comes.
+    fn begin(&self) {
+        let Some(lease) = &self.lease else { return };
+        let progress = self.progress();
+        lease.session().begin(Errand {
+            policy: self.policy,
+            priority: prepare::priority(&self.request),
+            candidates: self.chain.candidates.clone(),
+            current: progress.candidate,
+            excluded: progress.excluded,
+            forced: self.forced,
+            // What the turn achieved before is told by its answers: see `seam::Link`.
+            patient: !self.request.options().foreground || progress.reruns > 0,
+            tries: progress.streak.tries,
+            purse: None,
+            activity: self.live.activity.clone(),
+        });
+    }
+
+    fn progress(&self) -> Progress {
+        serde_json::from_value(self.machine.checkpoint()).unwrap_or_default()
+    }
+
+    fn judge(&mut self, trouble: &Trouble) {
+        let progress = self.progress();
+        let chain = (&*self.chain.candidates, progress.candidate, progress.excluded.as_slice());
+        let next = {
+            let mut governor = self.engine.inner.upstream.lock();
+            governor.judge(&self.policy, trouble, chain, clock::moment())
+        };
+        tracing::debug!(class = ?trouble.failure.class, ?next, "a failure is judged");
+        self.operations.push(std::future::ready(Done::Input(Input::Judged(next))).boxed());
+    }
+
+    fn open(&mut self) {
+        let progress = self.progress();
+        let upstream = &self.engine.inner.upstream;
+        let route = upstream.lock().route(
+            &self.chain.candidates,
+            &progress.excluded,
+            progress.candidate,
+            clock::now_ms(),
+        );
+        let route = match route {
+            Ok(route) => route,
+            Err(failure) => {
+                let refused = Done::Input(Input::Refused(failure));
+                self.operations.push(std::future::ready(refused).boxed());
+                return;
+            }
+        };
+        let Some(options) = self.chain.options(route.candidate).cloned() else { return };
+        self.forced = route.forced;
+        let wanted = Wanted {
+            engine: self.engine.clone(),
+            live: self.live.clone(),
+            options,
+            cwd: self.cwd.clone(),
+            place: self.place.clone(),
+            slot: self.slot.take(),
+            priority: prepare::priority(&self.request),
+            before: self.lease.take(),
+            progress,
+            route,
+        };
+        let opening: BoxFuture<'static, Done> = open(wanted).boxed();
+        self.operations.push(opening);
+    }
+}
