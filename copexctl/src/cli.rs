@@ -66,6 +66,8 @@ pub(crate) enum Command {
     },
     /// Write a starter configuration file.
     Init(InitArgs),
+    /// What was spent, counted and timed.
+    Metrics(MetricsArgs),
     /// Check everything copex needs, and say what to do.
     Doctor(JsonFlag),
     /// Start, stop and watch the daemon.
@@ -185,12 +187,24 @@ pub(crate) struct ChatFlags {
     /// Most prompt tokens of the conversation.
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     pub(crate) context_budget: Option<i64>,
+    /// What the run may spend.
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
     /// Answer from the built-in demonstration model: no account needed.
     #[arg(long)]
     pub(crate) demo: bool,
     /// Answer from the demonstration model when nobody is signed in and no provider is set.
     #[arg(long)]
     pub(crate) or_demo: bool,
+    /// Keep the model's traffic in a new file, without secrets: for bug reports.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "demo", "or_demo", "use_cli"])]
+    pub(crate) record: Option<PathBuf>,
+    /// Answer from such a file: no network, no account, no model.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "demo", "or_demo", "use_cli"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// How many times faster than recorded a replay goes; 0 does not wait.
+    #[arg(long, value_name = "N", requires = "replay", allow_negative_numbers = true)]
+    pub(crate) replay_speed: Option<f64>,
     /// One Copilot CLI process per turn; a tool that would ask is denied.
     #[arg(long)]
     pub(crate) use_cli: bool,
@@ -203,6 +217,22 @@ pub(crate) struct ChatFlags {
     /// Not available in this version.
     #[arg(short = 'T', long, hide = true)]
     pub(crate) template: Option<String>,
+}
+
+/// What a run may spend.
+#[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// Most that the run may cost: by `[prices]` for models in there, else in premium requests.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    pub(crate) max_cost: Option<f64>,
+    /// Most AI credits that the run may take.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_ai_credits: Option<f64>,
+    /// Most tokens that the run may send and receive.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_tokens: Option<i64>,
 }
 
 /// How a run's answer is shown.
@@ -334,6 +364,9 @@ pub(crate) enum RunsCommand {
         /// Return at once and print the new run's id alone.
         #[arg(long)]
         detach: bool,
+        /// In place of the ended run's own limits.
+        #[command(flatten)]
+        limits: LimitFlags,
         /// How the answer is shown.
         #[command(flatten)]
         output: OutputFlags,
@@ -417,6 +450,36 @@ pub(crate) struct ModelsArgs {
     /// One JSON object on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `metrics`.
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// From when: `30m`, `12h`, `7d`, a date (`2026-01-31`) or a moment. Absent: all that is kept.
+    #[arg(long, value_name = "SPAN|DATE")]
+    pub(crate) since: Option<String>,
+    /// What the spend is summed by.
+    #[arg(long, value_name = "WHAT", default_value = "model")]
+    pub(crate) by: ByName,
+    /// One JSON object on stdout.
+    #[arg(long, conflicts_with = "prometheus")]
+    pub(crate) json: bool,
+    /// The text format of Prometheus on stdout.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
+}
+
+/// What spend is summed by, for `--by`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ByName {
+    /// Each run.
+    Run,
+    /// Each day (UTC).
+    Day,
+    /// Each repository.
+    Repository,
+    /// Each model.
+    Model,
 }
 
 /// `config`.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use copex_proto::config::{Layer, Origin, Place};
+use copex_proto::config::{ClientConfig, Layer, Merged, Origin, Place};
 use copex_proto::run::{
     ChatRequest, RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
+use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
-use crate::cli::{ChatFlags, ToolFlags};
+use crate::cli::{ChatFlags, LimitFlags, ToolFlags};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::settings::{Settings, repository};
@@ -54,6 +55,10 @@ pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer
     set("retry.max_parks", "--max-parks", flags.max_parks.map(Value::from))?;
     set("limits.max_duration", "--max-duration", flags.max_duration.map(Value::from))?;
     set("context_budget", "--context-budget", flags.context_budget.map(Value::from))?;
+    let limits = &flags.limits;
+    set("limits.max_cost", "--max-cost", limits.max_cost.map(Value::from))?;
+    set("limits.max_ai_credits", "--max-ai-credits", limits.max_ai_credits.map(Value::from))?;
+    set("limits.max_tokens", "--max-tokens", limits.max_tokens.map(Value::from))?;
     set(
         "available_tools",
         "--available-tools",
@@ -83,6 +88,13 @@ pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer
     Ok(layer)
 }
 
+/// The limits of a run that is resumed, checked as the keys of the same names are.
+pub(crate) fn limits(flags: &LimitFlags) -> Result<SpendLimits> {
+    let flags = ChatFlags { limits: flags.clone(), ..ChatFlags::default() };
+    let layer = layer(&flags, Path::new("/"), Path::new("/"))?;
+    Ok(ClientConfig::from_merged(&Merged::new([layer]))?.limits)
+}
+
 /// Whether the run ends with its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attachment {
@@ -108,7 +120,8 @@ pub(crate) fn chat(
     };
     let options = RunOptions {
         cwd: Some(settings.cwd.display().to_string()),
-        model: config.model.clone(),
+        // A replay asks the model that was recorded, whatever the configuration says.
+        model: config.model.clone().filter(|_| flags.replay.is_none()),
         reasoning_effort: config.reasoning_effort,
         strict_model: config.strict_model,
         provider: config.provider.clone(),
@@ -135,6 +148,10 @@ pub(crate) fn chat(
         max_retries: config.max_retries,
         retry: config.retry.clone(),
         context_budget: config.context_budget,
+        max_cost: config.limits.max_cost,
+        max_ai_credits: config.limits.max_ai_credits,
+        max_tokens: config.limits.max_tokens,
+        prices: config.prices.clone(),
         fallback_chain: config.fallback_chain.clone(),
         on_content_filter: config.on_content_filter,
         on_lost_session: config.on_lost_session,
@@ -142,9 +159,22 @@ pub(crate) fn chat(
         no_park: !config.park,
         max_parks: config.max_parks,
         max_duration_s: config.max_duration_s,
+        record: absolute(flags.record.as_deref())?,
+        replay: absolute(flags.replay.as_deref())?,
+        replay_speed: flags.replay_speed,
         foreground: attachment == Attachment::Foreground,
     };
     Ok(RunRequest::Chat(ChatRequest { prompt, options }))
+}
+
+/// A file as the daemon has to name it: it does not know where we are.
+fn absolute(file: Option<&Path>) -> Result<Option<String>> {
+    let Some(file) = file else { return Ok(None) };
+    let here = std::path::absolute(file).map_err(|error| Failure::file("find", file, &error))?;
+    let text = here.to_str().map(str::to_owned);
+    let text =
+        text.ok_or_else(|| Failure::usage(format!("the path {} is not UTF-8", file.display())))?;
+    Ok(Some(text))
 }
 
 fn system_message(settings: &Settings) -> Result<Option<SystemMessage>> {
@@ -261,5 +291,27 @@ mod tests {
         assert_eq!(layer.entries["approval.mode"].value, json!("auto"));
         assert_eq!(layer.entries["retry.max_retries"].value, json!(0));
         assert_eq!(layer.entries["use_cli"].value, json!(true));
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused_by_the_flags_name() {
+        let wrong = [
+            (LimitFlags { max_cost: Some(-1.0), ..LimitFlags::default() }, "--max-cost"),
+            (LimitFlags { max_cost: Some(f64::NAN), ..LimitFlags::default() }, "--max-cost"),
+            (LimitFlags { max_cost: Some(1e9), ..LimitFlags::default() }, "--max-cost"),
+            (
+                LimitFlags { max_ai_credits: Some(-0.5), ..LimitFlags::default() },
+                "--max-ai-credits",
+            ),
+            (LimitFlags { max_tokens: Some(0), ..LimitFlags::default() }, "--max-tokens"),
+            (LimitFlags { max_tokens: Some(i64::MAX), ..LimitFlags::default() }, "--max-tokens"),
+        ];
+        for (flags, name) in wrong {
+            let failure = limits(&flags).unwrap_err();
+            assert!(failure.to_string().starts_with(&format!("{name}: ")), "{failure}");
+            assert_eq!(failure.exit() as u8, 2);
+        }
+        let good = LimitFlags { max_tokens: Some(5), ..LimitFlags::default() };
+        assert_eq!(limits(&good).unwrap().max_tokens, Some(5));
     }
 }

@@ -5,12 +5,11 @@
 
 use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
 use copex_proto::api::CopexApiServer as _;
-use copex_proto::config::DaemonConfig;
+use copex_proto::config::{DaemonConfig, PoolConfig};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -19,8 +18,9 @@ use crate::backend::process::{self, Owner};
 use crate::cli::Flags;
 use crate::core::breaker::BreakerRules;
 use crate::core::governor::Setup;
+use crate::core::slots;
 use crate::daemon::{About, Control, Phase};
-use crate::engine::{Ambient, Engine, health, store_error};
+use crate::engine::{Accounts, Ambient, Engine, health, store_error};
 use crate::error::{StartError, exit};
 use crate::pool::{Pool, PoolLimits};
 use crate::rpc::methods::Api;
@@ -172,6 +172,7 @@ pub async fn run(settings: Settings, bound: Bound) -> Result<(), StartError> {
     let _ = server.await;
     engine.pool().shut().await;
     let left = tasks.stop(STOP_TIMEOUT).await;
+    engine.write_metrics().await;
     if let Err(error) = engine.store().close().await {
         tracing::error!(%error, "the store was not closed in order");
     }
@@ -199,22 +200,20 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     if swept > 0 {
         tracing::info!(swept, "ended what a killed daemon left behind");
     }
-    let pool_config = &settings.config.pool;
-    let limits = PoolLimits {
-        idle: Duration::from_secs_f64(pool_config.max_idle_time_s),
-        spares: pool_config.spares > 0,
-        start: Duration::from_secs_f64(pool_config.start_timeout_s),
-    };
     let upstream = health::recall(&store, setup(&settings.config))?;
+    let limits = pool_limits(&settings.config.pool);
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
     let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
-    let engine = Engine::new(store, pool, tasks.clone(), ambient);
+    let accounts = Accounts::load(&store, settings.config.limits.max_cost_per_day)?;
+    let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
     if recovered > 0 {
         tracing::info!(recovered, "unfinished runs go on");
     }
     engine.remember();
+    engine.prewarm(settings.config.pool.prewarm);
     tidy_up(&engine, settings, tasks);
+    engine.keep_metrics();
     feed_watchdog(&engine, tasks);
     control.enter(Phase::Ready(engine.clone()));
     Ok(engine)
@@ -233,6 +232,25 @@ fn setup(config: &DaemonConfig) -> Setup {
         },
         panic: breaker.panic,
         ceiling: config.limits.max_running,
+    }
+}
+
+fn pool_limits(config: &PoolConfig) -> PoolLimits {
+    let seconds = Duration::from_secs_f64;
+    let ms = |s: f64| u64::try_from(seconds(s).as_millis()).unwrap_or(u64::MAX);
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    PoolLimits {
+        slots: slots::Limits {
+            max_runtimes: count(config.max_runtimes),
+            max_sessions: count(config.max_sessions),
+            idle_ms: ms(config.max_idle_time_s),
+            spares: count(config.spares),
+            max_rss: config.max_runtime_rss,
+            max_age_ms: ms(config.max_runtime_age_s),
+        },
+        start: seconds(config.start_timeout_s),
+        look: seconds(config.probe_interval_s),
+        ping: seconds(config.probe_timeout_s),
     }
 }
 
@@ -273,7 +291,18 @@ fn describe(settings: &Settings) -> serde_json::Value {
         "socket": settings.socket,
         "state_dir": settings.state_dir,
         "log_level": settings.log_level,
-        "pool": { "max_idle_time": config.pool.max_idle_time_s, "spares": config.pool.spares },
+        "pool": {
+            "max_runtimes": config.pool.max_runtimes,
+            "max_sessions": config.pool.max_sessions,
+            "max_idle_time": config.pool.max_idle_time_s,
+            "start_timeout": config.pool.start_timeout_s,
+            "spares": config.pool.spares,
+            "prewarm": config.pool.prewarm,
+            "max_runtime_rss": config.pool.max_runtime_rss,
+            "max_runtime_age": config.pool.max_runtime_age_s,
+            "probe_interval": config.pool.probe_interval_s,
+            "probe_timeout": config.pool.probe_timeout_s,
+        },
         "store": {
             "retention_days": config.store.retention_days,
             "retention_bytes": config.store.retention_bytes,
@@ -281,6 +310,7 @@ fn describe(settings: &Settings) -> serde_json::Value {
         "limits": {
             "max_connections": config.limits.max_connections,
             "max_message_bytes": config.limits.max_message_bytes,
+            "max_cost_per_day": config.limits.max_cost_per_day,
         },
     })
 }
@@ -328,13 +358,17 @@ fn tidy_up(engine: &Engine, settings: &Settings, tasks: &Tasks) {
         max_age_ms: u64::from(settings.config.store.retention_days) * DAY_MS,
         max_bytes: settings.config.store.retention_bytes,
     };
-    let (store, stopping) = (Arc::new(engine.store().clone()), tasks.stopping());
+    let (engine, stopping) = (engine.clone(), tasks.stopping());
     tasks.spawn("retention", async move {
         loop {
-            let store = store.clone();
-            let round = tokio::task::spawn_blocking(move || store.retain(keep, clock::now_ms()));
+            let engine = engine.clone();
+            let round = tokio::task::spawn_blocking(move || {
+                let now = clock::now_ms();
+                let old = engine.retain_accounts(now)?;
+                engine.store().retain(keep, now).map(|report| (report, old))
+            });
             match round.await {
-                Ok(Ok(report)) => tracing::debug!(?report, "retention"),
+                Ok(Ok((report, old))) => tracing::debug!(?report, old, "retention"),
                 Ok(Err(error)) => tracing::warn!(%error, "old runs were not removed"),
                 Err(error) => tracing::warn!(%error, "old runs were not removed"),
             }

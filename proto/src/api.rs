@@ -18,6 +18,7 @@ use crate::health::{
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
+use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// The method set. Names are `resource.verb`; what each takes and gives is in its types.
 #[cfg_attr(all(feature = "server", feature = "client"), rpc(server, client))]
@@ -72,9 +73,15 @@ pub trait CopexApi {
     #[method(name = "run.cancel", param_kind = map)]
     async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse>;
 
-    /// Starts a new run that goes on where an ended one stopped, in the same session.
+    /// Starts a new run that goes on where an ended one stopped, in the same session. What
+    /// `limits` names takes the place of the ended run's own.
     #[method(name = "run.resume", param_kind = map, with_extensions)]
-    async fn run_resume(&self, run: RunId, prompt: Option<String>) -> RpcResult<SubmitResponse>;
+    async fn run_resume(
+        &self,
+        run: RunId,
+        prompt: Option<String>,
+        limits: Option<SpendLimits>,
+    ) -> RpcResult<SubmitResponse>;
 
     /// Answers a question of a run. The first answer wins.
     #[method(name = "run.answer", param_kind = map)]
@@ -107,6 +114,14 @@ pub trait CopexApi {
     /// The Copilot runtimes and their sessions.
     #[method(name = "pool.status")]
     async fn pool_status(&self) -> RpcResult<PoolStatus>;
+
+    /// What was counted and timed since `since` (Unix milliseconds; default: all that is kept, 90 days).
+    #[method(name = "metrics.get", param_kind = map)]
+    async fn metrics_get(&self, since: Option<u64>) -> RpcResult<MetricsReport>;
+
+    /// The ledger since the day of `since` (Unix milliseconds; default: all that is kept, 400 days), summed `by` (default model).
+    #[method(name = "spend.get", param_kind = map)]
+    async fn spend_get(&self, since: Option<u64>, by: Option<SpendBy>) -> RpcResult<SpendReport>;
 
     /// The daemon's own settings in force, with where each came from.
     #[method(name = "config.get")]

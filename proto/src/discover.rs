@@ -18,6 +18,7 @@ use crate::health::{
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
+use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// Every error code with its name in the document and what it means.
 pub const ERRORS: [(i32, &str, &str); 18] = [
@@ -99,6 +100,15 @@ impl Document {
         )
         .param::<ClientInfo>("client", Need::Optional)
         .gives::<HelloResponse>();
+        self.method("metrics.get", "What was counted and timed since `since` (Unix milliseconds; default: all that is kept, 90 days).")
+            .param::<u64>("since", Need::Optional)
+            .fails(&["Store"])
+            .gives::<MetricsReport>();
+        self.method("spend.get", "The ledger since the day of `since` (Unix milliseconds; default: all that is kept, 400 days), summed `by` (default model).")
+            .param::<u64>("since", Need::Optional)
+            .param::<SpendBy>("by", Need::Optional)
+            .fails(&["Store"])
+            .gives::<SpendReport>();
         self.method("config.get", "The daemon's own settings in force, with where each came from.")
             .gives::<Value>();
         self.method("daemon.status", "How the daemon is.").gives::<DaemonStatus>();
@@ -160,10 +170,11 @@ impl Document {
             .gives::<CancelResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
+        .param::<SpendLimits>("limits", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
         self.method("run.explain", "Why a run waits, and what would let it go on.")

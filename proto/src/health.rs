@@ -174,6 +174,40 @@ pub struct PoolStatus {
     /// Why no runtime can be started, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<ErrorInfo>,
+    /// How often what a run needed was there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<Warmth>,
+    /// The runtimes that left, by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recycled: Vec<Recycled>,
+    /// Open file descriptors of the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u32>,
+}
+
+/// How often what a run needed was there already, since the daemon's start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warmth {
+    /// New sessions that had been opened ahead.
+    pub spare_hits: u64,
+    /// New sessions that had to be opened.
+    pub spare_misses: u64,
+    /// Sessions to go on with that were open.
+    pub idle_hits: u64,
+    /// Sessions to go on with that had to be resumed.
+    pub idle_misses: u64,
+}
+
+/// Runtimes that left for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recycled {
+    /// `age`, `memory`, `latency` (it had become slow), `unresponsive`, `died`, or `place`
+    /// (another environment needed it).
+    pub reason: String,
+    /// How many, since the daemon's start.
+    pub count: u64,
+    /// When the last one did, in Unix milliseconds.
+    pub last_at: u64,
 }
 
 /// One Copilot runtime process.
@@ -192,10 +226,40 @@ pub struct RuntimeStatus {
     pub idle_sessions: u32,
     /// Sessions open, warm and not used yet.
     pub spare_sessions: u32,
-    /// Its resident memory in bytes.
+    /// Resident memory of its process in bytes.
     pub rss_bytes: u64,
     /// Since when it runs, in Unix milliseconds.
     pub started_at: u64,
+    /// Why it takes no sessions any more, if that is so: one of the reasons of
+    /// [`Recycled::reason`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<String>,
+    /// Its process with everything that it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeUsage>,
+    /// How fast it answers; absent before it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// What a process and everything that it started use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TreeUsage {
+    /// How many processes they are.
+    pub processes: u32,
+    /// Their resident memory in bytes; memory that they share counts for each.
+    pub rss_bytes: u64,
+    /// Their processor time in milliseconds.
+    pub cpu_ms: u64,
+}
+
+/// How fast a runtime answers a ping, in microseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// The median of its first pings.
+    pub baseline_us: u64,
+    /// The median of its latest pings.
+    pub latest_us: u64,
 }
 
 /// How far the daemon is.

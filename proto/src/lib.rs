@@ -29,6 +29,7 @@ pub mod retry;
 pub mod run;
 pub mod secret;
 pub mod socket;
+pub mod spend;
 
 /// Version of this contract. A change that old clients cannot read raises it.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -12,6 +12,7 @@ use crate::id::{AskId, RunId, Seq, SessionId};
 pub use crate::provider::{KeySource, Provider, ProviderKind};
 pub use crate::retry::{OnLostSession, RetryOptions};
 use crate::secret::Secret;
+use crate::spend::Price;
 
 /// One unit of work, tagged by `mode`. The client resolves flags, files and its
 /// environment and sends a complete request, so the daemon needs nothing of the
@@ -218,6 +219,19 @@ pub struct RunOptions {
     /// The most prompt tokens of the conversation before it is compacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<u64>,
+    /// The most that the run may cost: by `prices` for models that are in there, else in
+    /// premium requests. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    /// The most AI credits that the run may take, as the backend tells. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ai_credits: Option<f64>,
+    /// The most tokens that the run may send and receive. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// What models cost, by name. At most 1,000.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
     /// Models to go on with when one fails, in order: `MODEL`, `github:MODEL` or
     /// `provider:MODEL`. Absent: the built-in chain of the model, on GitHub's models only.
     /// An empty list falls back to nothing. At most 16.
@@ -241,6 +255,15 @@ pub struct RunOptions {
     /// How long the run may take in all, in seconds, parks included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_duration_s: Option<f64>,
+    /// Absolute path of a new file that keeps the model's traffic, without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Absolute path of such a file: it answers in the model's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+    /// How many times faster than recorded a replay goes; 0 does not wait. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_speed: Option<f64>,
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,

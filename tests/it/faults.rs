@@ -22,18 +22,20 @@ fn submit(daemon: &TestDaemon, prompt: &str) -> String {
 }
 
 /// Kills every runtime as a crash would.
-fn kill_runtimes(daemon: &TestDaemon) {
-    signal_runtimes(daemon, Signal::SIGKILL);
+fn kill_runtimes(daemon: &TestDaemon) -> usize {
+    signal_runtimes(daemon, Signal::SIGKILL)
 }
 
-fn signal_runtimes(daemon: &TestDaemon, signal: Signal) {
+/// Signals every runtime; says how many they were.
+fn signal_runtimes(daemon: &TestDaemon, signal: Signal) -> usize {
     let pool = daemon.rpc().call("pool.status", &json!({}));
     let runtimes = pool["runtimes"].as_array().cloned().unwrap_or_default();
     assert!(!runtimes.is_empty(), "a runtime is at work: {pool}");
-    for runtime in runtimes {
+    for runtime in &runtimes {
         let pid = i32::try_from(runtime["pid"].as_i64().unwrap()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
     }
+    runtimes.len()
 }
 
 fn count(events: &[Tapped], kind: &str) -> usize {
@@ -138,24 +140,37 @@ fn a_turn_that_kills_four_runtimes_has_failed() {
 }
 
 #[test]
-fn twenty_dead_runtimes_leave_no_process_behind() {
+fn fifty_dead_runtimes_leave_no_process_behind() {
+    const AT_ONCE: usize = 5;
     let server = ModelServer::start();
-    let background = json!({"command": "sleep 348 & echo started", "description": "leave it"});
-    server.respond(move |request| {
-        if request.tool_results().is_empty() {
-            Reply::tool("bash", &background)
-        } else {
-            Reply::text("left")
+    let config = format!("[pool]\nspares = 0\nmax_runtimes = {AT_ONCE}\n");
+    let daemon = builder().config(&config).model(&server).start();
+    let mut killed = 0;
+    while killed < 50 {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let background = json!({"command": "sleep 348 & echo started", "description": "leave it"});
+        server.respond(move |request| {
+            if request.tool_results().is_empty() {
+                Reply::tool("bash", &background)
+            } else {
+                Reply::text("left").wait_before_head(&held)
+            }
+        });
+        // Each environment has a runtime of its own.
+        let submit = |place: usize| {
+            let ctl = daemon.ctl().with(|launch| launch.env("PLACE", place.to_string()));
+            ctl.run(["chat", "leave something behind", "--detach"]).ok().trim().to_owned()
+        };
+        let runs: Vec<String> = (0..AT_ONCE).map(submit).collect();
+        gate.wait_reached(AT_ONCE);
+        killed += kill_runtimes(&daemon);
+        gate.open();
+        for run in runs {
+            let events = Tap::watch(&daemon.socket(), &run, 0).follow();
+            assert_eq!(last(&events)["type"], "done", "{events:#?}");
+            assert_eq!(count(&events, "retrying"), 1, "its runtime died: {events:#?}");
         }
-    });
-    let daemon = builder().model(&server).start();
-    for _ in 0..20 {
-        let run = submit(&daemon, "leave something behind");
-        let mut tap = Tap::watch(&daemon.socket(), &run, 0);
-        tap.until(|event| event.kind == "tool_end");
-        kill_runtimes(&daemon);
-        let rest = tap.until(|_| false);
-        assert_eq!(last(&rest)["type"], "done", "{rest:#?}");
     }
     let _stopped = daemon.ctl().run(["daemon", "stop"]).expect_code(0);
     let _ended = daemon.process().wait();

@@ -11,14 +11,17 @@
 )]
 
 mod activation;
+mod cassettes;
 mod chat;
 mod cli_errors;
 mod conformance;
 mod fake_copilot;
 mod faults;
 mod harness;
+mod metrics;
 mod model_server;
 mod permissions;
+mod pool;
 mod product;
 mod questions;
 mod recover;
@@ -26,6 +29,7 @@ mod scripts;
 mod sessions;
 mod shell;
 mod socket;
+mod spend;
 mod systemd;
 mod tidy;
 mod tools;

@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod init;
 mod login;
+mod metrics;
 mod models;
 mod runs;
 mod status;
@@ -20,7 +21,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 24] = [
+const LATER: [&str; 23] = [
     "interactive",
     "tui",
     "ralph",
@@ -31,7 +32,6 @@ const LATER: [&str; 24] = [
     "render",
     "sessions",
     "inbox",
-    "metrics",
     "acp",
     "squad",
     "agent",
@@ -69,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Config { config, command } => config::run(&ctx, config, command),
         Command::Init(args) => init::run(&ctx, &args),
+        Command::Metrics(args) => metrics::run(&ctx, &args),
         Command::Doctor(flag) => doctor::run(&ctx, &flag),
         Command::Daemon { command } => daemon::run(&ctx, command),
         Command::Login(passed) => login::run(&ctx, &["login"], &passed),

@@ -20,6 +20,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::follow::{OnInterrupt, Source};
 use crate::render::{self, brief, duration};
+use crate::request;
 use crate::when::moment;
 
 /// The states of runs that have not ended.
@@ -61,10 +62,11 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
             watch(ctx, Source::Watch { run }, &output, OnInterrupt::Leave, &[])
         }
         RunsCommand::Cancel { id } => cancel(ctx, &id),
-        RunsCommand::Resume { id, prompt, detach, output } => {
+        RunsCommand::Resume { id, prompt, detach, limits, output } => {
+            let limits = request::limits(&limits)?;
             let mut connection = Connection::open(ctx)?;
             let run = find(&mut connection, &id)?;
-            let params = json!({ "run": run, "prompt": prompt });
+            let params = json!({ "run": run, "prompt": prompt, "limits": limits });
             let new: SubmitResponse = connection.call("run.resume", &params)?;
             if detach {
                 render::line(new.run.as_str())?;
@@ -180,6 +182,7 @@ fn detail_text(detail: &RunDetail) -> String {
     let usage = &detail.usage;
     let tokens = format!("{} in, {} out", usage.input_tokens, usage.output_tokens);
     add("tokens", Some(tokens));
+    add("cost", render::cost(usage));
     for ask in &detail.asks {
         add("waits for", Some(format!("copexctl runs answer {ask} allow|deny")));
     }

@@ -90,6 +90,8 @@ fn object(event: &RunEvent, warnings: &[Value]) -> Value {
         "cost": {
             "premium_requests": usage.premium_requests,
             "ai_credits": usage.ai_credits,
+            "estimated_cost": usage.estimated_cost,
+            "estimate": usage.estimated_cost.is_some(),
         },
         "retries": outcome.retries,
         "fallbacks": outcome.fallbacks,

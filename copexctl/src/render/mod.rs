@@ -1,11 +1,13 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
 pub(crate) mod json;
+pub(crate) mod prometheus;
 pub(crate) mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use copex_proto::error::ErrorInfo;
+use copex_proto::event::Usage;
 
 /// Prints a line on stdout.
 pub(crate) fn line(text: &str) -> io::Result<()> {
@@ -78,6 +80,29 @@ pub(crate) fn duration(ms: u64) -> String {
         3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// What usage cost, for people; nothing when it cost nothing.
+pub(crate) fn cost(usage: &Usage) -> Option<String> {
+    let mut parts = Vec::new();
+    if usage.premium_requests > 0.0 {
+        parts.push(format!("{} premium requests", amount(usage.premium_requests)));
+    }
+    if let Some(credits) = usage.ai_credits.filter(|credits| *credits > 0.0) {
+        parts.push(format!("{} AI credits", amount(credits)));
+    }
+    if let Some(cost) = usage.estimated_cost {
+        parts.push(format!("≈ {} by [prices]", amount(cost)));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// A number for people: four places at most, without trailing zeros.
+pub(crate) fn amount(value: f64) -> String {
+    let text = format!("{value:.4}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    // What is there is never shown as nothing.
+    if text == "0" && value > 0.0 { format!("{value:.1e}") } else { text.to_owned() }
 }
 
 /// Bytes for people.

@@ -303,9 +303,7 @@ fn summary(outcome: &Outcome) -> String {
     parts.extend(outcome.model.clone());
     parts.push(duration(outcome.duration_ms));
     parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
-    if usage.premium_requests > 0.0 {
-        parts.push(format!("{} premium requests", usage.premium_requests));
-    }
+    parts.extend(super::cost(usage));
     let counted = [
         (outcome.tools, "tool", "tools"),
         (outcome.retries, "retry", "retries"),

@@ -7,6 +7,7 @@
 //! Not here: which session serves which run (`pool`), and what a failure leads to
 //! (`core`).
 
+pub mod cassette;
 pub mod cli;
 pub mod errand;
 pub mod locate;
@@ -16,6 +17,7 @@ pub mod scripted;
 pub mod sdk;
 pub mod spec;
 pub mod upstream;
+pub mod usage;
 
 use std::sync::Arc;
 

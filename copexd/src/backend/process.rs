@@ -71,6 +71,11 @@ fn started() -> MutexGuard<'static, BTreeSet<u32>> {
 }
 
 impl Tree {
+    /// What its processes carry in the variable [`MARKER`].
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
     /// Kills every process that carries this tree's marker.
     pub fn kill(&self) {
         kill_marked(|mark| mark == self.mark);
@@ -234,25 +239,22 @@ fn kill_marked(mut wanted: impl FnMut(&str) -> bool) {
 
 fn marked(mut wanted: impl FnMut(&str) -> bool) -> Vec<u32> {
     let me = std::process::id();
-    let prefix = format!("{MARKER}=").into_bytes();
-    let mut pids = Vec::new();
-    for pid in all_pids() {
-        if pid == me || Stat::of(pid).is_none_or(|stat| stat.state == 'Z') {
-            continue;
-        }
-        let Ok(environ) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
-        let mark = environ
-            .split(|byte| *byte == 0)
-            .find_map(|entry| entry.strip_prefix(prefix.as_slice()))
-            .and_then(|mark| std::str::from_utf8(mark).ok());
-        if mark.is_some_and(&mut wanted) {
-            pids.push(pid);
-        }
-    }
-    pids
+    let lives = |pid: &u32| *pid != me && Stat::of(*pid).is_some_and(|stat| stat.state != 'Z');
+    let found = all_pids().into_iter().filter(lives);
+    found.filter(|pid| mark_of(*pid).is_some_and(|mark| wanted(&mark))).collect()
 }
 
-fn all_pids() -> Vec<u32> {
+/// The marker of a process; nothing when it carries none or is not ours to look at.
+pub(super) fn mark_of(pid: u32) -> Option<String> {
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |entry: &[u8]| {
+        let value = entry.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"=")?;
+        String::from_utf8(value.to_vec()).ok()
+    };
+    environ.split(|byte| *byte == 0).find_map(value)
+}
+
+pub(super) fn all_pids() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
@@ -266,14 +268,20 @@ fn start_time(pid: u32) -> Option<u64> {
     Stat::of(pid).filter(|stat| stat.state != 'Z').map(|stat| stat.started)
 }
 
-struct Stat {
-    state: char,
-    parent: u32,
+/// What the kernel tells about a process.
+pub(super) struct Stat {
+    /// `Z` when it ended and nobody has heard of it yet.
+    pub(super) state: char,
+    /// Who started it.
+    pub(super) parent: u32,
+    /// When, in clock ticks since boot.
     started: u64,
+    /// Processor time of it and of those children that it has waited for, in clock ticks.
+    pub(super) ticks: u64,
 }
 
 impl Stat {
-    fn of(pid: u32) -> Option<Self> {
+    pub(super) fn of(pid: u32) -> Option<Self> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The second field is the name in parentheses and may hold anything.
         let rest = &text[text.rfind(')')? + 2..];
@@ -282,6 +290,7 @@ impl Stat {
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
+            ticks: fields.get(11..15)?.iter().filter_map(|time| time.parse::<u64>().ok()).sum(),
         })
     }
 }

@@ -66,6 +66,34 @@ pub struct ProviderSpec {
     pub max_prompt_tokens: Option<u64>,
 }
 
+/// What becomes of a session's model traffic, beside reaching the model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum TapeSpec {
+    /// It is kept.
+    Record {
+        /// The file, absolute.
+        file: PathBuf,
+        /// The run that it is kept for.
+        run: String,
+    },
+    /// It is answered from here.
+    Replay {
+        /// The file, absolute.
+        file: PathBuf,
+        /// How many times faster than recorded; 0 is at once.
+        speed: f64,
+    },
+}
+
+impl TapeSpec {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Record { file, .. } | Self::Replay { file, .. } => file,
+        }
+    }
+}
+
 /// What a session is made of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SessionSpec {
@@ -95,6 +123,8 @@ pub struct SessionSpec {
     pub streaming: bool,
     /// The most prompt tokens before the conversation is compacted.
     pub context_budget: Option<u64>,
+    /// The cassette that keeps or answers them.
+    pub tape: Option<TapeSpec>,
     /// What a Copilot CLI process of its own per turn needs; absent over a shared runtime.
     pub cli: Option<CliSpec>,
 }

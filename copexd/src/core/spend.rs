@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::day::DAY_MS;
 use super::failure::{Failure, FailureClass};
 use super::signal::CallUsage;
 
@@ -24,8 +25,6 @@ pub const WARNED_AT: [u32; 3] = [50, 75, 90];
 
 /// Sums of floats that should be equal differ by about this share.
 const SLACK: f64 = 1e-9;
-
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What a million tokens cost, in the price table's currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -122,6 +121,7 @@ impl Spent {
 }
 
 /// The most that one run may spend. Absent: as much as it takes.
+#[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Caps {
     /// By the rule of the module.
@@ -269,7 +269,7 @@ impl Told {
     /// The highest share that is passed now and was not told. Lower ones are told by it.
     fn next(&mut self, spent: f64, most: f64) -> Option<u32> {
         let reached = |percent: &u32| at_least(spent, most * f64::from(*percent) / 100.0);
-        let percent = WARNED_AT.into_iter().filter(reached).next_back()?;
+        let percent = WARNED_AT.into_iter().rfind(reached)?;
         if spent <= 0.0 || percent <= self.0 {
             return None;
         }
@@ -416,6 +416,14 @@ impl Purse {
         state.next += 1;
         state.open.push_back((reservation, estimate));
         Ok(reservation)
+    }
+
+    /// Whether one more model call would be admitted. Nothing is reserved.
+    ///
+    /// # Errors
+    /// As [`Purse::reserve`].
+    pub fn check(&self, now_ms: u64) -> Result<(), Exceeded> {
+        self.reserve(now_ms).map(|reservation| self.release(reservation))
     }
 
     /// A call ended with this usage. Without its reservation the oldest in flight is taken:

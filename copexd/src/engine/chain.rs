@@ -133,6 +133,7 @@ impl Engine {
 fn target(options: &RunOptions) -> Target {
     let endpoint = match &options.provider {
         _ if options.demo => "demo".to_owned(),
+        _ if options.replay.is_some() => "cassette".to_owned(),
         Some(provider) => public(&provider.base_url),
         None => GITHUB.to_owned(),
     };

@@ -12,10 +12,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::account::Account;
 use super::chain::Chain;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
-use super::{Engine, prepare};
+use super::{Engine, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
@@ -54,6 +55,7 @@ pub(super) struct Driver {
     pub(super) request: RunRequest,
     pub(super) cwd: String,
     context: Context,
+    pub(super) account: Account,
     pub(super) chain: Arc<Chain>,
     pub(super) policy: Policy,
     pub(super) machine: Box<dyn Machine>,
@@ -111,6 +113,7 @@ impl Engine {
             (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
         };
         self.settle_demo(&mut request, &live).await;
+        tape::settle(&mut request).await;
         let options = request.options();
         let context = Context { accepted_at };
         let spec = prepare::chat_spec(run.as_str(), options, &cwd);
@@ -131,10 +134,13 @@ impl Engine {
                         set [provider] in the configuration for a real one";
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
         }
+        spec.warnings.extend(tape::warning(options).filter(|_| fresh));
         let machine: Box<dyn Machine> = match progress {
             Some(progress) => Box::new(Chat::restored(spec, progress)),
             None => Box::new(Chat::new(spec)),
         };
+        let (accounts, store) = (&self.inner.accounts, &self.inner.store);
+        let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());
         let mut driver = Driver {
             engine: self,
@@ -142,6 +148,7 @@ impl Engine {
             request,
             cwd,
             context,
+            account,
             chain: Arc::new(chain),
             policy,
             machine,
@@ -254,7 +261,8 @@ impl Driver {
         let mut checkpoint = false;
         let mut end = None;
         let mut effects = VecDeque::new();
-        for input in inputs {
+        for mut input in inputs {
+            self.account.hear(&mut input);
             for effect in self.machine.handle(input, clock::moment()) {
                 match effect {
                     Effect::Emit(fact) => facts.push(fact),
@@ -273,13 +281,13 @@ impl Driver {
 
     async fn journal(
         &mut self,
-        facts: Vec<Fact>,
+        mut facts: Vec<Fact>,
         checkpoint: bool,
         end: Option<End>,
     ) -> Result<(), StoreError> {
         let run = self.live.summary.borrow().run;
         let now = clock::now_ms();
-        let mut ops = Vec::new();
+        let mut ops = self.account.settle(&self.engine.inner.store, &mut facts, now);
         for fact in &facts {
             ops.extend(self.side_records(fact, now));
         }
@@ -293,6 +301,7 @@ impl Driver {
         } else if checkpoint {
             ops.push(self.checkpoint(run));
         }
+        self.account.measure(&bodies, now);
         ops.extend(self.live.record(&bodies));
         let promised = checkpoint || bodies.iter().any(events::promises);
         let durability = if promised { Durability::Synced } else { Durability::Flushed };

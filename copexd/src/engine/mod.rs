@@ -10,6 +10,7 @@
 //!
 //! Not here: what a step decides (`core`), wire framing (`rpc`).
 
+mod account;
 pub mod chain;
 mod drive;
 mod effort;
@@ -18,16 +19,20 @@ pub mod events;
 mod explain;
 pub mod health;
 pub mod key;
+mod ledger;
 pub mod log;
+mod measure;
 mod open;
 mod perform;
 pub mod prepare;
+mod prewarm;
 mod recover;
 mod registry;
 mod report;
 mod resume;
 mod steer;
 mod submit;
+mod tape;
 mod use_cli;
 mod watch;
 
@@ -44,6 +49,7 @@ use crate::runtime::tasks::Tasks;
 use crate::store::{Store, StoreError};
 use registry::Registry;
 
+pub use account::Accounts;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
 pub use submit::Submitted;
@@ -62,6 +68,7 @@ struct Inner {
     tasks: Tasks,
     registry: Registry,
     ambient: Ambient,
+    accounts: Accounts,
     /// Serialises submissions that carry an idempotency key: look-up and write are one.
     keyed: tokio::sync::Mutex<()>,
     /// Fires when the daemon is on its way out: connections that close then say nothing
@@ -77,14 +84,30 @@ const LAST_EVENT: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// An engine over an open store.
-    pub fn new(store: Store, pool: Pool, tasks: Tasks, ambient: Ambient) -> Self {
+    pub fn new(
+        store: Store,
+        pool: Pool,
+        tasks: Tasks,
+        ambient: Ambient,
+        accounts: Accounts,
+    ) -> Self {
         let upstream = pool.upstream().clone();
         let registry = Registry::default();
         let keyed = tokio::sync::Mutex::default();
         let leaving = tasks.stopping().child_token();
         let watchers = TaskTracker::new();
-        let inner =
-            Inner { store, pool, upstream, tasks, registry, ambient, keyed, leaving, watchers };
+        let inner = Inner {
+            store,
+            pool,
+            upstream,
+            tasks,
+            registry,
+            ambient,
+            accounts,
+            keyed,
+            leaving,
+            watchers,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -113,6 +136,15 @@ impl Engine {
         // Both take their locks: an engine that hangs does not get past them.
         let _ = self.inner.registry.len();
         self.inner.store.run_by_key("").is_ok()
+    }
+
+    /// Removes what is too old to be kept of the ledger and of what was measured. Blocks.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn retain_accounts(&self, now_ms: u64) -> Result<usize, StoreError> {
+        let rows = ledger::retain(&self.inner.store, now_ms)?;
+        Ok(rows + measure::retain(&self.inner.store, now_ms)?)
     }
 
     /// Takes no new runs from now on.

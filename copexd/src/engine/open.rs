@@ -6,7 +6,7 @@ use copex_proto::run::{RunOptions, SessionChoice};
 
 use super::drive::Done;
 use super::registry::Live;
-use super::{Engine, prepare};
+use super::{Engine, prepare, tape};
 use crate::backend::Opening;
 use crate::backend::errand::Doing;
 use crate::backend::spec::SessionSpec;
@@ -54,7 +54,13 @@ pub(super) async fn open(wanted: Wanted) -> Done {
         }
     };
     let ambient = &engine.inner.ambient;
-    let opened = match prepare::session_spec(&options, &live.secrets, &cwd, ambient).await {
+    let run = live.summary.borrow().run;
+    let spec = async {
+        let mut spec = prepare::session_spec(&options, &live.secrets, &cwd, ambient).await?;
+        tape::apply(&mut spec, &options, run).await?;
+        Ok(spec)
+    };
+    let opened = match spec.await {
         Ok(spec) => open_session(&engine, &spec, (&options.session, place), &progress).await,
         Err(failure) => Err(failure),
     };

@@ -19,6 +19,10 @@ use crate::runtime::clock;
 
 impl Driver {
     pub(super) fn perform(&mut self, effect: Effect) {
+        if let Some(failure) = self.account.refuses(&effect, || self.progress().sent) {
+            let refused = Done::Input(Input::Refused(failure));
+            return self.operations.push(std::future::ready(refused).boxed());
+        }
         match effect {
             Effect::Open => self.open(),
             Effect::Send => self.send(),
@@ -45,6 +49,7 @@ impl Driver {
                 self.operations.clear();
                 self.slot = None;
                 self.live.activity.set(Doing::Nothing);
+                self.account.rest();
                 match self.lease.take() {
                     Some(lease) if !poisoned => lease.clean(),
                     other => drop(other),
@@ -116,7 +121,7 @@ impl Driver {
             // What the turn achieved before is told by its answers: see `seam::Link`.
             patient: !self.request.options().foreground || progress.reruns > 0,
             tries: progress.streak.tries,
-            purse: None,
+            purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),
         });
     }

@@ -70,6 +70,7 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
     {
         return Err(usage(format!("timeout_s is {timeout}; it must be {LEAST_IDLE_S} or more")));
     }
+    check_limits(options).map_err(usage)?;
     if let Some(most) = options.max_duration_s
         && !(most.is_finite() && most > 0.0)
     {
@@ -95,6 +96,37 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
         use_cli::check(options)?;
     }
     Ok(real)
+}
+
+/// Models with a price: nobody works with more, and the table travels with every run.
+const MOST_PRICES: usize = 1_000;
+
+fn check_limits(options: &RunOptions) -> Result<(), String> {
+    let amount = |name: &str, value: Option<f64>| match value {
+        Some(value) if !(value.is_finite() && value >= 0.0) => {
+            Err(format!("{name} is {value}; it must be 0 or more"))
+        }
+        _ => Ok(()),
+    };
+    amount("max_cost", options.max_cost)?;
+    amount("max_ai_credits", options.max_ai_credits)?;
+    if options.prices.len() > MOST_PRICES {
+        return Err(format!(
+            "prices names {} models, more than {MOST_PRICES}",
+            options.prices.len()
+        ));
+    }
+    for (model, price) in &options.prices {
+        let parts = [
+            ("input", Some(price.input)),
+            ("output", Some(price.output)),
+            ("cached", price.cached),
+        ];
+        for (part, value) in parts {
+            amount(&format!("{part} of the price of {model}"), value)?;
+        }
+    }
+    Ok(())
 }
 
 fn policy(approval: &Approval, folder: &str) -> Result<Policy, String> {
@@ -274,6 +306,7 @@ pub async fn session_spec(
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
         cli: options.use_cli.then(|| use_cli::rules(&options.approval)),
+        tape: None,
     })
 }
 

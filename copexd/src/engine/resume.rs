@@ -3,6 +3,7 @@
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::id::RunId;
 use copex_proto::run::{RunRequest, RunState, SessionChoice};
+use copex_proto::spend::SpendLimits;
 
 use super::registry::Command;
 use super::submit::{Resumed, Submitted};
@@ -12,11 +13,17 @@ use crate::core::chat::Progress;
 impl Engine {
     /// Starts a new run that goes on where an ended one stopped: with `prompt`, else with the
     /// turn that the ended run left unfinished, and only where there is none with the ended
-    /// run's own prompt once more. Secrets of the ended run are not known any more.
+    /// run's own prompt once more. Secrets of the ended run are not known any more. What
+    /// `limits` names takes the place of the ended run's own.
     ///
     /// # Errors
     /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended.
-    pub async fn resume(&self, run: RunId, prompt: Option<String>) -> Result<Submitted, ErrorInfo> {
+    pub async fn resume(
+        &self,
+        run: RunId,
+        prompt: Option<String>,
+        limits: SpendLimits,
+    ) -> Result<Submitted, ErrorInfo> {
         let summary = self.summary(run)?;
         if summary.state == RunState::Parked
             && prompt.is_none()
@@ -49,6 +56,11 @@ impl Engine {
         }
         let options = request.options_mut();
         options.foreground = false;
+        // The recording is that run's; a replay goes on being one.
+        options.record = None;
+        options.max_cost = limits.max_cost.or(options.max_cost);
+        options.max_ai_credits = limits.max_ai_credits.or(options.max_ai_credits);
+        options.max_tokens = limits.max_tokens.or(options.max_tokens);
         if let Some(session) = summary.session {
             options.session = SessionChoice::Resume(session.0);
         }

@@ -7,7 +7,7 @@ use copex_proto::id::RunId;
 use copex_proto::run::{RunRequest, RunState, SessionChoice};
 
 use super::log::RunLog;
-use super::{Engine, prepare, store_error};
+use super::{Engine, prepare, store_error, tape};
 use crate::core::chat::Progress;
 use crate::core::machine::Input;
 use crate::runtime::clock;
@@ -40,7 +40,7 @@ impl Engine {
     /// Cancel safe in this sense: dropped midway, the run is there as a whole or not at all.
     ///
     /// # Errors
-    /// As [`prepare::check`]; `Overloaded`, `Unavailable` and `Store`.
+    /// As [`prepare::check`] and [`tape::check`]; `Overloaded`, `Unavailable` and `Store`.
     pub async fn submit(
         &self,
         request: RunRequest,
@@ -70,6 +70,7 @@ impl Engine {
         let resumed_from = resumed.as_ref().map(|resumed| resumed.run);
         let progress = resumed.and_then(|resumed| resumed.turn);
         let cwd = prepare::check(&request, &self.inner.ambient)?.to_string_lossy().into_owned();
+        tape::check(request.options()).await?;
         self.inner.registry.admit()?;
         self.settle_session(&mut request, &cwd)?;
         let secrets = std::mem::take(&mut request.options_mut().secrets);

@@ -2,51 +2,48 @@
 
 use std::sync::Arc;
 
+use super::Pool;
 use super::place::Place;
 use super::runtimes::Busy;
-use super::{Pool, Resting};
+use super::sessions::Resting;
 use crate::backend::Session;
-use crate::backend::sdk::Runtime;
 use crate::backend::spec::SessionSpec;
 use crate::runtime::clock;
-
-/// Where a session runs.
-#[derive(Clone)]
-pub(super) enum Home {
-    /// In a runtime of ours, with others.
-    Runtime(Arc<Runtime>),
-    /// In a process of its own for each turn: nothing of it is kept warm.
-    Cli,
-}
 
 /// A session on loan. Unless [`Lease::clean`] is called first, dropping it counts as a turn
 /// that was left midway: the session is closed and not used warm again.
 pub struct Lease {
     pool: Pool,
     session: Arc<dyn Session>,
-    home: Home,
     spec: SessionSpec,
     key: String,
+    /// Turns that ended in the session since it was opened.
+    turns: u32,
     clean: bool,
     place: Place,
-    _busy: Busy,
+    /// Taken when the lease is given back. None for a session of processes of its own.
+    busy: Option<Busy>,
+}
+
+/// A session that is open, and who has it in.
+pub(super) struct Open {
+    pub(super) session: Arc<dyn Session>,
+    /// None for a process per turn: nothing of it is kept warm.
+    pub(super) busy: Option<Busy>,
+    pub(super) turns: u32,
 }
 
 impl Lease {
     pub(super) fn new(
         pool: &Pool,
-        session: Arc<dyn Session>,
-        home: Home,
+        open: Open,
         spec: &SessionSpec,
         key: String,
         place: Place,
     ) -> Self {
-        let busy = match &home {
-            Home::Runtime(runtime) => pool.inner.runtimes.busy(runtime),
-            Home::Cli => Busy::none(),
-        };
-        let (pool, spec) = (pool.clone(), spec.clone());
-        Self { pool, session, home, spec, key, clean: false, place, _busy: busy }
+        let Open { session, busy, turns } = open;
+        let (pool, spec, busy) = (pool.clone(), spec.clone(), busy.map(Busy::for_a_run));
+        Self { pool, session, spec, key, turns, clean: false, place, busy }
     }
 
     /// The session.
@@ -66,27 +63,40 @@ impl Lease {
 
     /// The turn ended: the session may be used warm again.
     pub fn clean(mut self) {
-        self.clean = true;
+        // One with a cassette belongs to its run alone.
+        self.clean = self.spec.tape.is_none();
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let pool = self.pool.clone();
-        let (session, home) = (self.session.clone(), self.home.clone());
+        let busy = self.busy.take();
+        let (pool, session) = (self.pool.clone(), self.session.clone());
         let (key, clean, place) = (self.key.clone(), self.clean, self.place.clone());
-        let spec = self.spec.clone();
+        let (spec, turns) = (self.spec.clone(), self.turns + 1);
         let tasks = pool.inner.tasks.clone();
         tasks.spawn("session return", async move {
-            let (Home::Runtime(runtime), true) = (home, clean) else {
+            let Some(busy) = busy else {
                 session.close().await;
                 drop(place);
                 return;
             };
-            let since_ms = clock::now_ms();
-            pool.rest(Resting { session, runtime, key, since_ms }).await;
+            if clean {
+                let host = busy.host().clone();
+                pool.rest(Resting { session, host, key, since_ms: clock::now_ms(), turns }).await;
+            } else {
+                session.close().await;
+            }
+            // Only now may a runtime that is leaving end, and the next run have its turn.
+            let leaving = !busy.host().serves();
+            drop(busy);
             drop(place);
-            pool.prepare_spare(&spec).await;
+            if leaving {
+                pool.wind_down().await;
+            }
+            if clean {
+                pool.prepare_spares(&spec).await;
+            }
         });
     }
 }

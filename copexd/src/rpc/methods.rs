@@ -10,11 +10,12 @@ use copex_proto::event::Answer;
 use copex_proto::explain::Explanation;
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, RuntimeStatus,
-    StopResponse, SubmitResponse,
+    EventsResponse, HelloResponse, Latency, ListResponse, ModelList, PoolStatus, Recycled,
+    RunFilter, RuntimeStatus, StopResponse, SubmitResponse, TreeUsage, Warmth,
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use copex_proto::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::types::ErrorObjectOwned;
@@ -191,8 +192,11 @@ impl CopexApiServer for Api {
         _extensions: &Extensions,
         run: RunId,
         prompt: Option<String>,
+        limits: Option<SpendLimits>,
     ) -> RpcResult<SubmitResponse> {
-        let submitted = self.engine().await?.resume(run, prompt).await.map_err(refusal)?;
+        let engine = self.engine().await?;
+        let limits = limits.unwrap_or_default();
+        let submitted = engine.resume(run, prompt, limits).await.map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })
     }
 
@@ -234,21 +238,52 @@ impl CopexApiServer for Api {
 
     async fn pool_status(&self) -> RpcResult<PoolStatus> {
         let engine = self.engine().await?;
-        let runtimes = engine.pool().report().into_iter().map(|report| RuntimeStatus {
-            pid: report.pid,
-            program: report.kind.to_owned(),
-            version: report.version,
-            busy_sessions: report.busy,
-            idle_sessions: report.idle,
-            spare_sessions: report.spare,
-            rss_bytes: report.rss_bytes,
-            started_at: report.started_at,
+        let report = engine.pool().report().await;
+        let runtimes = report.runtimes.into_iter().map(|runtime| RuntimeStatus {
+            pid: runtime.pid,
+            program: runtime.kind.to_owned(),
+            version: runtime.version,
+            busy_sessions: runtime.busy,
+            idle_sessions: runtime.idle,
+            spare_sessions: runtime.spare,
+            rss_bytes: runtime.rss_bytes,
+            started_at: runtime.started_at,
+            leaving: runtime.leaving.map(str::to_owned),
+            tree: Some(TreeUsage {
+                processes: runtime.tree.processes,
+                rss_bytes: runtime.tree.rss_bytes,
+                cpu_ms: runtime.tree.cpu_ms,
+            }),
+            latency: runtime
+                .latency_us
+                .map(|(baseline_us, latest_us)| Latency { baseline_us, latest_us }),
         });
-        let problem = engine.pool().problem();
+        let tally = report.tally;
+        let recycled = tally.recycled.into_iter().map(|(reason, recycled)| Recycled {
+            reason: reason.as_str().to_owned(),
+            count: recycled.count,
+            last_at: recycled.last_at,
+        });
         Ok(PoolStatus {
             runtimes: runtimes.collect(),
-            problem: problem.as_ref().map(events::error_info),
+            problem: report.problem.as_ref().map(events::error_info),
+            warm: Some(Warmth {
+                spare_hits: tally.spare_hits,
+                spare_misses: tally.spare_misses,
+                idle_hits: tally.idle_hits,
+                idle_misses: tally.idle_misses,
+            }),
+            recycled: recycled.collect(),
+            open_files: Some(report.open_files),
         })
+    }
+
+    async fn metrics_get(&self, since: Option<u64>) -> RpcResult<MetricsReport> {
+        self.engine().await?.metrics(since).await.map_err(refusal)
+    }
+
+    async fn spend_get(&self, since: Option<u64>, by: Option<SpendBy>) -> RpcResult<SpendReport> {
+        self.engine().await?.spend(since, by.unwrap_or_default()).await.map_err(refusal)
     }
 
     async fn config_get(&self) -> RpcResult<serde_json::Value> {

@@ -11,6 +11,7 @@ use crate::run::{
     Approval, Effort, KeySource, OnLostSession, Provider, ProviderKind, RetryOptions,
 };
 use crate::secret::Secret;
+use crate::spend::{Price, SpendLimits};
 
 /// The settings of one command, after flags, environment and files.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +78,10 @@ pub struct ClientConfig {
     pub approval: Approval,
     /// The endpoint of the user's own.
     pub provider: Option<Provider>,
+    /// What a run may spend.
+    pub limits: SpendLimits,
+    /// What models cost.
+    pub prices: BTreeMap<String, Price>,
 }
 
 impl ClientConfig {
@@ -131,6 +136,12 @@ impl ClientConfig {
                 ask_timeout_s: merged.unsigned("approval.ask_timeout"),
             },
             provider: provider(merged)?,
+            limits: SpendLimits {
+                max_cost: merged.float("limits.max_cost"),
+                max_ai_credits: merged.float("limits.max_ai_credits"),
+                max_tokens: merged.unsigned("limits.max_tokens"),
+            },
+            prices: merged.typed("prices").unwrap_or_default(),
         })
     }
 }

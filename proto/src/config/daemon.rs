@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::config::key::{self, Scope};
 use crate::config::layer::{Layer, Origin, Place};
 use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
@@ -34,12 +35,18 @@ pub struct PoolConfig {
     pub max_idle_time_s: f64,
     /// Seconds a runtime may take to start.
     pub start_timeout_s: f64,
-    /// Sessions opened ahead.
+    /// Sessions opened ahead, of each kind.
     pub spares: u32,
+    /// Kinds of the latest runs that get spares when the daemon starts.
+    pub prewarm: u32,
     /// Bytes of memory at which a runtime is replaced.
     pub max_runtime_rss: u64,
     /// Seconds after which a runtime is replaced.
     pub max_runtime_age_s: f64,
+    /// Seconds between two looks at runtimes and idle sessions.
+    pub probe_interval_s: f64,
+    /// Seconds a runtime may take to give a sign of life.
+    pub probe_timeout_s: f64,
 }
 
 impl std::default::Default for PoolConfig {
@@ -50,8 +57,11 @@ impl std::default::Default for PoolConfig {
             max_idle_time_s: 300.0,
             start_timeout_s: 30.0,
             spares: 1,
+            prewarm: 0,
             max_runtime_rss: 1 << 30,
             max_runtime_age_s: 86_400.0,
+            probe_interval_s: 15.0,
+            probe_timeout_s: 10.0,
         }
     }
 }
@@ -73,7 +83,7 @@ impl std::default::Default for StoreConfig {
 
 /// How much is taken.
 #[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LimitsConfig {
     /// The most runs at work.
     pub max_running: u32,
@@ -83,6 +93,8 @@ pub struct LimitsConfig {
     pub max_connections: u32,
     /// The largest message in bytes.
     pub max_message_bytes: u32,
+    /// The most that all runs of a day (UTC) may cost.
+    pub max_cost_per_day: Option<f64>,
 }
 
 impl std::default::Default for LimitsConfig {
@@ -92,6 +104,7 @@ impl std::default::Default for LimitsConfig {
             max_queued: 1024,
             max_connections: 512,
             max_message_bytes: 32 << 20,
+            max_cost_per_day: None,
         }
     }
 }
@@ -154,23 +167,7 @@ impl DaemonConfig {
         let base = <Self as std::default::Default>::default();
         let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
         Ok(Self {
-            pool: PoolConfig {
-                max_runtimes: number("pool.max_runtimes", base.pool.max_runtimes),
-                max_sessions: number("pool.max_sessions", base.pool.max_sessions),
-                max_idle_time_s: merged
-                    .float("pool.max_idle_time")
-                    .unwrap_or(base.pool.max_idle_time_s),
-                start_timeout_s: merged
-                    .float("pool.start_timeout")
-                    .unwrap_or(base.pool.start_timeout_s),
-                spares: number("pool.spares", base.pool.spares),
-                max_runtime_rss: merged
-                    .unsigned("pool.max_runtime_rss")
-                    .unwrap_or(base.pool.max_runtime_rss),
-                max_runtime_age_s: merged
-                    .float("pool.max_runtime_age")
-                    .unwrap_or(base.pool.max_runtime_age_s),
-            },
+            pool: pool(&merged),
             store: StoreConfig {
                 retention_days: number("store.retention_days", base.store.retention_days),
                 retention_bytes: merged
@@ -185,6 +182,7 @@ impl DaemonConfig {
                     "limits.max_message_bytes",
                     base.limits.max_message_bytes,
                 ),
+                max_cost_per_day: merged.float("limits.max_cost_per_day"),
             },
             breaker: BreakerConfig {
                 window: number("breaker.window", base.breaker.window),
@@ -203,7 +201,29 @@ impl DaemonConfig {
     }
 }
 
+fn pool(merged: &Merged) -> PoolConfig {
+    let base = <PoolConfig as std::default::Default>::default();
+    let number = |name, default| merged.typed::<u32>(name).unwrap_or(default);
+    let float = |name, default| merged.float(name).unwrap_or(default);
+    PoolConfig {
+        max_runtimes: number("pool.max_runtimes", base.max_runtimes),
+        max_sessions: number("pool.max_sessions", base.max_sessions),
+        max_idle_time_s: float("pool.max_idle_time", base.max_idle_time_s),
+        start_timeout_s: float("pool.start_timeout", base.start_timeout_s),
+        spares: number("pool.spares", base.spares),
+        prewarm: number("pool.prewarm", base.prewarm),
+        max_runtime_rss: merged.unsigned("pool.max_runtime_rss").unwrap_or(base.max_runtime_rss),
+        max_runtime_age_s: float("pool.max_runtime_age", base.max_runtime_age_s),
+        probe_interval_s: float("pool.probe_interval", base.probe_interval_s),
+        probe_timeout_s: float("pool.probe_timeout", base.probe_timeout_s),
+    }
+}
+
+/// Whether the daemon answers for a key. Of `[limits]` some are a client's.
 fn is_ours(key: &str) -> bool {
+    if let Some(known) = key::find(key) {
+        return known.scope == Scope::Daemon;
+    }
     let table = key.split_once('.').map_or(key, |(table, _)| table);
     matches!(table, "breaker" | "pool" | "store" | "limits" | "telemetry")
 }

@@ -46,6 +46,6 @@ fn kind(key: &Key) -> String {
         Kind::Paths => "list of paths".to_owned(),
         Kind::Efforts => "list of efforts".to_owned(),
         Kind::Map => "table of texts".to_owned(),
-        Kind::Servers => "table by name".to_owned(),
+        Kind::Servers | Kind::Prices => "table by name".to_owned(),
     }
 }

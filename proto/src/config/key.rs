@@ -31,6 +31,8 @@ pub enum Kind {
     Map,
     /// MCP servers: a table by name, or a list of tables with a `name`.
     Servers,
+    /// Prices: a table by model, each with `input`, `output` and perhaps `cached`.
+    Prices,
 }
 
 /// Who may set a key.
@@ -148,6 +150,10 @@ pub fn suggest(name: &str) -> Option<&'static str> {
 
 const EVERYTHING: i64 = i64::MAX;
 const DAY: i64 = 86_400;
+/// More than anybody means to spend: a slip of the finger.
+const MOST_COST: f64 = 1_000_000.0;
+/// More tokens than a run can use: a slip of the finger.
+const MOST_TOKENS: i64 = 1_000_000_000_000;
 
 /// Log levels, most talkative last.
 pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
@@ -218,6 +224,8 @@ pub static KEYS: &[Key] = &[
 
     Key::new("fallback.on_content_filter", Kind::Bool, "false", "Try another model once when a filter withheld the answer.").project(),
 
+    Key::new("prices", Kind::Prices, "none", "What models cost per million tokens, in one currency: `[prices.\"MODEL\"]` with `input`, `output` and, for cached input, `cached`."),
+
     Key::new("approval.mode", Kind::Choice(APPROVAL_MODES), "workspace", "Rule for tools that no pattern names: workspace, ask, auto, deny. A project can only make it stricter.").project().rule(Rule::Stricter),
     Key::new("approval.allow", Kind::List, "[]", "Patterns that are allowed without asking, as in the Copilot CLI's `--allow-tool`.").rule(Rule::Add),
     Key::new("approval.deny", Kind::List, "[]", "Patterns that are denied, whatever else is said.").project().rule(Rule::Add),
@@ -243,20 +251,26 @@ pub static KEYS: &[Key] = &[
     Key::new("notify.command", Kind::Text, "none", "Command to run when a run ends or asks.").later(),
     Key::new("notify.on", Kind::List, "[]", "Kinds of events to notify of.").later(),
 
-    Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive.").daemon(),
-    Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime.").daemon(),
+    Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive; one more when all of them are at work.").daemon(),
+    Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime; those used longest ago are closed.").daemon(),
     Key::new("pool.max_idle_time", Kind::Float(1.0, 86_400.0), "300", "Seconds an idle session stays open.").daemon(),
     Key::new("pool.start_timeout", Kind::Float(0.1, 600.0), "30", "Seconds a Copilot runtime may take to start.").daemon(),
-    Key::new("pool.spares", Kind::Int(0, 16), "1", "Sessions opened ahead for a kind of run seen before.").daemon(),
-    Key::new("pool.max_runtime_rss", Kind::Int(64 << 20, EVERYTHING), "1073741824", "Bytes of memory at which a runtime is replaced.").daemon(),
-    Key::new("pool.max_runtime_age", Kind::Float(60.0, 31_536_000.0), "86400", "Seconds after which a runtime is replaced.").daemon(),
+    Key::new("pool.spares", Kind::Int(0, 16), "1", "Sessions opened ahead for each of the last 4 kinds of run.").daemon(),
+    Key::new("pool.prewarm", Kind::Int(0, 4), "0", "Kinds of the latest runs for which spares are opened when the daemon starts.").daemon(),
+    Key::new("pool.max_runtime_rss", Kind::Int(64 << 20, EVERYTHING), "1073741824", "Bytes of memory of its process, without its tools, at which a runtime is replaced.").daemon(),
+    Key::new("pool.max_runtime_age", Kind::Float(1.0, 31_536_000.0), "86400", "Seconds after which a runtime is replaced.").daemon(),
+    Key::new("pool.probe_interval", Kind::Float(0.05, 3600.0), "15", "Seconds between two looks at runtimes and idle sessions.").daemon(),
+    Key::new("pool.probe_timeout", Kind::Float(0.05, 600.0), "10", "Seconds a quiet runtime may take to give a sign of life before it is replaced.").daemon(),
 
     Key::new("limits.max_duration", Kind::Float(1.0, 31_536_000.0), "none", "Seconds a run may take in all, parks included.").project(),
     Key::new("limits.max_running", Kind::Int(1, 10_000), "64", "Most runs at work at once.").daemon(),
     Key::new("limits.max_queued", Kind::Int(1, 1_000_000), "1024", "Most runs that wait; one more is refused as overloaded.").daemon(),
     Key::new("limits.max_connections", Kind::Int(4, 65_536), "512", "Most open connections.").daemon(),
     Key::new("limits.max_message_bytes", Kind::Int(1 << 20, 1 << 30), "33554432", "Largest message taken, in bytes.").daemon(),
-    Key::new("limits.max_cost", Kind::Float(0.0, 1_000_000.0), "none", "Most premium requests a run may cost.").later(),
+    Key::new("limits.max_cost", Kind::Float(0.0, MOST_COST), "none", "Most that a run may cost: by `prices` for models that are in there, else in premium requests. Checked before each model call."),
+    Key::new("limits.max_ai_credits", Kind::Float(0.0, MOST_COST), "none", "Most AI credits that a run may take."),
+    Key::new("limits.max_tokens", Kind::Int(1, MOST_TOKENS), "none", "Most tokens that a run may send and receive."),
+    Key::new("limits.max_cost_per_day", Kind::Float(0.0, MOST_COST), "none", "Most that all runs of a day (UTC) may cost, counted as `limits.max_cost`.").daemon(),
 
     Key::new("store.retention_days", Kind::Int(1, 3650), "30", "Days an ended run is kept.").daemon(),
     Key::new("store.retention_bytes", Kind::Int(16 << 20, EVERYTHING), "2147483648", "Bytes of ended runs kept.").daemon(),

@@ -117,6 +117,16 @@ fn values_are_checked() {
         ("ui_theme = 'pink'", "midnight"),
         ("mcp_servers = [{command = 'x'}]", "has no `name`"),
         ("use_cli = 'yes'", "true or false is needed"),
+        ("limits.max_cost = -1", "out of range"),
+        ("limits.max_tokens = 0", "out of range"),
+        ("prices = 3", "a table by model is needed"),
+        ("[prices]\n\"m\" = 3", "`m`: a table is needed, not the number 3"),
+        (
+            "[prices.\"m\"]\ninput = 1\noutptu = 2",
+            "`m`: unknown key `outptu`; did you mean `output`?",
+        ),
+        ("[prices.\"m\"]\ninput = 1", "`m`: `output` is missing"),
+        ("[prices.\"m\"]\ninput = 1\noutput = -2", "`m`: `output`: -2 is out of range"),
         ("provider.base_url = 'ftp://x'", "not an http"),
         ("provider = {base_url = 'http://x', key_env = 'A', key_file = 'B'}", "more than one"),
     ];
@@ -217,7 +227,8 @@ fn the_daemon_reads_its_own_tables_only() {
 #[test]
 fn the_defaults_in_words_are_the_defaults_in_force() {
     let mut text = String::new();
-    for key in KEYS.iter().filter(|key| key.scope == key::Scope::Daemon) {
+    let set = |key: &&key::Key| key.scope == key::Scope::Daemon && key.default != "none";
+    for key in KEYS.iter().filter(set) {
         let quote = if matches!(key.kind, Kind::Choice(_)) { "'" } else { "" };
         writeln!(text, "{} = {quote}{}{quote}", key.name, key.default).unwrap();
     }
@@ -228,4 +239,27 @@ fn the_defaults_in_words_are_the_defaults_in_force() {
 fn the_documentation_names_every_key() {
     let text = doc::markdown();
     assert!(KEYS.iter().all(|key| text.contains(&format!("`{}`", key.name))));
+}
+
+#[test]
+fn limits_and_prices_are_the_users_and_the_daily_limit_is_the_daemons() {
+    let text = "[limits]\nmax_cost = 2\nmax_ai_credits = 30.5\nmax_tokens = 5000\n\
+                max_cost_per_day = 9\n[prices.\"gpt-5.4\"]\ninput = 1.25\noutput = 10\n\
+                [prices.small]\ninput = 0.1\noutput = 0.2\ncached = 0.01\n";
+    let config = ClientConfig::from_merged(&Merged::new([user(text)])).unwrap();
+    let limits = config.limits;
+    assert_eq!(
+        (limits.max_cost, limits.max_ai_credits, limits.max_tokens),
+        (Some(2.0), Some(30.5), Some(5000))
+    );
+    assert_eq!((config.prices["gpt-5.4"].output, config.prices["gpt-5.4"].cached), (10.0, None));
+    assert_eq!(config.prices["small"].cached, Some(0.01));
+    let daemon = DaemonConfig::from_toml(text).unwrap();
+    assert_eq!(daemon.limits.max_cost_per_day, Some(9.0));
+    // A client's key that does not fit does not stop the daemon; its own does.
+    assert!(DaemonConfig::from_toml("[limits]\nmax_cost = -1").is_ok());
+    assert!(DaemonConfig::from_toml("[limits]\nmax_cost_per_day = -1").is_err());
+    let project = Merged::new([project(text)]);
+    let config = ClientConfig::from_merged(&project).unwrap();
+    assert_eq!((config.limits.max_cost, config.prices.len()), (None, 0));
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::config::key::Kind;
+use crate::config::nearest;
 use crate::run::Effort;
 
 /// The value in its canonical form, or what is wrong with it.
@@ -45,6 +46,7 @@ pub(crate) fn check(kind: Kind, value: Value) -> Result<Value, String> {
             _ => Err("a table of texts is needed".to_owned()),
         },
         Kind::Servers => servers(value),
+        Kind::Prices => prices(value),
     }
 }
 
@@ -66,7 +68,7 @@ pub(crate) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
             Value::from(text)
         }
         Kind::List | Kind::Paths | Kind::Efforts => list_from_text(text)?,
-        Kind::Map | Kind::Servers => serde_json::from_str(text)
+        Kind::Map | Kind::Servers | Kind::Prices => serde_json::from_str(text)
             .map_err(|error| format!("a JSON object is needed: {error}"))?,
     };
     check(kind, value)
@@ -116,6 +118,46 @@ fn servers(value: Value) -> Result<Value, String> {
         }
         _ => Err("a table of servers by name is needed".to_owned()),
     }
+}
+
+/// The most that a million tokens may cost: more is a slip of the finger.
+const MOST_PRICE: f64 = 1_000_000.0;
+
+/// Models with a price.
+const MOST_PRICES: usize = 1_000;
+
+fn prices(value: Value) -> Result<Value, String> {
+    let Value::Object(models) = &value else {
+        return Err("a table by model is needed: write `[prices.\"MODEL\"]`".to_owned());
+    };
+    if models.len() > MOST_PRICES {
+        return Err(format!("{} models are more than {MOST_PRICES}", models.len()));
+    }
+    for (model, price) in models {
+        let Value::Object(price) = price else {
+            return Err(format!("`{model}`: {}", wrong("a table", price)));
+        };
+        price_of(price).map_err(|words| format!("`{model}`: {words}"))?;
+    }
+    Ok(value)
+}
+
+fn price_of(price: &serde_json::Map<String, Value>) -> Result<(), String> {
+    const PARTS: [&str; 3] = ["input", "output", "cached"];
+    for (name, value) in price {
+        if !PARTS.contains(&name.as_str()) {
+            let near = nearest(name, PARTS).map(|near| format!("; did you mean `{near}`?"));
+            return Err(format!("unknown key `{name}`{}", near.unwrap_or_default()));
+        }
+        check(Kind::Float(0.0, MOST_PRICE), value.clone())
+            .map_err(|words| format!("`{name}`: {words}"))?;
+    }
+    for name in ["input", "output"] {
+        if !price.contains_key(name) {
+            return Err(format!("`{name}` is missing"));
+        }
+    }
+    Ok(())
 }
 
 fn items(value: &Value) -> Result<&Vec<Value>, String> {

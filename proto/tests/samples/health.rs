@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonPhase,
-    DaemonStatus, EventsResponse, HelloResponse, ListResponse, ModelInfo, ModelList, PoolStatus,
-    RunFilter, RuntimeStatus, StopResponse, SubmitResponse,
+    DaemonStatus, EventsResponse, HelloResponse, Latency, ListResponse, ModelInfo, ModelList,
+    PoolStatus, Recycled, RunFilter, RuntimeStatus, StopResponse, SubmitResponse, TreeUsage,
+    Warmth,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::run::{Effort, Mode, Provider, ProviderKind, RunDetail, RunState, RunSummary};
@@ -107,12 +108,31 @@ fn backends() -> Vec<Frame> {
         spare_sessions: 3,
         rss_bytes: 90_000_000,
         started_at: 1_760_000_000_000,
+        leaving: None,
+        tree: None,
+        latency: None,
+    };
+    let measured = RuntimeStatus {
+        leaving: Some(text("age")),
+        tree: Some(TreeUsage { processes: 4, rss_bytes: 120_000_000, cpu_ms: 5_300 }),
+        latency: Some(Latency { baseline_us: 700, latest_us: 900 }),
+        ..runtime.clone()
+    };
+    let pool =
+        PoolStatus { runtimes: vec![runtime], problem: Some(error()), ..PoolStatus::default() };
+    let counted = PoolStatus {
+        runtimes: vec![measured],
+        problem: None,
+        warm: Some(Warmth { spare_hits: 4, spare_misses: 3, idle_hits: 2, idle_misses: 1 }),
+        recycled: vec![Recycled { reason: text("memory"), count: 1, last_at: 1_760_000_000_000 }],
+        open_files: Some(31),
     };
     vec![
         frame("backend.query", &query),
         frame("model.list", &ModelList { models: vec![model], notes: vec![text("not signed in")] }),
         frame("auth.status", &auth),
-        frame("pool.status", &PoolStatus { runtimes: vec![runtime], problem: Some(error()) }),
+        frame("pool.status", &pool),
+        frame("pool.status.counted", &counted),
     ]
 }
 

@@ -4,6 +4,7 @@ mod breakers;
 mod events;
 mod health;
 mod requests;
+mod spend;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Frame> {
     let mut frames = requests::all();
     frames.extend(events::all());
     frames.extend(health::all());
+    frames.extend(spend::all());
     frames.extend(breakers::all());
     frames
 }

@@ -8,6 +8,7 @@ use copex_proto::run::{
     RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
+use copex_proto::spend::{Price, SpendLimits};
 use serde_json::json;
 
 use super::{Frame, frame, text};
@@ -64,6 +65,14 @@ fn everything() -> RunOptions {
             first_event_timeout_s: None,
         },
         context_budget: Some(100_000),
+        // Not together with a demonstration: they have frames of their own.
+        record: None,
+        replay: None,
+        replay_speed: None,
+        max_cost: Some(12.5),
+        max_ai_credits: Some(100.0),
+        max_tokens: Some(2_000_000),
+        prices: map("gpt-5.4", Price { input: 1.25, output: 10.0, cached: Some(0.125) }),
         foreground: true,
         ..RunOptions::default()
     }
@@ -95,9 +104,24 @@ pub(super) fn all() -> Vec<Frame> {
     let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
     let patient = ChatRequest { prompt: text("Hello"), options: resilient() };
     let small = ChatRequest { prompt: text("Hello"), options: options() };
+    let file = || Some(text("/home/ada/bug.jsonl"));
+    let record = RunOptions { record: file(), ..options() };
+    let replay = RunOptions { replay: file(), replay_speed: Some(2.5), ..options() };
+    let with = |options| RunRequest::Chat(ChatRequest { prompt: text("Hello"), options });
     vec![
-        request(RunRequest::Chat(chat)),
+        request(RunRequest::Chat(chat.clone())),
+        frame("request.chat.limits", &RunRequest::Chat(chat)),
+        frame(
+            "spend.limits",
+            &SpendLimits {
+                max_cost: Some(12.5),
+                max_ai_credits: Some(100.0),
+                max_tokens: Some(2_000_000),
+            },
+        ),
         frame("request.chat.resilience", &RunRequest::Chat(patient)),
+        frame("request.chat.record", &with(record)),
+        frame("request.chat.replay", &with(replay)),
         frame("request.chat.small", &RunRequest::Chat(small)),
         request(RunRequest::Ralph(RalphRequest {
             prompt: text("Make the tests pass."),

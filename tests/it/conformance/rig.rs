@@ -278,6 +278,7 @@ fn spec(sandbox: &Sandbox, model: Option<&ModelServer>, use_cli: bool) -> Sessio
         mcp_servers: BTreeMap::new(),
         streaming: true,
         context_budget: None,
+        tape: None,
         cli: use_cli.then(CliSpec::default),
     }
 }

@@ -215,6 +215,7 @@ mod tests {
             mcp_servers: BTreeMap::new(),
             streaming: true,
             context_budget: None,
+            tape: None,
             cli: Some(CliSpec::default()),
         }
     }

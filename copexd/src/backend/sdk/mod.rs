@@ -8,6 +8,7 @@ pub mod classify;
 pub mod convert;
 pub mod demo;
 pub mod options;
+pub mod probe;
 pub mod runtime;
 pub mod seam;
 pub mod session;

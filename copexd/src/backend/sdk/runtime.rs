@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::backend::spec::{RuntimeSpec, SessionSpec};
 use crate::backend::upstream::Upstream;
 use crate::backend::{Auth, Backend, Capabilities, Model, Opening, Session};
 use crate::core::failure::{Failure, FailureClass};
+use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
 
 /// How long a started program may take to shake hands (measured: 25 ms for the runtime,
@@ -67,8 +69,21 @@ pub struct Runtime {
     located: Located,
     demo: bool,
     pid: u32,
+    mark: String,
     dead: CancellationToken,
     started_at: u64,
+    heard: Heard,
+}
+
+/// When something was last heard of a runtime.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<AtomicU64>);
+
+impl Heard {
+    /// Something was heard now.
+    pub(super) fn now(&self) {
+        self.0.store(clock::now_ms(), Ordering::Relaxed);
+    }
 }
 
 impl Runtime {
@@ -92,6 +107,7 @@ impl Runtime {
             Failure::new(FailureClass::Unavailable, message)
         })?;
         let pid = child.id().unwrap_or(0);
+        let mark = tree.mark().to_owned();
         let talk = Talk::default();
         let listening = child
             .stderr
@@ -100,15 +116,21 @@ impl Runtime {
         let (Some(stdout), Some(stdin)) = (child.stdout.take(), child.stdin.take()) else {
             return Err(Failure::new(FailureClass::Unavailable, "the program has no streams"));
         };
-        let client = Client::from_streams(stdout, stdin, "/".into())
-            .map_err(|error| classify::sdk_error(&error, "connecting to the Copilot runtime"))?;
-        if let Err(wrong) = shake_hands(&client, &mut child, most).await {
-            // What it had to say may be on its way still.
-            if let Some(listening) = listening {
-                let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+        let met = match Client::from_streams(stdout, stdin, "/".into()) {
+            Ok(client) => shake_hands(&client, &mut child, most).await.map(|()| client),
+            // It was gone before we spoke.
+            Err(error) => Err(no_answer(&mut child, &error).await),
+        };
+        let client = match met {
+            Ok(client) => client,
+            Err(wrong) => {
+                // What it had to say may be on its way still.
+                if let Some(listening) = listening {
+                    let _ = tokio::time::timeout(LAST_WORDS, listening).await;
+                }
+                return Err(in_words(&wrong, &located, &talk));
             }
-            return Err(in_words(&wrong, &located, &talk));
-        }
+        };
         let dead = CancellationToken::new();
         let seam = if spec.demo {
             demo::install(&client, tasks).await?;
@@ -119,8 +141,9 @@ impl Runtime {
         };
         tasks.spawn("runtime watch", watch(child, tree, dead.clone(), tasks.stopping()));
         tracing::info!(pid, program = %located.program.display(), "runtime started");
-        let demo = spec.demo;
-        Ok(Arc::new(Self { client, seam, located, demo, pid, dead, started_at: now_ms }))
+        let (demo, started_at, heard) = (spec.demo, now_ms, Heard::default());
+        heard.now();
+        Ok(Arc::new(Self { client, seam, located, demo, pid, mark, dead, started_at, heard }))
     }
 
     /// Whether the process is there and its connection never failed.
@@ -153,7 +176,21 @@ impl Runtime {
         self.started_at
     }
 
-    /// Its resident memory in bytes.
+    /// What every process of its tree carries as [`process::MARKER`].
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// When something was last heard of it: an event, an answer. In Unix milliseconds.
+    pub fn heard_at(&self) -> u64 {
+        self.heard.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// Its resident memory in bytes, without the processes that it started.
     pub fn rss_bytes(&self) -> u64 {
         process::rss_bytes(self.pid)
     }
@@ -181,7 +218,10 @@ impl Runtime {
         tokio::select! {
             biased;
             result = tokio::time::timeout(most, call) => match result {
-                Ok(Ok(value)) => Ok(value),
+                Ok(Ok(value)) => {
+                    self.heard.now();
+                    Ok(value)
+                }
                 Ok(Err(error)) => {
                     let failure = classify::sdk_error(&error, doing);
                     if failure.class == FailureClass::RuntimeDied {
@@ -343,8 +383,20 @@ fn in_words(wrong: &str, located: &Located, talk: &Talk) -> Failure {
     Failure::new(FailureClass::Unavailable, message).with_hint(hint)
 }
 
+fn ended(how: &str) -> String {
+    format!("ended before it spoke the Copilot protocol ({how})")
+}
+
+/// What is wrong with a program whose connection failed.
+async fn no_answer(child: &mut Child, error: &github_copilot_sdk::Error) -> String {
+    // One that has just died has its reason on its error stream.
+    match tokio::time::timeout(LEAVE_TIMEOUT, child.wait()).await {
+        Ok(Ok(status)) => ended(&status.to_string()),
+        _ => format!("does not speak the Copilot protocol ({error})"),
+    }
+}
+
 async fn shake_hands(client: &Client, child: &mut Child, most: Duration) -> Result<(), String> {
-    let ended = |how: &str| format!("ended before it spoke the Copilot protocol ({how})");
     tokio::select! {
         result = tokio::time::timeout(most, client.verify_protocol_version()) => {
             match result {
@@ -359,12 +411,7 @@ async fn shake_hands(client: &Client, child: &mut Child, most: Duration) -> Resu
                     if too_old {
                         return Err(format!("is too old or too new for copex ({error})"));
                     }
-                    // A program that has just died has its reason on its error stream.
-                    let left = tokio::time::timeout(LEAVE_TIMEOUT, child.wait()).await;
-                    Err(match left {
-                        Ok(Ok(status)) => ended(&status.to_string()),
-                        _ => format!("does not speak the Copilot protocol ({error})"),
-                    })
+                    Err(no_answer(child, &error).await)
                 }
                 Err(_) => {
                     let seconds = most.as_secs_f64();

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::convert::{self, Converter};
 use super::options::{self, Handlers};
 use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
-use super::seam::Link;
+use super::seam::{Link, Tape};
 use super::transcript;
 use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
@@ -28,9 +28,11 @@ use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 
-/// Signals that wait for the run. The run takes them in batches between two commits of
-/// the journal (0.2 ms); a fast model makes a handful in that time.
-const SIGNALS: usize = 1_024;
+/// Signals that wait for the run, which takes them in batches between two commits of the
+/// journal. A burst of a fast model is a few thousand; what does not fit here fills the
+/// SDK's buffer, where it would be lost, so the margin is wide. Room is only taken by what
+/// waits.
+const SIGNALS: usize = 16_384;
 
 type Questions = Arc<Mutex<HashMap<String, oneshot::Sender<Option<String>>>>>;
 
@@ -52,6 +54,7 @@ impl SdkSession {
         tasks: &Tasks,
     ) -> Result<Self, Failure> {
         let (sender, signals) = mpsc::channel(SIGNALS);
+        let tape = Tape::open(spec, runtime.located().version.clone(), &sender).await?;
         let questions = Questions::default();
         let handlers = Handlers {
             permission: Arc::new(Elsewhere),
@@ -78,7 +81,7 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        let link = Link::new(sender.clone());
+        let link = Link::new(sender.clone()).with_tape(tape);
         if let Some(seam) = runtime.seam() {
             seam.link(&id, link.clone());
         }
@@ -123,7 +126,7 @@ async fn pump(
     link: Link,
 ) {
     let mut converter = Converter::new(link);
-    let death = runtime.death();
+    let (death, heard) = (runtime.death(), runtime.heard().clone());
     // Holding the runtime itself would keep a dead one alive for as long as its pump.
     drop(runtime);
     loop {
@@ -132,6 +135,7 @@ async fn pump(
             () = death.cancelled() => break,
             () = signals.closed() => return,
         };
+        heard.now();
         let converted = match event {
             Ok(event) => converter.convert(&event),
             Err(error) if matches!(error.kind(), RecvErrorKind::Lagged(_)) => {

@@ -57,7 +57,7 @@ fn the_cost_of_a_run_is_the_estimate_where_there_is_a_price_else_premium_request
         purse.price(&mut usage);
         purse.settle(None, &usage, NOW);
     }
-    assert_eq!(purse.spent().cost, 2.0 + 10.0);
+    assert_eq!(purse.spent(), Spent { cost: 2.0 + 10.0, tokens: 4_000_000.0, ..Spent::default() });
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn calls_in_flight_count_and_those_that_failed_do_not() {
     purse.reserve(NOW).unwrap();
     purse.reserve(NOW).unwrap_err();
     purse.release_all();
-    assert_eq!(purse.day.lock().reserved, 0.0);
+    assert_eq!(Some(purse.day.lock().reserved), Some(0.0));
     purse.reserve(NOW).unwrap();
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::backend::process::Owner;
 use crate::backend::upstream::Upstream;
 use crate::core::governor::{Memory, Setup};
-use crate::engine::Ambient;
+use crate::engine::{Accounts, Ambient};
 use crate::pool::{Pool, PoolLimits};
 use crate::runtime::tasks::Tasks;
 use crate::store::{RunSummary, Store, StoreOptions};
@@ -33,7 +33,7 @@ impl Stage {
         let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default(), upstream);
         let home = dir.path().to_owned();
         let ambient = Ambient { env: BTreeMap::new(), home, owner };
-        let engine = Engine::new(store.clone(), pool, tasks, ambient);
+        let engine = Engine::new(store.clone(), pool, tasks, ambient, Accounts::default());
         let run = RunId::new(1, 1);
         let summary = RunSummary {
             run,

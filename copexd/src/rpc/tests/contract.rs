@@ -13,6 +13,7 @@ use copex_proto::health::{
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::types::ErrorCode;
 use jsonrpsee::{Extensions, PendingSubscriptionSink};
@@ -108,6 +109,7 @@ impl CopexApiServer for Nothing {
         _: &Extensions,
         _: RunId,
         _: Option<String>,
+        _: Option<SpendLimits>,
     ) -> RpcResult<SubmitResponse> {
         nothing()
     }
@@ -125,6 +127,14 @@ impl CopexApiServer for Nothing {
     }
 
     async fn pool_status(&self) -> RpcResult<PoolStatus> {
+        nothing()
+    }
+
+    async fn metrics_get(&self, _: Option<u64>) -> RpcResult<MetricsReport> {
+        nothing()
+    }
+
+    async fn spend_get(&self, _: Option<u64>, _: Option<SpendBy>) -> RpcResult<SpendReport> {
         nothing()
     }
 

@@ -19,6 +19,7 @@ mod forward;
 mod http;
 mod respond;
 mod sse;
+mod tape;
 mod transport;
 
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +36,7 @@ use crate::core::failure::{Failure, FailureClass};
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 use exchange::Exchange;
+pub(super) use tape::Tape;
 use transport::Transport;
 
 /// A session's end of the seam.
@@ -43,12 +45,13 @@ pub struct Link {
     signals: mpsc::Sender<Signal>,
     errand: Arc<Mutex<Option<Errand>>>,
     given_up: Arc<Mutex<Option<Failure>>>,
+    tape: Option<Tape>,
 }
 
 impl Link {
     /// A link that tells through `signals`. Nobody works in the session yet.
     pub fn new(signals: mpsc::Sender<Signal>) -> Self {
-        Self { signals, errand: Arc::default(), given_up: Arc::default() }
+        Self { signals, errand: Arc::default(), given_up: Arc::default(), tape: None }
     }
 
     /// A run works in the session from now on.
@@ -67,6 +70,12 @@ impl Link {
             errand.tries = 0;
             errand.patient = true;
         }
+    }
+
+    /// The same for a session with a cassette.
+    pub(super) fn with_tape(mut self, tape: Option<Tape>) -> Self {
+        self.tape = tape;
+        self
     }
 
     /// Whether the newest request was given up and that is not told yet.

@@ -1,7 +1,7 @@
 //! How a model request leaves and what comes back, over our own types.
 //!
 //! Invariant: this is the only place of the seam that talks to the network; the policy above
-//! it sees a status, headers and a body, wherever they come from.
+//! it sees a status, headers and a body, whether the network gave them or a cassette.
 //!
 //! Not here: when a request is asked again (`forward`).
 
@@ -13,7 +13,7 @@ use futures_util::stream::BoxStream;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::exchange::Head;
-use super::{Link, http as client};
+use super::{Link, Tape, http as client};
 use crate::core::failure::{Failure, FailureClass};
 
 /// A body as it arrives. It ends after its first failure.
@@ -50,12 +50,25 @@ impl Transport {
         &self,
         head: &Head,
         body: &[u8],
-        _link: Option<&Link>,
+        link: Option<&Link>,
     ) -> Result<Response, Failure> {
+        match link.and_then(|link| link.tape.as_ref()) {
+            None => self.over_network(head, body).await,
+            Some(Tape::Record(keeper)) => {
+                keeper.keep(head, body, self.over_network(head, body)).await
+            }
+            Some(Tape::Play(player)) => player.answer(head, body).await,
+        }
+    }
+
+    async fn over_network(&self, head: &Head, body: &[u8]) -> Result<Response, Failure> {
         let method = Method::from_bytes(head.method.as_bytes()).map_err(|_| {
             Failure::new(FailureClass::Client, format!("`{}` is not a method", head.method))
         })?;
-        let mut request = self.http.request(method, &head.url).headers(head.headers.clone());
+        let mut headers = head.headers.clone();
+        // Nobody between here and the CLI could unpack the answer again.
+        headers.remove(http::header::ACCEPT_ENCODING);
+        let mut request = self.http.request(method, &head.url).headers(headers);
         if !body.is_empty() {
             request = request.body(body.to_vec());
         }
