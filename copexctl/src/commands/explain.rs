@@ -76,7 +76,8 @@ fn standing(model: &ModelStanding) -> String {
     let name = if model.model.is_empty() { "the default model" } else { &model.model };
     let mut text = format!("{name} at {}", model.endpoint);
     if let Some(why) = &model.closed {
-        text.push_str(&format!(": {why}"));
+        text.push_str(": ");
+        text.push_str(why);
     } else if model.excluded {
         text.push_str(": failed in this turn");
     }

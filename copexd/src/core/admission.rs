@@ -7,7 +7,7 @@
 //! Invariant: a place is given to the most urgent who waits, in the order of asking among
 //! equals, and at least one place exists: whoever waits gets it in the end, or leaves.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ pub struct Limiter {
     in_use: u32,
     successes: u32,
     halved_at: Option<u64>,
-    waiting: BTreeMap<(Priority, Ticket), ()>,
+    waiting: BTreeSet<(Priority, Ticket)>,
     next: Ticket,
 }
 
@@ -60,7 +60,7 @@ impl Limiter {
             in_use: 0,
             successes: 0,
             halved_at: None,
-            waiting: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             next: 0,
         }
     }
@@ -74,7 +74,7 @@ impl Limiter {
         }
         let ticket = self.next;
         self.next += 1;
-        self.waiting.insert((priority, ticket), ());
+        self.waiting.insert((priority, ticket));
         Err(ticket)
     }
 
@@ -82,7 +82,7 @@ impl Limiter {
     /// back.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let before = self.waiting.len();
-        self.waiting.retain(|(_, waiting), ()| *waiting != ticket);
+        self.waiting.retain(|(_, waiting)| *waiting != ticket);
         self.waiting.len() != before
     }
 
@@ -119,7 +119,7 @@ impl Limiter {
     pub fn admitted(&mut self) -> Vec<Ticket> {
         let mut admitted = Vec::new();
         while self.in_use < self.limit
-            && let Some(((_, ticket), ())) = self.waiting.pop_first()
+            && let Some((_, ticket)) = self.waiting.pop_first()
         {
             self.in_use += 1;
             admitted.push(ticket);

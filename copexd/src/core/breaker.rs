@@ -100,11 +100,10 @@ impl Breaker {
         match self.state {
             State::Closed => Pass::Free,
             State::Open { until } if now_ms < until => Pass::Shut { until },
-            State::Open { .. } => Pass::Probe,
             State::HalfOpen { lease } if now_ms < lease => {
                 Pass::Shut { until: lease.min(now_ms + PROBE_POLL_MS) }
             }
-            State::HalfOpen { .. } => Pass::Probe,
+            State::Open { .. } | State::HalfOpen { .. } => Pass::Probe,
         }
     }
 

@@ -76,13 +76,12 @@ impl Limits {
         let model = (scope == Scope::Model).then(|| target.model.clone());
         let key = key(&target.endpoint, model.as_deref(), scope);
         let known = self.known.get(&key);
-        let (until, guesses) = match after_ms {
-            Some(ms) => (now_ms.saturating_add(ms.min(MOST_TOLD_MS)), 0),
-            None => {
-                let guesses = known.map_or(0, |limit| limit.guesses);
-                let assumed = ASSUMED_MS.saturating_mul(1 << guesses.min(16));
-                (now_ms + assumed.min(MOST_ASSUMED_MS), guesses + 1)
-            }
+        let (until, guesses) = if let Some(ms) = after_ms {
+            (now_ms.saturating_add(ms.min(MOST_TOLD_MS)), 0)
+        } else {
+            let guesses = known.map_or(0, |limit| limit.guesses);
+            let assumed = ASSUMED_MS.saturating_mul(1 << guesses.min(16));
+            (now_ms + assumed.min(MOST_ASSUMED_MS), guesses + 1)
         };
         let limit = Limit {
             endpoint: target.endpoint.clone(),

@@ -171,7 +171,7 @@ pub struct Ways {
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Make the request again.
     Retry {
@@ -278,7 +278,7 @@ impl Policy {
         moment: Moment,
     ) -> Next {
         let rule = rule(trouble.failure.class);
-        if let Some(to) = ways.other.filter(|_| self.prefers_other(rule.others, trouble)) {
+        if let Some(to) = ways.other.filter(|_| Self::prefers_other(rule.others, trouble)) {
             return Next::Fallback { to };
         }
         let why = match self.same(level, rule, trouble, budget, moment) {
@@ -306,7 +306,7 @@ impl Policy {
     }
 
     /// Whether another model is better than the same one, right now.
-    fn prefers_other(&self, others: Others, trouble: &Trouble) -> bool {
+    fn prefers_other(others: Others, trouble: &Trouble) -> bool {
         // Nobody was asked and nobody will be for a while.
         let shut = trouble.failure.unasked && others != Others::No;
         match others {

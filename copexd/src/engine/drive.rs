@@ -122,11 +122,11 @@ impl Engine {
         let spec = prepare::chat_spec(run.as_str(), options, &cwd);
         let mut spec = match spec {
             Ok(spec) => spec,
-            Err(error) => return refuse(&live, &context, &error.message).await,
+            Err(error) => return refuse(&live, context, &error.message).await,
         };
         let chain = match self.chain(options, &live).await {
             Ok(chain) => chain,
-            Err(error) => return refuse(&live, &context, &error.message).await,
+            Err(error) => return refuse(&live, context, &error.message).await,
         };
         spec.choices.clone_from(&chain.choices);
         let warning = spec.choices.first().and_then(|first| first.warning.clone());
@@ -204,7 +204,7 @@ impl Engine {
 }
 
 /// Ends a run that cannot even begin.
-async fn refuse(live: &Live, context: &Context, why: &str) -> Result<(), StoreError> {
+async fn refuse(live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
     let failure = Failure::new(FailureClass::Usage, why);
     let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
     let body = events::terminal(end, context, clock::now_ms());
@@ -303,7 +303,7 @@ impl Driver {
             if over {
                 self.report(&Report::Answered);
             }
-            bodies.push(events::terminal(end, &self.context, now));
+            bodies.push(events::terminal(end, self.context, now));
             self.ended = true;
             ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });
         } else if checkpoint {

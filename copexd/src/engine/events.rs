@@ -77,7 +77,7 @@ fn body(fact: Fact) -> EventBody {
 }
 
 /// The terminal event.
-pub fn terminal(end: End, context: &Context, now_ms: u64) -> EventBody {
+pub fn terminal(end: End, context: Context, now_ms: u64) -> EventBody {
     let outcome = wire_outcome(end.outcome, now_ms.saturating_sub(context.accepted_at));
     let ending = |failure: &Failure, outcome| Ending { error: error_info(failure), outcome };
     match &end.verdict {

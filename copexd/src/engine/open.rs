@@ -43,15 +43,14 @@ pub(super) async fn open(wanted: Wanted) -> Done {
     if let Some(before) = before {
         before.close().await;
     }
-    let slot = match slot {
-        Some(slot) => Some(slot),
-        None => {
-            let since = clock::now_ms();
-            live.activity.set(Doing::Place { endpoint: RUNS.to_owned(), since });
-            let slot = engine.inner.upstream.enter(RUNS, priority).await;
-            live.activity.set(Doing::Nothing);
-            slot
-        }
+    let slot = if slot.is_some() {
+        slot
+    } else {
+        let since = clock::now_ms();
+        live.activity.set(Doing::Place { endpoint: RUNS.to_owned(), since });
+        let slot = engine.inner.upstream.enter(RUNS, priority).await;
+        live.activity.set(Doing::Nothing);
+        slot
     };
     let ambient = &engine.inner.ambient;
     let run = live.summary.borrow().run;

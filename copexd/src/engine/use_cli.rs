@@ -17,6 +17,12 @@ pub(super) fn check(options: &RunOptions) -> Result<(), ErrorInfo> {
         let hint = "leave out use_cli, or --demo and --or-demo";
         return Err(ErrorInfo::new(ErrorClass::Usage, message).with_hint(hint));
     }
+    if options.record.is_some() || options.replay.is_some() {
+        let message = "with use_cli the Copilot CLI's model requests are not seen here: they can \
+                       neither be recorded nor replayed";
+        let hint = "leave out use_cli, or --record and --replay";
+        return Err(ErrorInfo::new(ErrorClass::Usage, message).with_hint(hint));
+    }
     Ok(())
 }
 

@@ -116,7 +116,6 @@ fn values_are_checked() {
         ("retry = 3", "is a table"),
         ("ui_theme = 'pink'", "midnight"),
         ("mcp_servers = [{command = 'x'}]", "has no `name`"),
-        ("use_cli = true", "not available in this version"),
         ("limits.max_cost = -1", "out of range"),
         ("limits.max_tokens = 0", "out of range"),
         ("prices = 3", "a table by model is needed"),

@@ -36,8 +36,8 @@ pub(in crate::backend) fn spec() -> SessionSpec {
         mcp_servers: BTreeMap::new(),
         streaming: true,
         context_budget: None,
-        cli: None,
         tape: None,
+        cli: None,
     }
 }
 

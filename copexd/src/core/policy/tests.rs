@@ -208,15 +208,17 @@ proptest! {
             failed.in_class = 1;
             failed.elapsed_ms = now;
             failed.failure.retry_after_ms = retry_after_ms;
-            match policy.next(Level::Request, &failed, Ways::default(), &mut budget, at(now, chance)) {
-                Next::Retry { at } => {
-                    prop_assert!(at >= now + retry_after_ms.unwrap_or(0));
-                    prop_assert!(at <= now + 132_000);
-                    now = at;
-                    number += 1;
-                }
-                _ => { ended = true; break; }
-            }
+            let at = at(now, chance);
+            let next =
+                policy.next(Level::Request, &failed, Ways::default(), &mut budget, at);
+            let Next::Retry { at } = next else {
+                ended = true;
+                break;
+            };
+            prop_assert!(at >= now + retry_after_ms.unwrap_or(0));
+            prop_assert!(at <= now + 132_000);
+            now = at;
+            number += 1;
         }
         prop_assert!(ended && number <= policy.attempts && now <= policy.request_ms);
     }
