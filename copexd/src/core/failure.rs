@@ -66,28 +66,6 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    /// Its name in metrics; the wire's name where the wire has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::RateLimit(_) => "rate_limit",
-            Self::Quota => "quota",
-            Self::Network => "network",
-            Self::Server => "server",
-            Self::Timeout(_) => "timeout",
-            Self::Auth => "auth",
-            Self::Client => "client",
-            Self::ContextLimit => "context_limit",
-            Self::ContentFilter => "content_filter",
-            Self::RuntimeDied => "runtime_died",
-            Self::SessionCorrupt | Self::SessionGone => "session_corrupt",
-            Self::Cancelled => "cancelled",
-            Self::Limit => "limit",
-            Self::Unavailable => "unavailable",
-            Self::Usage => "usage",
-            Self::Unknown => "unknown",
-        }
-    }
-
     /// Every class, for tables and tests.
     pub const ALL: [Self; 22] = [
         Self::RateLimit(Scope::Model),
