@@ -83,6 +83,8 @@ pub struct Capabilities {
     /// A tool that waits for a decision goes on waiting when the session is opened again
     /// ([`Opening::ResumeWaiting`]).
     pub continues_waiting: bool,
+    /// The conversation can be made smaller on demand ([`Session::compact`]).
+    pub compacts: bool,
     /// It can tell models and who is signed in.
     pub enquiries: bool,
 }
@@ -95,6 +97,7 @@ impl Capabilities {
         rerun: true,
         request_policy: true,
         continues_waiting: true,
+        compacts: true,
         enquiries: true,
     };
 }

@@ -288,6 +288,20 @@ impl Session for ScriptedSession {
 
     async fn warm(&self) {}
 
+    fn begin(&self, _errand: Errand) {
+        // Told by a failure only where that is a panic: it has no result of its own.
+        if self.open("a run began").is_ok_and(|state| state.turn.is_some()) {
+            let _told = self.illegal("a run began in a turn under way");
+        }
+    }
+
+    async fn compact(&self) -> Result<(), Failure> {
+        if self.open("it was made smaller")?.turn.is_some() {
+            return Err(self.illegal("it was made smaller in a turn under way"));
+        }
+        Ok(())
+    }
+
     async fn send(&self, prompt: &str) -> Result<String, Failure> {
         let mut state = self.open("a prompt was sent")?;
         if state.turn.is_some() || !state.ready.is_empty() {
@@ -298,18 +312,6 @@ impl Session for ScriptedSession {
         state.message = format!("{}-m{}", self.id, state.history.len());
         self.start_turn(&mut state, Some(prompt));
         Ok(state.message.clone())
-    }
-
-    fn begin(&self, _errand: Errand) {}
-
-    async fn compact(&self) -> Result<(), Failure> {
-        let state = self.open("a conversation was made smaller")?;
-        let under_way = state.turn.is_some();
-        drop(state);
-        if under_way {
-            return Err(self.illegal("a conversation was made smaller in the middle of a turn"));
-        }
-        Ok(())
     }
 
     async fn rerun(&self) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::RunOptions;
 
 use super::{Engine, effort, events, prepare};
+use crate::backend::cli;
 use crate::core::chat::Choice;
 use crate::core::fallback::{self, MOST_LINKS, Place};
 use crate::core::target::{Candidate, Target};
@@ -137,7 +138,7 @@ fn target(options: &RunOptions) -> Target {
         None => GITHUB.to_owned(),
     };
     let model = options.model.clone().unwrap_or_default();
-    let backend = if options.use_cli { "cli" } else { "sdk" };
+    let backend = if options.use_cli { cli::NAME } else { "sdk" };
     Target { backend: backend.to_owned(), endpoint, model }
 }
 

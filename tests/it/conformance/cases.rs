@@ -192,6 +192,8 @@ pub(super) async fn what_is_not_there_cannot_be_decided(rig: &Rig) {
     assert_eq!(failure.class, FailureClass::Unknown);
     assert!(failure.message.contains("decision about a tool"), "{failure}");
     session.reply("nothing", None);
+    let failure = session.compact().await.unwrap_err();
+    assert!(failure.message.contains("smaller"), "{failure}");
     session.close().await;
 }
 

@@ -87,9 +87,7 @@ impl Rig {
     }
 
     pub(super) async fn open(&self, opening: Opening) -> Arc<dyn Session> {
-        let session = self.backend.open(&self.spec, &opening).await.unwrap();
-        session.begin(errand());
-        session
+        self.backend.open(&self.spec, &opening).await.unwrap()
     }
 
     pub(super) async fn open_new(&self) -> Arc<dyn Session> {
@@ -185,8 +183,27 @@ impl Rig {
     }
 }
 
+/// A run that asks once: how often a request is asked again is not this suite's matter.
+fn errand(session: &dyn Session) -> Errand {
+    let (backend, endpoint) = (session.backend().to_owned(), "scripted".to_owned());
+    let target = Target { backend, endpoint, model: MODEL.to_owned() };
+    Errand {
+        policy: Policy { attempts: 1, ..Policy::default() },
+        priority: Priority::Interactive,
+        candidates: [Candidate { target, context_tokens: None }].into(),
+        current: 0,
+        excluded: Vec::new(),
+        forced: false,
+        patient: false,
+        tries: 0,
+        purse: None,
+        activity: Activity::default(),
+    }
+}
+
 /// Sends a prompt and hears the turn to its end, deciding about tools on the way.
 pub(super) async fn turn(session: &dyn Session, prompt: &str, decision: &Decision) -> Heard {
+    session.begin(errand(session));
     let message = session.send(prompt).await.unwrap();
     let signals = hear(session, decision).await;
     Heard { message, signals }
@@ -233,23 +250,6 @@ fn real(use_cli: bool) -> (Sandbox, ModelServer, SessionSpec) {
     sandbox.set("COPILOT_OFFLINE", "true");
     let spec = spec(&sandbox, Some(&model), use_cli);
     (sandbox, model, spec)
-}
-
-/// A request that fails is asked once: how often is not this suite's matter.
-fn errand() -> Errand {
-    let target = Target { backend: "x".into(), endpoint: "x".into(), model: MODEL.into() };
-    Errand {
-        policy: Policy { attempts: 1, ..Policy::default() },
-        priority: Priority::Interactive,
-        candidates: [Candidate { target, context_tokens: None }].into(),
-        current: 0,
-        excluded: Vec::new(),
-        forced: false,
-        patient: false,
-        tries: 0,
-        purse: None,
-        activity: Activity::default(),
-    }
 }
 
 fn spec(sandbox: &Sandbox, model: Option<&ModelServer>, use_cli: bool) -> SessionSpec {

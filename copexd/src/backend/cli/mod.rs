@@ -45,6 +45,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     rerun: false,
     request_policy: false,
     continues_waiting: false,
+    compacts: false,
     enquiries: false,
 };
 
