@@ -32,7 +32,7 @@ pub struct Upstream {
     /// Something that must be remembered changed.
     remember: Notify,
     /// Counts what is asked of the outside world.
-    pub meter: Meter,
+    meter: Meter,
     itself: std::sync::Weak<Self>,
 }
 

@@ -105,24 +105,10 @@ struct Passing<'a> {
     outcome: &'static str,
     reservation: Option<(Purse, Reservation)>,
     activity: Activity,
-    since: Instant,
-    first_word: Option<Duration>,
     _place: Option<Place>,
 }
 
 impl Passing<'_> {
-    /// It began to be answered.
-    fn answered(&mut self) {
-        self.first_word = Some(self.since.elapsed());
-        self.report(&Report::Answered);
-    }
-
-    /// It failed, before its first word or after it.
-    fn failed(&mut self, failure: &Failure) {
-        self.report(&Report::Failed(failure));
-        self.measure(failure.class.name());
-    }
-
     fn report(&mut self, report: &Report<'_>) {
         self.reported = true;
         match report {
@@ -134,12 +120,6 @@ impl Passing<'_> {
             Report::Abandoned => self.outcome = metrics::ABANDONED,
         }
         self.upstream.report(self.target, report);
-    }
-
-    fn measure(&self, outcome: &str) {
-        let Target { endpoint, model, .. } = self.target;
-        let (took, first) = (self.since.elapsed(), self.first_word);
-        self.upstream.meter().request((endpoint, model), outcome, took, first);
     }
 }
 
@@ -154,7 +134,7 @@ impl Drop for Passing<'_> {
         if let Some(asked) = self.asked {
             let model = if self.target.model.is_empty() { "default" } else { &self.target.model };
             let whom = (self.target.endpoint.as_str(), model);
-            self.upstream.meter.request(whom, self.outcome, asked.elapsed(), self.first);
+            self.upstream.meter().request(whom, self.outcome, asked.elapsed(), self.first);
         }
         self.activity.set(Doing::Nothing);
     }
@@ -181,7 +161,7 @@ impl Asking<'_> {
                     match self.once(&mut passing).await {
                         Outcome::Answer(answer) => return Ok((answer, passing, spent)),
                         Outcome::Failed(refusal) => {
-                            passing.failed(&refusal.failure);
+                            passing.report(&Report::Failed(&refusal.failure));
                             refusal
                         }
                     }
@@ -270,8 +250,6 @@ impl Asking<'_> {
             outcome: metrics::ABANDONED,
             reservation: None,
             activity: self.errand.activity.clone(),
-            since: Instant::now(),
-            first_word: None,
             _place: place,
         };
         if let Some(purse) = &self.errand.purse {
@@ -291,7 +269,7 @@ impl Asking<'_> {
         passing.asked = Some(Instant::now());
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
         if let Outcome::Answer(_) = &outcome {
-            passing.answered();
+            passing.report(&Report::Answered);
             self.errand.activity.set(Doing::Answering { target, since });
         }
         outcome
@@ -307,12 +285,11 @@ impl Asking<'_> {
     ) -> Told {
         // Known before the CLI can say anything about it.
         let mut broke = |failure: &Failure| {
-            passing.failed(failure);
+            passing.report(&Report::Failed(failure));
             let spent = Spent { tries: spent.tries, in_class: 1 };
             *lock(&self.link.given_up) = Some(failure.clone().with_spent(spent));
         };
         if respond::pass_on(client, id, self.head, answer, &mut broke).await? {
-            passing.measure(metrics::ANSWERED);
             // Its usage is on the way and settles what was reserved.
             passing.reservation = None;
             self.link.succeeded();
