@@ -333,6 +333,11 @@ impl Governor {
         })
     }
 
+    /// Somebody wants this target to be asked in spite of its limits: the next answer tells.
+    pub fn forget_limits(&mut self, target: &Target) {
+        self.changed |= self.limits.answered(target);
+    }
+
     /// Closes breakers and forgets limits by hand; returns how many of both.
     pub fn reset(&mut self, matches: impl Fn(&str, Option<&str>) -> bool, now_ms: u64) -> usize {
         let mut count = 0;

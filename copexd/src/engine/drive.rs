@@ -172,7 +172,12 @@ impl Engine {
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => hear(command),
+                    Some(command) => {
+                        if matches!(command, Command::Wake) {
+                            driver.ask_in_spite_of_limits();
+                        }
+                        hear(command)
+                    }
                     None => return Ok(()),
                 },
                 Some(done) = driver.operations.next() => driver.done(done),

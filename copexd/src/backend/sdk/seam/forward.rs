@@ -12,7 +12,7 @@ use super::respond::{self, Told};
 use super::{Link, Seam, lock};
 use crate::backend::errand::{Activity, Doing, Errand};
 use crate::backend::upstream::{Place, Upstream};
-use crate::core::failure::{Failure, FailureClass, Spent};
+use crate::core::failure::{Failure, Spent};
 use crate::core::governor::{Admission, Report};
 use crate::core::metrics;
 use crate::core::policy::{self, Level, Next, Trouble, Ways};
@@ -147,12 +147,17 @@ impl Asking<'_> {
         upstream.lock().budget.earn(clock::now_ms());
         let since_ms = clock::now_ms();
         let mut spent = Spent { tries: self.errand.tries, in_class: 0 };
-        let mut last: Option<FailureClass> = None;
+        let mut last: Option<Failure> = None;
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(failure) => {
+                Admission::Shut(mut failure) => {
                     drop(place);
+                    // What the server said is the reason; that it is left alone, the consequence.
+                    if let Some(last) = &last {
+                        failure.message = format!("{}; {}", last.message, failure.message);
+                        failure.status = last.status;
+                    }
                     Box::new(Refusal::of_ours(failure))
                 }
                 Admission::Go => {
@@ -169,8 +174,9 @@ impl Asking<'_> {
             };
             let class = refusal.failure.class;
             if !refusal.failure.unasked {
-                spent.in_class = if last == Some(class) { spent.in_class + 1 } else { 1 };
-                last = Some(class);
+                let again = last.as_ref().is_some_and(|last| last.class == class);
+                spent.in_class = if again { spent.in_class + 1 } else { 1 };
+                last = Some(refusal.failure.clone());
             }
             self.wait_or_give_up(refusal, spent, since_ms).await?;
         }
