@@ -117,17 +117,23 @@ impl Breaker {
         pass
     }
 
+    /// A request that passed began to be answered: a probe that gets as far has shown what
+    /// it was to show, however long the answer takes. It is no outcome yet.
+    pub fn begun(&mut self) {
+        if matches!(self.state, State::HalfOpen { .. }) {
+            self.state = State::Closed;
+            self.opened = 0;
+            self.outcomes.clear();
+        }
+    }
+
     /// A request that passed was answered. Returns whether the state changed.
     pub fn succeeded(&mut self, now_ms: u64, rules: &BreakerRules) -> bool {
         self.used_at = now_ms;
         let before = self.state;
         // One that passed before it opened says something of the health too, but the
         // probe is the judge.
-        if matches!(before, State::HalfOpen { .. }) {
-            self.state = State::Closed;
-            self.opened = 0;
-            self.outcomes.clear();
-        }
+        self.begun();
         self.push(false, rules);
         self.state != before
     }

@@ -35,6 +35,8 @@ pub enum Admission {
 /// What became of a request that was made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report<'a> {
+    /// Its answer began. What comes of it is reported later.
+    Begun,
     /// It was answered.
     Answered,
     /// It failed.
@@ -176,6 +178,10 @@ impl Governor {
         let breaker = self.breaker(target, now_ms);
         let before = breaker.state;
         match report {
+            Report::Begun => {
+                breaker.begun();
+                self.changed |= self.limits.answered(target);
+            }
             Report::Answered => {
                 breaker.succeeded(now_ms, &rules);
                 self.changed |= self.limits.answered(target);

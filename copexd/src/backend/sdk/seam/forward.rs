@@ -110,12 +110,10 @@ struct Passing<'a> {
 
 impl Passing<'_> {
     fn report(&mut self, report: &Report<'_>) {
-        self.reported = true;
+        self.reported = *report != Report::Begun;
         match report {
-            Report::Answered => {
-                self.outcome = metrics::ANSWERED;
-                self.first = self.asked.map(|asked| asked.elapsed());
-            }
+            Report::Begun => self.first = self.asked.map(|asked| asked.elapsed()),
+            Report::Answered => self.outcome = metrics::ANSWERED,
             Report::Failed(failure) => self.outcome = failure.class.name(),
             Report::Abandoned => self.outcome = metrics::ABANDONED,
         }
@@ -275,7 +273,7 @@ impl Asking<'_> {
         passing.asked = Some(Instant::now());
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
         if let Outcome::Answer(_) = &outcome {
-            passing.report(&Report::Answered);
+            passing.report(&Report::Begun);
             self.errand.activity.set(Doing::Answering { target, since });
         }
         outcome
@@ -296,6 +294,7 @@ impl Asking<'_> {
             *lock(&self.link.given_up) = Some(failure.clone().with_spent(spent));
         };
         if respond::pass_on(client, id, self.head, answer, &mut broke).await? {
+            passing.report(&Report::Answered);
             // Its usage is on the way and settles what was reserved.
             passing.reservation = None;
             self.link.succeeded();
