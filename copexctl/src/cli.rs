@@ -1,8 +1,12 @@
 //! The command line and nothing else.
 
+mod ralph;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use ralph::{LoopFlags, RalphArgs};
 
 /// Copilot runs that survive: a client of the copexd daemon.
 #[derive(Debug, Parser)]
@@ -39,6 +43,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Send a prompt and stream the answer.
     Chat(Box<ChatArgs>),
+    /// Give the same task again and again, until a promise is kept and every check passes.
+    Ralph(Box<RalphArgs>),
     /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
     Runs {
         /// What to do with them.
@@ -563,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_command_of_another_version_is_kept_by_name() {
-        let cli = Cli::try_parse_from(["copexctl", "ralph", "x", "-n", "3"]).unwrap();
-        assert!(matches!(cli.command, Some(Command::Other(words)) if words[0] == "ralph"));
+        let cli = Cli::try_parse_from(["copexctl", "squad", "x", "-n", "3"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Other(words)) if words[0] == "squad"));
     }
 }

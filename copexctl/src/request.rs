@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use copex_proto::config::{ClientConfig, Layer, Merged, Origin, Place};
 use copex_proto::run::{
-    ChatRequest, RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
+    ChatRequest, RalphRequest, RunOptions, RunRequest, SessionChoice, SystemMessage,
+    SystemMessageMode,
 };
 use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
-use crate::cli::{ChatFlags, LimitFlags, ToolFlags};
+use crate::cli::{ChatFlags, LimitFlags, LoopFlags, ToolFlags};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::settings::{Settings, repository};
@@ -95,30 +96,45 @@ pub(crate) fn limits(flags: &LimitFlags) -> Result<SpendLimits> {
     Ok(ClientConfig::from_merged(&Merged::new([layer]))?.limits)
 }
 
-/// Whether the run ends with its client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attachment {
-    /// It does.
-    Foreground,
-    /// It does not.
-    Detached,
-}
-
 /// The request of a chat.
 pub(crate) fn chat(
     ctx: &Context,
     settings: &Settings,
     flags: &ChatFlags,
     prompt: String,
-    attachment: Attachment,
 ) -> Result<RunRequest> {
+    Ok(RunRequest::Chat(ChatRequest { prompt, options: options(ctx, settings, flags)? }))
+}
+
+/// The request of a loop.
+pub(crate) fn ralph(
+    ctx: &Context,
+    settings: &Settings,
+    (of_loop, flags): (LoopFlags, &ChatFlags),
+    prompt: String,
+) -> Result<RunRequest> {
+    Ok(RunRequest::Ralph(RalphRequest {
+        prompt,
+        promise: of_loop.promise,
+        verify: of_loop.verify,
+        max_iterations: of_loop.max_iterations,
+        verify_timeout_s: of_loop.verify_timeout,
+        context: of_loop.context.unwrap_or_default(),
+        max_errors: of_loop.max_errors,
+        delay_s: of_loop.delay,
+        options: options(ctx, settings, flags)?,
+    }))
+}
+
+/// What every mode shares. A run that is not detached ends with its client.
+fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> Result<RunOptions> {
     let config = &settings.config;
     let session = match (&flags.resume, flags.continue_last) {
         (Some(id), _) => SessionChoice::Resume(id.clone()),
         (None, true) => SessionChoice::Continue,
         (None, false) => SessionChoice::New,
     };
-    let options = RunOptions {
+    Ok(RunOptions {
         cwd: Some(settings.cwd.display().to_string()),
         // A replay asks the model that was recorded, whatever the configuration says.
         model: config.model.clone().filter(|_| flags.replay.is_none()),
@@ -162,9 +178,8 @@ pub(crate) fn chat(
         record: absolute(flags.record.as_deref())?,
         replay: absolute(flags.replay.as_deref())?,
         replay_speed: flags.replay_speed,
-        foreground: attachment == Attachment::Foreground,
-    };
-    Ok(RunRequest::Chat(ChatRequest { prompt, options }))
+        foreground: !flags.detach,
+    })
 }
 
 /// A file as the daemon has to name it: it does not know where we are.

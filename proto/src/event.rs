@@ -416,6 +416,9 @@ pub struct Outcome {
     /// The session it spoke in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
+    /// The number of the last iteration, where the run is a loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<u32>,
     /// From accepted to the end.
     pub duration_ms: u64,
 }

@@ -88,9 +88,35 @@ pub struct RalphRequest {
     /// The most iterations (default 30).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<u32>,
+    /// Seconds that one of the commands may run (default 600). It is killed then, and counts
+    /// as failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_timeout_s: Option<f64>,
+    /// Which session an iteration speaks in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub context: RalphContext,
+    /// Failed iterations in a row that end the loop (default 3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<u32>,
+    /// Seconds between two iterations (default 0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_s: Option<f64>,
     /// Everything that is the same in all modes.
     #[serde(flatten)]
     pub options: RunOptions,
+}
+
+/// Which session an iteration of a loop speaks in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RalphContext {
+    /// All in one: the agent has what was said before.
+    #[default]
+    Same,
+    /// Each in a new one: the agent has the working folder alone.
+    Fresh,
+    /// So many in one, then the next. At least 1.
+    FreshEvery(u32),
 }
 
 /// A plan.

@@ -24,6 +24,7 @@ mod permissions;
 mod pool;
 mod product;
 mod questions;
+mod ralph;
 mod recover;
 mod scripts;
 mod sessions;

@@ -1,10 +1,11 @@
 //! `chat`: one prompt, one answer.
 
 use copex_proto::health::SubmitResponse;
+use copex_proto::run::RunRequest;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::cli::ChatArgs;
+use crate::cli::{ChatArgs, ChatFlags};
 use crate::commands::watch::watch;
 use crate::connect::Connection;
 use crate::context::Context;
@@ -13,28 +14,47 @@ use crate::exit::Exit;
 use crate::follow::{OnInterrupt, Source};
 use crate::prompt::{self, Parts};
 use crate::render;
-use crate::request::{self, Attachment};
-use crate::settings::{self, Given};
+use crate::request;
+use crate::settings::{self, Given, Settings};
 
 /// Sends the prompt and shows the answer.
 pub(crate) fn run(mut ctx: Context, args: ChatArgs) -> Result<Exit> {
     let ChatArgs { prompt, flags } = args;
     request::refuse_unavailable(&flags)?;
+    let (settings, prompt) = prepare(&mut ctx, prompt.as_deref(), &flags)?;
+    let request = request::chat(&ctx, &settings, &flags, prompt)?;
+    launch(&ctx, &request, &settings, &flags)
+}
+
+/// The settings that hold with these flags, and the whole prompt.
+pub(super) fn prepare(
+    ctx: &mut Context,
+    prompt: Option<&str>,
+    flags: &ChatFlags,
+) -> Result<(Settings, String)> {
     let here = crate::env::working_folder()
         .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
-    let layer = request::layer(&flags, &ctx.home, &here)?;
+    let layer = request::layer(flags, &ctx.home, &here)?;
     let given = Given { file: flags.config.clone(), cwd: flags.cwd.clone(), flags: layer };
-    let settings = settings::load(&ctx, given)?;
+    let settings = settings::load(ctx, given)?;
     ctx.auto_start = settings.config.auto_start;
     let prompt = prompt::assemble(Parts {
-        prompt: prompt.as_deref(),
+        prompt,
         from_stdin: flags.stdin,
         context: &flags.context,
         here: &here,
     })?;
-    let attachment = if flags.detach { Attachment::Detached } else { Attachment::Foreground };
-    let request = request::chat(&ctx, &settings, &flags, prompt, attachment)?;
-    let request = serde_json::value::to_raw_value(&request)
+    Ok((settings, prompt))
+}
+
+/// Starts a run, and follows it unless it is to go on by itself.
+pub(super) fn launch(
+    ctx: &Context,
+    request: &RunRequest,
+    settings: &Settings,
+    flags: &ChatFlags,
+) -> Result<Exit> {
+    let request = serde_json::value::to_raw_value(request)
         .map_err(|error| Failure::failed(format!("cannot encode the request: {error}")))?;
     let key = uuid::Uuid::new_v4().to_string();
     let warnings = settings.warnings();
@@ -44,10 +64,10 @@ pub(crate) fn run(mut ctx: Context, args: ChatArgs) -> Result<Exit> {
                 render::note(text);
             }
         }
-        return submit(&ctx, &request, &key);
+        return submit(ctx, &request, &key);
     }
     let source = Source::Start { request, key };
-    watch(&ctx, source, &flags.output, OnInterrupt::Cancel, &warnings)
+    watch(ctx, source, &flags.output, OnInterrupt::Cancel, &warnings)
 }
 
 fn submit(ctx: &Context, request: &RawValue, key: &str) -> Result<Exit> {

@@ -101,6 +101,9 @@ fn object(event: &RunEvent, warnings: &[Value]) -> Value {
         "duration_ms": outcome.duration_ms,
         "warnings": warnings,
     });
+    if let Some(iterations) = outcome.iterations {
+        object["iterations"] = json!(iterations);
+    }
     if let Some(info) = exit::error_of(&event.body) {
         object["error"] = error_value(&info);
     }

@@ -262,6 +262,14 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 let until = until.map(|at| format!(" until {}", crate::when::moment(at)));
                 self.tell(&format!("parked{}: {reason}", until.unwrap_or_default()))
             }
+            EventBody::Iteration { number, max } => {
+                self.close_open();
+                self.progress(&format!("── iteration {number} of {max} ──"))
+            }
+            EventBody::Gate { command, exit_code, output, duration_ms } => {
+                self.close_open();
+                self.progress(&gate(command, *exit_code, output, *duration_ms))
+            }
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
             EventBody::Artifact { file, kind } => self.progress(&format!("{kind}: {file}")),
             EventBody::Done(outcome) => self.done(outcome),
@@ -297,6 +305,22 @@ fn tool_failed(tool: &ToolEnd) -> String {
     format!("· {} failed: {}", tool.name, brief(&tool.result, 90))
 }
 
+/// What became of a check, with its last line where it failed.
+fn gate(command: &str, exit_code: Option<i32>, output: &str, duration_ms: u64) -> String {
+    let (mark, ended) = match exit_code {
+        Some(0) => ('✓', String::new()),
+        Some(code) => ('✗', format!(" exit {code}")),
+        None => ('✗', " killed".to_owned()),
+    };
+    let took = duration(duration_ms);
+    let line = format!("{mark} {}{ended} ({took})", brief(command, 90));
+    let last = output.trim_end().lines().next_back().filter(|_| exit_code != Some(0));
+    match last {
+        Some(last) if !last.trim().is_empty() => format!("{line}: {}", brief(last, 90)),
+        _ => line,
+    }
+}
+
 fn summary(outcome: &Outcome) -> String {
     let usage = &outcome.usage;
     let mut parts = Vec::new();
@@ -305,6 +329,7 @@ fn summary(outcome: &Outcome) -> String {
     parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
     parts.extend(super::cost(usage));
     let counted = [
+        (outcome.iterations.unwrap_or_default(), "iteration", "iterations"),
         (outcome.tools, "tool", "tools"),
         (outcome.retries, "retry", "retries"),
         (outcome.fallbacks, "fallback", "fallbacks"),

@@ -42,6 +42,8 @@ pub const ABORT_GRACE_MS: u64 = 5_000;
 pub struct ChatSpec {
     /// Names the run, for the names of its questions.
     pub run: String,
+    /// What to say to the agent.
+    pub prompt: String,
     /// Who may do what.
     pub policy: Policy,
     /// The models to ask, in order; the first is the one asked for. Never empty.
@@ -154,6 +156,33 @@ impl Chat {
         effects
     }
 
+    /// Begins the turn, or takes it up where its progress says, as a part of a run that has
+    /// begun already.
+    pub(super) fn open(&mut self) -> Vec<Effect> {
+        self.phase = Phase::Opening;
+        vec![Effect::Open]
+    }
+
+    /// Closes what is left open, when the turn has ended and its run goes on.
+    pub(super) fn close(&mut self) -> Vec<Effect> {
+        let mut effects = self.drop_questions(&[]);
+        if !effects.is_empty() {
+            effects.push(Effect::Emit(Fact::Running));
+        }
+        let timers = [Timer::Idle, Timer::Backoff, Timer::AbortGrace, Timer::Park];
+        effects.extend(timers.map(Effect::Unwait));
+        effects
+    }
+
+    /// How the turn stands.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { tools: self.turn.tools_run(), ..self.progress.clone() }
+    }
+
+    fn send(&self) -> Effect {
+        Effect::Send(self.spec.prompt.clone())
+    }
+
     fn recover(&mut self, tail: Tail, moment: Moment) -> Vec<Effect> {
         self.turn = Turn::resumed(tail.usage, tail.tools, tail.messages);
         let mut effects = Vec::new();
@@ -227,7 +256,7 @@ impl Chat {
                 self.phase = Phase::Sending;
                 // From now on: the first signals may come before the prompt is confirmed.
                 self.requesting = true;
-                effects.extend([Effect::Checkpoint, Effect::Send, self.watch_idle()]);
+                effects.extend([Effect::Checkpoint, self.send(), self.watch_idle()]);
                 effects
             }
             Found::Finished { messages } => {
@@ -275,6 +304,7 @@ impl Chat {
             retries: self.progress.attempts.saturating_sub(1) + self.turn.asked_again(),
             tools: self.turn.tools_run(),
             session: self.progress.session.clone(),
+            iterations: None,
             usage,
         };
         let poisoned = !matches!(verdict, Verdict::Done);
@@ -312,14 +342,18 @@ impl Machine for Chat {
             Input::Judged(next) => self.judged(next, moment),
             Input::Compacted(result) => self.compacted(result, moment),
             Input::Wake => self.wake(),
+            Input::Gated(_) | Input::Sensed(_) => Vec::new(),
             Input::Timer(timer) => self.timer(timer, moment),
             Input::Cancel => self.cancel(),
         }
     }
 
     fn checkpoint(&self) -> serde_json::Value {
-        let progress = Progress { tools: self.turn.tools_run(), ..self.progress.clone() };
-        serde_json::to_value(progress).unwrap_or_default()
+        serde_json::to_value(self.progress()).unwrap_or_default()
+    }
+
+    fn turn(&self) -> Progress {
+        self.progress()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chat::Progress;
 use super::effort::Effort;
 use super::failure::Failure;
 use super::moment::Moment;
@@ -35,10 +36,34 @@ pub enum Input {
     Judged(Next),
     /// The conversation was made smaller, or not.
     Compacted(Result<(), Failure>),
+    /// A gate command ran.
+    Gated(GateResult),
+    /// What the run's folder holds, as a fingerprint; none where that cannot be told.
+    Sensed(Option<String>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
     Cancel,
+}
+
+/// How a gate command ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateResult {
+    /// Which of the run's gates, from 0.
+    pub index: usize,
+    /// Its exit status; none when it was killed or could not be started.
+    pub exit_code: Option<i32>,
+    /// What it printed, its middle left out when long.
+    pub output: String,
+    /// How long it ran.
+    pub duration_ms: u64,
+}
+
+impl GateResult {
+    /// Whether the gate lets the run pass.
+    pub fn green(&self) -> bool {
+        self.exit_code == Some(0)
+    }
 }
 
 /// What a machine wants done.
@@ -55,8 +80,8 @@ pub enum Effect {
     Judge(Box<Trouble>),
     /// Make the conversation smaller.
     Compact,
-    /// Send the prompt, for the first time.
-    Send,
+    /// Send this prompt, for the first time.
+    Send(String),
     /// Run the turn again over the history, without a new prompt.
     Rerun,
     /// Tell the backend what was decided about a tool.
@@ -73,6 +98,17 @@ pub enum Effect {
         /// The text; none when nobody answered.
         text: Option<String>,
     },
+    /// Run a gate command in the run's folder.
+    Gate {
+        /// Which of the run's gates, from 0.
+        index: usize,
+        /// The command, for the shell.
+        command: String,
+        /// How long it may run, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Say what the run's folder holds.
+    Sense,
     /// Stop what the backend is doing.
     Abort,
     /// Give the session back; `poisoned` when it must not be used warm again.
@@ -101,6 +137,8 @@ pub enum Timer {
     Park,
     /// The whole run took longer than it may.
     Total,
+    /// The wait before the next iteration.
+    Pause,
     /// A question counts as denied.
     Ask(String),
 }
@@ -270,6 +308,20 @@ pub enum Fact {
     Ask(Question),
     /// A question was answered.
     Answered(Resolution),
+    /// A loop begins another round.
+    Iteration {
+        /// Its number, from 1.
+        number: u32,
+        /// The last there may be.
+        max: u32,
+    },
+    /// A gate command ran.
+    Gate {
+        /// The command.
+        command: String,
+        /// How it ended.
+        result: GateResult,
+    },
     /// Something the user should know.
     Warning {
         /// A stable name.
@@ -342,6 +394,8 @@ pub struct Outcome {
     pub tools: u32,
     /// The session it spoke in.
     pub session: Option<String>,
+    /// Rounds of a loop that were begun; none where the run is no loop.
+    pub iterations: Option<u32>,
 }
 
 /// A run's machine. It keeps no clock and does nothing itself.
@@ -352,4 +406,7 @@ pub trait Machine: Send {
 
     /// The state to go on from after a crash, as stored with [`Effect::Checkpoint`].
     fn checkpoint(&self) -> serde_json::Value;
+
+    /// How the present turn stands.
+    fn turn(&self) -> Progress;
 }

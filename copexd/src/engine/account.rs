@@ -101,7 +101,7 @@ impl Account {
     pub(super) fn refuses(&self, effect: &Effect, sent: impl FnOnce() -> bool) -> Option<Failure> {
         let calls = match effect {
             Effect::Open => !sent(),
-            Effect::Send | Effect::Rerun => true,
+            Effect::Send(_) | Effect::Rerun => true,
             _ => false,
         };
         let check = || self.purse.check(clock::now_ms()).err();

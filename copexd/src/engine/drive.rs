@@ -18,11 +18,11 @@ use super::events::{self, Context};
 use super::registry::{Command, Live};
 use super::{Engine, prepare, tape};
 use crate::backend::upstream::Place;
-use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::Report;
 use crate::core::machine::{Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
 use crate::core::policy::Policy;
+use crate::core::stored::Stored;
 use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
@@ -44,7 +44,7 @@ pub(super) enum Done {
 /// A run as it is set to work.
 struct Begun {
     request: RunRequest,
-    progress: Option<Progress>,
+    progress: Option<Stored>,
     first: Input,
     place: Option<Queued>,
 }
@@ -82,12 +82,12 @@ impl Engine {
         live: Arc<Live>,
         inbox: mpsc::Receiver<Command>,
         request: RunRequest,
-        progress: Option<Progress>,
+        progress: Option<Stored>,
         first: Input,
     ) {
         let engine = self.clone();
         // Taken here and not in the task: runs speak in the order in which they were accepted.
-        let known = progress.as_ref().and_then(|progress| progress.session.clone());
+        let known = progress.as_ref().and_then(|progress| progress.turn().session.clone());
         let session = known.or_else(|| match &request.options().session {
             SessionChoice::Resume(id) => Some(id.clone()),
             SessionChoice::New | SessionChoice::Continue => None,
@@ -138,10 +138,7 @@ impl Engine {
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
         }
         spec.warnings.extend(tape::warning(options).filter(|_| fresh));
-        let machine: Box<dyn Machine> = match progress {
-            Some(progress) => Box::new(Chat::restored(spec, progress)),
-            None => Box::new(Chat::new(spec)),
-        };
+        let machine = prepare::machine(&request, spec, progress);
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());

@@ -72,6 +72,13 @@ fn body(fact: Fact) -> EventBody {
         Fact::Restarted(reason) => EventBody::Restarted { reason },
         Fact::Ask(question) => EventBody::Ask(wire_ask(question)),
         Fact::Answered(resolution) => answered(resolution),
+        Fact::Iteration { number, max } => EventBody::Iteration { number, max },
+        Fact::Gate { command, result } => EventBody::Gate {
+            command,
+            exit_code: result.exit_code,
+            output: result.output,
+            duration_ms: result.duration_ms,
+        },
         Fact::Warning { code, message } => EventBody::Warning { code, message },
     }
 }
@@ -199,6 +206,7 @@ fn wire_outcome(outcome: machine::Outcome, duration_ms: u64) -> Outcome {
         fallbacks: outcome.fallbacks,
         tools: outcome.tools,
         session: outcome.session.map(SessionId),
+        iterations: outcome.iterations,
         duration_ms,
     }
 }

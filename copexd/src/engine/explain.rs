@@ -14,6 +14,7 @@ use crate::core::breaker::State;
 use crate::core::chat::Progress;
 use crate::core::failure::{FailureClass, Scope};
 use crate::core::governor::span;
+use crate::core::stored::Stored;
 use crate::runtime::clock;
 use crate::store::Health;
 
@@ -26,8 +27,8 @@ impl Engine {
         let detail = self.detail(run)?;
         let state = detail.summary.state;
         let stored = self.inner.store.checkpoint(run).map_err(|error| store_error(&error))?;
-        let progress = stored.and_then(|bytes| serde_json::from_slice::<Progress>(&bytes).ok());
-        let progress = progress.unwrap_or_default();
+        let stored = stored.and_then(|bytes| Stored::read(&bytes));
+        let progress = stored.map(|stored| stored.turn().clone()).unwrap_or_default();
         let now = clock::now_ms();
         let live = self.inner.registry.get(run);
         let mut waits = Vec::new();

@@ -53,6 +53,8 @@ pub struct RunLog {
     store: Store,
     ring: Mutex<Ring>,
     visible: watch::Sender<Visible>,
+    /// Where in a composite run the next events are.
+    path: Mutex<Option<String>>,
 }
 
 impl RunLog {
@@ -60,7 +62,7 @@ impl RunLog {
     pub fn new(run: RunId, store: Store, last: Seq, ended: bool) -> Self {
         let ring = Mutex::new(Ring { events: VecDeque::new(), bytes: 0 });
         let (visible, _) = watch::channel(Visible { last, ended });
-        Self { run, store, ring, visible }
+        Self { run, store, ring, visible, path: Mutex::default() }
     }
 
     /// How far it can be read, now and later.
@@ -71,6 +73,15 @@ impl RunLog {
     /// The newest number.
     pub fn last(&self) -> Seq {
         self.visible.borrow().last
+    }
+
+    /// From now on events are of this iteration.
+    pub fn enter_iteration(&self, number: u32) {
+        *self.path() = Some(number.to_string());
+    }
+
+    fn path(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends events together with other changes, as one commit, and shows them.
@@ -93,7 +104,12 @@ impl RunLog {
         for body in bodies {
             seq += 1;
             ended |= body.is_terminal();
-            let event = RunEvent { run: self.run, seq, at, path: None, body };
+            if let EventBody::Iteration { number, .. } = &body {
+                self.enter_iteration(*number);
+            }
+            // The end is the whole run's.
+            let path = self.path().clone().filter(|_| !body.is_terminal());
+            let event = RunEvent { run: self.run, seq, at, path, body };
             let Ok(raw) = serde_json::value::to_raw_value(&event) else { continue };
             let bytes = Bytes::copy_from_slice(raw.get().as_bytes());
             ops.push(Op::AppendEvent { run: self.run, seq, bytes });

@@ -1,13 +1,15 @@
 //! Doing what a machine says: each effect, performed after it was journaled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use copex_proto::run::RunRequest;
+use copex_proto::run::SessionChoice;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::drive::{Done, Driver};
+use super::gate::{self, Workplace};
 use super::open::{Wanted, open};
 use super::prepare;
 use crate::backend::Session;
@@ -28,7 +30,7 @@ impl Driver {
         }
         match effect {
             Effect::Open => self.open(),
-            Effect::Send => self.send(),
+            Effect::Send(prompt) => self.send(prompt),
             Effect::Rerun => self.rerun(),
             Effect::Judge(trouble) => self.judge(&trouble),
             Effect::Compact => {
@@ -42,6 +44,15 @@ impl Driver {
                 if let Some(lease) = &self.lease {
                     lease.session().reply(&request, text);
                 }
+            }
+            Effect::Gate { index, command, timeout_ms } => {
+                let timeout = Duration::from_millis(timeout_ms);
+                let result = gate::run(self.workplace(), index, command, timeout);
+                self.operations.push(result.map(|it| Done::Input(Input::Gated(it))).boxed());
+            }
+            Effect::Sense => {
+                let sensed = gate::fingerprint(self.workplace());
+                self.operations.push(sensed.map(|it| Done::Input(Input::Sensed(it))).boxed());
             }
             Effect::Abort => self.operate(|session| async move {
                 // A runtime that does not take the abort is dead, and says so by itself.
@@ -59,7 +70,7 @@ impl Driver {
                 }
             }
             Effect::Wait(timer, ms) => {
-                let at = Instant::now() + std::time::Duration::from_millis(ms);
+                let at = Instant::now() + Duration::from_millis(ms);
                 self.timers.insert(timer, at);
             }
             Effect::Unwait(timer) => {
@@ -79,6 +90,13 @@ impl Driver {
         }
     }
 
+    /// Where the run's own commands are run.
+    fn workplace(&self) -> Workplace {
+        let ambient = &self.engine.inner.ambient;
+        let spec = prepare::runtime_spec(self.request.options(), &self.live.secrets, ambient);
+        Workplace { folder: self.cwd.clone().into(), env: spec.env, owner: ambient.owner.clone() }
+    }
+
     fn decide(&mut self, request: String, decision: Decision) {
         self.operate(|session| async move {
             if let Err(error) = session.decide(&request, &decision).await {
@@ -88,9 +106,7 @@ impl Driver {
         });
     }
 
-    fn send(&mut self) {
-        let RunRequest::Chat(chat) = &self.request else { return };
-        let prompt = chat.prompt.clone();
+    fn send(&mut self, prompt: String) {
         if let Some(shut) = self.shut() {
             let refused = Done::Input(Input::Refused(shut));
             self.operations.push(std::future::ready(refused).boxed());
@@ -168,7 +184,7 @@ impl Driver {
     }
 
     fn progress(&self) -> Progress {
-        serde_json::from_value(self.machine.checkpoint()).unwrap_or_default()
+        self.machine.turn()
     }
 
     fn judge(&mut self, trouble: &Trouble) {
@@ -204,12 +220,15 @@ impl Driver {
         };
         let Some(options) = self.chain.options(route.candidate).cloned() else { return };
         self.forced = route.forced;
+        let resumes =
+            progress.session.is_some() || matches!(options.session, SessionChoice::Resume(_));
         let wanted = Wanted {
             engine: self.engine.clone(),
             live: self.live.clone(),
             options,
             cwd: self.cwd.clone(),
-            place: self.place.clone(),
+            // One in the queue of a session that is left is of no use in another.
+            place: self.place.clone().filter(|_| resumes),
             slot: self.slot.take(),
             priority: prepare::priority(&self.request),
             before: self.lease.take(),

@@ -11,14 +11,16 @@ use copex_proto::run::{
 use copex_proto::secret::Secret;
 
 use super::key::{self, KeyRing};
-use super::{events, use_cli};
+use super::{events, ralph, use_cli};
 use crate::backend::process::Owner;
 use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
 use crate::core::admission::Priority;
 use crate::core::approval::{self, Policy};
-use crate::core::chat::{ChatSpec, OnLostSession};
+use crate::core::chat::{Chat, ChatSpec, OnLostSession};
 use crate::core::failure::Failure;
+use crate::core::machine::Machine;
 use crate::core::policy;
+use crate::core::stored::Stored;
 
 /// Silence of a model request that ends an attempt, in seconds, when nothing else is said.
 const IDLE_S: f64 = 300.0;
@@ -53,18 +55,24 @@ pub struct Ambient {
 /// `NotAvailable` for a mode of a later version, `Usage` for input that cannot work.
 pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorInfo> {
     let usage = |message: String| ErrorInfo::new(ErrorClass::Usage, message);
-    let RunRequest::Chat(chat) = request else {
-        let mode = request.mode().as_str();
-        let message = format!("the mode `{mode}` is not available in this version");
-        return Err(
-            ErrorInfo::new(ErrorClass::NotAvailable, message).with_hint("this version runs `chat`")
-        );
+    let prompt = match request {
+        RunRequest::Chat(chat) => &chat.prompt,
+        RunRequest::Ralph(ralph) => {
+            ralph::check(ralph).map_err(usage)?;
+            &ralph.prompt
+        }
+        _ => {
+            let mode = request.mode().as_str();
+            let message = format!("the mode `{mode}` is not available in this version");
+            return Err(ErrorInfo::new(ErrorClass::NotAvailable, message)
+                .with_hint("this version runs `chat` and `ralph`"));
+        }
     };
-    if chat.prompt.trim().is_empty() {
+    if prompt.trim().is_empty() {
         return Err(usage("the prompt is empty".to_owned())
             .with_hint("pass it as an argument or on standard input"));
     }
-    let options = &chat.options;
+    let options = request.options();
     if let Some(timeout) = options.timeout_s
         && !(timeout.is_finite() && timeout >= LEAST_IDLE_S)
     {
@@ -163,6 +171,7 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
     }
     Ok(ChatSpec {
         run: run.to_owned(),
+        prompt: String::new(),
         policy,
         choices: Vec::new(),
         strict_model: options.strict_model,
@@ -179,8 +188,28 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
     })
 }
 
+/// The machine of a request, new or where it stood.
+pub fn machine(
+    request: &RunRequest,
+    mut spec: ChatSpec,
+    progress: Option<Stored>,
+) -> Box<dyn Machine> {
+    match (request, progress) {
+        (RunRequest::Ralph(request), progress) => ralph::machine(request, spec, progress),
+        (request, progress) => {
+            if let RunRequest::Chat(chat) = request {
+                spec.prompt.clone_from(&chat.prompt);
+            }
+            match progress {
+                Some(Stored::Chat(progress)) => Box::new(Chat::restored(spec, *progress)),
+                _ => Box::new(Chat::new(spec)),
+            }
+        }
+    }
+}
+
 /// Seconds as milliseconds; what is absurd saturates.
-fn millis(seconds: f64) -> u64 {
+pub(super) fn millis(seconds: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

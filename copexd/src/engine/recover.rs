@@ -6,8 +6,8 @@ use copex_proto::run::RunRequest;
 
 use super::log::{self, RunLog};
 use super::{Engine, events, store_error};
-use crate::core::chat::Progress;
 use crate::core::machine::{Input, Tail};
+use crate::core::stored::Stored;
 use crate::store::{RunSummary, StoreError};
 
 /// Events of a log that are read at once for its tail.
@@ -40,20 +40,19 @@ impl Engine {
             copex_proto::error::ErrorInfo::new(copex_proto::error::ErrorClass::Store, message)
         })?;
         let progress = store.checkpoint(run).map_err(failed)?;
-        let progress = progress.and_then(|bytes| serde_json::from_slice::<Progress>(&bytes).ok());
+        let progress = progress.and_then(|bytes| Stored::read(&bytes));
         let last = store.last_seq(run).map_err(failed)?;
-        let tail = self.tail(run, last).map_err(failed)?;
         let log = std::sync::Arc::new(RunLog::new(run, store.clone(), last, false));
+        let tail = self.tail(&log, run, last).map_err(failed)?;
         let (live, inbox) =
             self.inner.registry.add(log, summary, std::collections::BTreeMap::new());
         tracing::info!(%run, last, "an unfinished run goes on");
-        let progress = Some(progress.unwrap_or_default());
         self.spawn_run(live, inbox, request, progress, Input::Recover(tail));
         Ok(())
     }
 
-    /// What clients saw last of a run.
-    fn tail(&self, run: RunId, last: u64) -> Result<Tail, StoreError> {
+    /// What clients saw last of a run's present turn.
+    fn tail(&self, log: &RunLog, run: RunId, last: u64) -> Result<Tail, StoreError> {
         let mut tail = Tail::default();
         let mut after = 0;
         while after < last {
@@ -63,6 +62,11 @@ impl Engine {
             for (_, raw) in page {
                 let Ok(event) = serde_json::from_str::<RunEvent>(raw.get()) else { continue };
                 match event.body {
+                    // What was before is of turns that have ended.
+                    EventBody::Iteration { number, .. } => {
+                        tail = Tail::default();
+                        log.enter_iteration(number);
+                    }
                     EventBody::MessageDelta { .. } => tail.unconfirmed_text = true,
                     EventBody::Message { text } => {
                         tail.unconfirmed_text = false;

@@ -2,18 +2,18 @@
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::id::RunId;
-use copex_proto::run::{RunRequest, RunState, SessionChoice};
+use copex_proto::run::{RalphContext, RunRequest, RunState, SessionChoice};
 use copex_proto::spend::SpendLimits;
 
 use super::registry::Command;
 use super::submit::{Resumed, Submitted};
 use super::{Engine, store_error};
-use crate::core::chat::Progress;
+use crate::core::stored::Stored;
 
 impl Engine {
     /// Starts a new run that goes on where an ended one stopped: with `prompt`, else with the
     /// turn that the ended run left unfinished, and only where there is none with the ended
-    /// run's own prompt once more. Secrets of the ended run are not known any more. What
+    /// run's own prompt once more. A loop goes on at its iteration. Secrets of the ended run are not known any more. What
     /// `limits` names takes the place of the ended run's own.
     ///
     /// # Errors
@@ -44,16 +44,32 @@ impl Engine {
             let message = format!("the request of run {run} cannot be read: {error}");
             ErrorInfo::new(ErrorClass::Store, message)
         })?;
-        let mut turn = None;
-        match (&mut request, prompt) {
-            (RunRequest::Chat(chat), Some(prompt)) => chat.prompt = prompt,
-            _ if summary.state == RunState::Done => {}
-            _ => {
-                let stored = self.inner.store.checkpoint(run).map_err(|e| store_error(&e))?;
-                let left = stored.and_then(|bytes| serde_json::from_slice::<Progress>(&bytes).ok());
-                turn = left.map(Progress::taken_up);
+        let stored = match summary.state {
+            RunState::Done => None,
+            _ => self.inner.store.checkpoint(run).map_err(|error| store_error(&error))?,
+        };
+        let stored = stored.and_then(|bytes| Stored::read(&bytes));
+        let progress = match (&mut request, prompt, stored) {
+            (RunRequest::Chat(chat), Some(prompt), _) => {
+                chat.prompt = prompt;
+                None
             }
-        }
+            (RunRequest::Ralph(ralph), Some(prompt), stored) => {
+                ralph.prompt = prompt;
+                match stored {
+                    Some(Stored::Ralph(progress)) => {
+                        Some(Stored::Ralph(Box::new(progress.with_another_task())))
+                    }
+                    _ => None,
+                }
+            }
+            (_, _, stored) => stored.map(Stored::taken_up),
+        };
+        // A loop whose iterations begin sessions has its own in its progress.
+        let in_it = match &request {
+            RunRequest::Ralph(ralph) => ralph.context == RalphContext::Same,
+            _ => true,
+        };
         let options = request.options_mut();
         options.foreground = false;
         // The recording is that run's; a replay goes on being one.
@@ -61,9 +77,9 @@ impl Engine {
         options.max_cost = limits.max_cost.or(options.max_cost);
         options.max_ai_credits = limits.max_ai_credits.or(options.max_ai_credits);
         options.max_tokens = limits.max_tokens.or(options.max_tokens);
-        if let Some(session) = summary.session {
+        if let Some(session) = summary.session.filter(|_| in_it) {
             options.session = SessionChoice::Resume(session.0);
         }
-        self.submit(request, None, Some(Resumed { run, turn })).await
+        self.submit(request, None, Some(Resumed { run, progress })).await
     }
 }

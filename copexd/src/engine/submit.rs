@@ -8,8 +8,8 @@ use copex_proto::run::{RunRequest, RunState, SessionChoice};
 
 use super::log::RunLog;
 use super::{Engine, prepare, store_error, tape};
-use crate::core::chat::Progress;
 use crate::core::machine::Input;
+use crate::core::stored::Stored;
 use crate::runtime::clock;
 use crate::store::{Durability, Op, RunSummary, StoreError};
 
@@ -30,8 +30,8 @@ pub struct Submitted {
 pub struct Resumed {
     /// The ended run.
     pub run: RunId,
-    /// Its unfinished turn, when the new run is to finish that one.
-    pub turn: Option<Progress>,
+    /// Where it stood, when the new run is to go on there.
+    pub progress: Option<Stored>,
 }
 
 impl Engine {
@@ -68,7 +68,7 @@ impl Engine {
         resumed: Option<Resumed>,
     ) -> Result<Submitted, ErrorInfo> {
         let resumed_from = resumed.as_ref().map(|resumed| resumed.run);
-        let progress = resumed.and_then(|resumed| resumed.turn);
+        let progress = resumed.and_then(|resumed| resumed.progress);
         let cwd = prepare::check(&request, &self.inner.ambient)?.to_string_lossy().into_owned();
         tape::check(request.options()).await?;
         self.inner.registry.admit()?;
@@ -106,7 +106,7 @@ impl Engine {
             vec![Op::PutRun(summary.clone()), Op::PutSpec { run, bytes: Bytes::from(spec) }];
         ops.extend(key.map(|key| Op::PutKey { key, run }));
         if let Some(progress) = &progress {
-            let state = serde_json::to_vec(progress).unwrap_or_default();
+            let state = serde_json::to_vec(&progress.value()).unwrap_or_default();
             ops.push(Op::PutCheckpoint { run, bytes: Bytes::from(state) });
         }
         let log = std::sync::Arc::new(RunLog::new(run, self.inner.store.clone(), 0, false));

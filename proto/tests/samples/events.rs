@@ -42,6 +42,7 @@ pub(super) fn outcome() -> Outcome {
         fallbacks: 1,
         tools: 3,
         session: Some(SessionId(text("0198c7f2"))),
+        iterations: None,
         duration_ms: 4200,
     }
 }
@@ -124,7 +125,10 @@ fn people() -> Vec<EventBody> {
         EventBody::Done(outcome()),
         EventBody::Failed(ending()),
         EventBody::Blocked(ending()),
-        EventBody::Exhausted(ending()),
+        EventBody::Exhausted(Ending {
+            outcome: Outcome { iterations: Some(30), ..outcome() },
+            ..ending()
+        }),
         EventBody::Cancelled(ending()),
     ]
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use copex_proto::run::{
     Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
-    KeySource, OnLostSession, PlanRequest, Provider, ProviderKind, RalphRequest, RetryOptions,
-    RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
+    KeySource, OnLostSession, PlanRequest, Provider, ProviderKind, RalphContext, RalphRequest,
+    RetryOptions, RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 use copex_proto::spend::{Price, SpendLimits};
@@ -129,7 +129,22 @@ pub(super) fn all() -> Vec<Frame> {
             verify: vec![text("cargo test")],
             max_iterations: Some(10),
             options: options(),
+            ..RalphRequest::default()
         })),
+        frame(
+            "request.ralph.whole",
+            &RunRequest::Ralph(RalphRequest {
+                prompt: text("Make the tests pass."),
+                promise: Some(text("DONE")),
+                verify: vec![text("cargo test"), text("cargo clippy")],
+                max_iterations: Some(10),
+                verify_timeout_s: Some(120.0),
+                context: RalphContext::FreshEvery(3),
+                max_errors: Some(5),
+                delay_s: Some(1.5),
+                options: options(),
+            }),
+        ),
         request(RunRequest::Plan(PlanRequest {
             task: text("Add a login page"),
             execute: true,

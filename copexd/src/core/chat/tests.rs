@@ -60,6 +60,7 @@ fn choice(model: &str) -> Choice {
 fn spec(mode: Mode) -> ChatSpec {
     ChatSpec {
         run: "r".to_owned(),
+        prompt: "hi".to_owned(),
         policy: super::Policy::try_new(mode, &[], &[], "/repo").unwrap(),
         choices: vec![choice("m"), choice("n")],
         strict_model: false,
@@ -104,6 +105,10 @@ fn count(effects: &[Effect], wanted: &Effect) -> usize {
     effects.iter().filter(|effect| *effect == wanted).count()
 }
 
+fn send() -> Effect {
+    Effect::Send("hi".to_owned())
+}
+
 fn end(effects: &[Effect]) -> Option<&End> {
     effects
         .iter()
@@ -116,7 +121,7 @@ fn the_checkpoint_comes_before_the_prompt_leaves() {
     assert_eq!(chat.handle(Input::Start, NOW).last(), Some(&Effect::Open));
     let effects = chat.handle(opened(Found::Nothing), NOW);
     let checkpoint = effects.iter().position(|effect| *effect == Effect::Checkpoint);
-    let send = effects.iter().position(|effect| *effect == Effect::Send);
+    let send = effects.iter().position(|effect| *effect == send());
     assert!(checkpoint < send && send.is_some(), "{effects:?}");
     assert_eq!(chat.progress.user_messages, 2);
 }
@@ -153,7 +158,7 @@ fn a_dead_runtime_is_followed_by_a_rerun_and_never_by_a_second_prompt() {
     assert_eq!(chat.handle(Input::Timer(Timer::Backoff), NOW), vec![Effect::Open]);
     let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
     assert_eq!(count(&effects, &Effect::Rerun), 1);
-    assert_eq!(count(&effects, &Effect::Send), 0);
+    assert_eq!(count(&effects, &send()), 0);
     chat.handle(message("Hello"), NOW);
     let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
     assert_eq!(end(&effects).unwrap().outcome.retries, 1);
@@ -185,7 +190,7 @@ fn a_resumed_run_finishes_the_turn_and_counts_for_itself() {
     let mut chat = restored(&ended.progress.clone().taken_up());
     assert_eq!(chat.handle(Input::Start, NOW).last(), Some(&Effect::Open));
     let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), NOW);
-    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
+    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &send())), (1, 0));
     assert!(effects.iter().any(|it| matches!(it, Effect::Emit(Fact::Attempt { number: 1, .. }))));
     chat.handle(Input::Signal(Signal::Message { text: "yes".to_owned(), answers: None }), NOW);
     let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
@@ -200,7 +205,7 @@ fn a_turn_that_ended_while_we_were_away_is_taken_from_the_transcript() {
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Restarted(_)))));
     let found = Found::Finished { messages: vec!["one".to_owned(), "two".to_owned()] };
     let effects = chat.handle(opened(found), NOW);
-    assert_eq!(count(&effects, &Effect::Rerun) + count(&effects, &Effect::Send), 0);
+    assert_eq!(count(&effects, &Effect::Rerun) + count(&effects, &send()), 0);
     assert_eq!(end(&effects).unwrap().outcome.content, "two");
 }
 

@@ -10,7 +10,7 @@ fn a_turn_that_broke_off_is_run_again_in_its_session_without_a_prompt() {
     assert!(effects.contains(&Effect::Emit(Fact::Restarted("cut".to_owned()))));
     assert!(!effects.iter().any(|it| matches!(it, Effect::Release { .. })), "{effects:?}");
     let effects = chat.handle(Input::Timer(Timer::Backoff), NOW);
-    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
+    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &send())), (1, 0));
     assert!(effects.iter().any(|it| matches!(it, Effect::Emit(Fact::Attempt { number: 2, .. }))));
     chat.handle(message("Hello"), NOW);
     let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
@@ -65,7 +65,7 @@ fn another_model_goes_on_with_the_same_turn() {
     assert_eq!((chat.progress.candidate, chat.progress.excluded.as_slice()), (1, &[0][..]));
     let Input::Opened(on) = opened(Found::Unfinished { waiting: Vec::new() }) else { panic!() };
     let effects = chat.handle(Input::Opened(Opened { candidate: 1, ..on }), NOW);
-    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
+    assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &send())), (1, 0));
     chat.handle(message("done"), NOW);
     let usage = CallUsage { model: Some("n".to_owned()), calls: 1, ..CallUsage::default() };
     let effects = chat.handle(Input::Signal(Signal::Usage(usage)), NOW);
@@ -89,7 +89,7 @@ fn a_first_model_that_may_not_be_asked_is_passed_over_with_its_reason() {
     let fallback =
         Fact::Fallback { from: "m".into(), to: "n".into(), reason: "m failed too often".into() };
     assert_eq!(effects[0], Effect::Emit(fallback));
-    assert_eq!(count(&effects, &Effect::Send), 1);
+    assert_eq!(count(&effects, &send()), 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_long_limit_parks_and_the_turn_goes_on_when_it_ends() {
         chat.handle(Input::Recover(Tail::default()), later);
         assert_eq!(chat.handle(input, later).last() == Some(&Effect::Open), wakes);
         let effects = chat.handle(opened(Found::Unfinished { waiting: Vec::new() }), later);
-        assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &Effect::Send)), (1, 0));
+        assert_eq!((count(&effects, &Effect::Rerun), count(&effects, &send())), (1, 0));
     }
 }
 
