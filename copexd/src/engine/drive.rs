@@ -9,7 +9,7 @@ use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::account::Account;
@@ -61,6 +61,8 @@ pub(super) struct Driver {
     pub(super) policy: Policy,
     pub(super) machine: Box<dyn Machine>,
     pub(super) lease: Option<Lease>,
+    /// Resolves once the session that was given back last may be opened again.
+    pub(super) returned: Option<oneshot::Receiver<()>>,
     /// The place in the session's queue, kept to the end: a turn that is tried again goes
     /// on before anybody else speaks in its session.
     pub(super) place: Option<Queued>,
@@ -153,6 +155,7 @@ impl Engine {
             policy,
             machine,
             lease: None,
+            returned: None,
             place,
             slot: None,
             forced: false,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use copex_proto::run::{RunOptions, SessionChoice};
+use tokio::sync::oneshot;
 
 use super::drive::Done;
 use super::registry::Live;
@@ -32,14 +33,20 @@ pub(super) struct Wanted {
     pub(super) priority: Priority,
     /// The session as another model had it: closed before it is opened again.
     pub(super) before: Option<Lease>,
+    /// Resolves once the session that this run gave back may be opened again.
+    pub(super) returned: Option<oneshot::Receiver<()>>,
     pub(super) progress: Progress,
     pub(super) route: Route,
 }
 
 /// Opens the session for a turn: waits for a place among the runs at work first.
 pub(super) async fn open(wanted: Wanted) -> Done {
-    let Wanted { engine, live, options, cwd, place, slot, before, progress, route, priority } =
-        wanted;
+    let Wanted { engine, live, options, cwd, place, slot, progress, route, priority, .. } = wanted;
+    let (before, returned) = (wanted.before, wanted.returned);
+    if let Some(returned) = returned {
+        // With its place kept, nothing else holds us back until it rests or is closed.
+        let _ = returned.await;
+    }
     if let Some(before) = before {
         before.close().await;
     }

@@ -64,9 +64,8 @@ impl Driver {
                 self.slot = None;
                 self.live.activity.set(Doing::Nothing);
                 self.account.rest();
-                match self.lease.take() {
-                    Some(lease) if !poisoned => lease.clean(),
-                    other => drop(other),
+                if let Some(lease) = self.lease.take() {
+                    self.returned = lease.give_back(!poisoned);
                 }
             }
             Effect::Wait(timer, ms) => {
@@ -232,6 +231,7 @@ impl Driver {
             slot: self.slot.take(),
             priority: prepare::priority(&self.request),
             before: self.lease.take(),
+            returned: self.returned.take(),
             progress,
             route,
         };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::Pool;
 use super::place::Place;
 use super::runtimes::Busy;
@@ -76,11 +78,17 @@ impl Lease {
     pub fn clean(mut self) {
         self.clean = true;
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let Some(home) = self.home.take() else { return };
+    /// Gives the session back, `clean` or not. Who keeps its place may open it again once
+    /// what is returned resolves, with whatever: it rests then, or is closed.
+    pub fn give_back(mut self, clean: bool) -> Option<oneshot::Receiver<()>> {
+        self.clean = clean;
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<oneshot::Receiver<()>> {
+        let home = self.home.take()?;
+        let (given_back, returned) = oneshot::channel();
         let (pool, session) = (self.pool.clone(), self.session.clone());
         let (key, clean, place) = (self.key.clone(), self.clean, self.place.clone());
         let (spec, turns) = (self.spec.clone(), self.turns + 1);
@@ -88,7 +96,7 @@ impl Drop for Lease {
         tasks.spawn("session return", async move {
             let Home::Runtime(busy) = home else {
                 session.close().await;
-                drop(place);
+                drop((given_back, place));
                 return;
             };
             if clean {
@@ -100,7 +108,7 @@ impl Drop for Lease {
             // Only now may a runtime that is leaving end, and the next run have its turn.
             let leaving = !busy.host().serves();
             drop(busy);
-            drop(place);
+            drop((given_back, place));
             if leaving {
                 pool.wind_down().await;
             }
@@ -108,5 +116,13 @@ impl Drop for Lease {
                 pool.prepare_spares(&spec).await;
             }
         });
+        Some(returned)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Whoever drops it does not want to know.
+        let _ = self.end();
     }
 }
