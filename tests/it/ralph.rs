@@ -86,9 +86,9 @@ fn a_quoted_promise_does_not_count_and_one_in_pieces_does() {
         Reply::text(format!("I end my answer with a line of its own that says {PROMISE}")),
         Reply::chunks(["Now it is true. <pro", "mise>all", " tests\n pass", "ing</prom", "ise>"]),
     ];
-    replies.into_iter().for_each(|reply| {
+    for reply in replies {
         product.model.push(reply);
-    });
+    }
     let told = ralph(&product, ["--json"]).expect_code(0).json();
     assert_eq!(told["iterations"], 5, "{told}");
 }

@@ -47,8 +47,9 @@ fn assert_once(events: &[Tapped], product: &Product, folder: &str, context: &str
     assert_eq!(done["iterations"], json!(LAST), "{context}");
     let mut cut_off = 0;
     for number in 1..=LAST {
+        let path = number.to_string();
         let in_it =
-            |kind: &str| of(kind).into_iter().filter(|event| event["path"] == number.to_string());
+            |kind: &str| of(kind).into_iter().filter(|event| event["path"] == path.as_str());
         let ends: Vec<Value> = in_it("tool_end").collect();
         assert_eq!(in_it("tool_start").count(), ends.len(), "every tool that began has ended");
         // A tool that was cut off is told to the model as interrupted, and not run again.

@@ -25,10 +25,7 @@ pub use progress::{Progress, Stage};
 
 use super::chat::{self, Chat, ChatSpec};
 use super::failure::{Failure, FailureClass};
-use super::machine::{
-    Effect, End, Fact, GateResult, Input, Machine, Question, Reply, Resolution, Tail, Timer,
-    Verdict,
-};
+use super::machine::{Effect, End, Fact, Input, Machine, Reply, Resolution, Tail, Timer, Verdict};
 use super::moment::Moment;
 use promise::Said;
 

@@ -37,8 +37,8 @@ pub(super) fn read(answer: &str, promise: Option<&str>, prompt: &str) -> Said {
         found.filter(|tag| !tag.is_quoted(&shown, name, &prompt)).map(|tag| tag.text).collect()
     };
     let own = |name: &str, example: &str| {
-        let said = tags(name).into_iter().map(|text| collapse(&text));
-        said.filter(|text| !text.is_empty() && normal(text) != example).next_back()
+        let mut said = tags(name).into_iter().map(|text| collapse(&text));
+        said.rfind(|text| !text.is_empty() && normal(text) != example)
     };
     let promised = promise.is_some_and(|promise| {
         let wanted = normal(promise);
@@ -181,15 +181,12 @@ fn without_code(paragraph: &str) -> String {
             rest = &rest[at + 1..];
             continue;
         }
-        match closing(after, run) {
-            Some(end) => {
-                shown.push(GAP);
-                rest = &after[end..];
-            }
-            None => {
-                shown.push_str(&rest[at..at + run]);
-                rest = after;
-            }
+        if let Some(end) = closing(after, run) {
+            shown.push(GAP);
+            rest = &after[end..];
+        } else {
+            shown.push_str(&rest[at..at + run]);
+            rest = after;
         }
     }
     shown.push_str(rest);
@@ -290,7 +287,7 @@ mod tests {
             // A blank line inside would begin another paragraph; a tag may span them.
             let text = format!("{}all{}tests{}passing{}", gaps[0], gaps[1], gaps[2], gaps[3]);
             let text = if upper { text.to_uppercase() } else { text };
-            let answer = format!("{}\n<promise>{}</promise>", before, text);
+            let answer = format!("{before}\n<promise>{text}</promise>");
             prop_assert!(promised(&answer));
         }
 

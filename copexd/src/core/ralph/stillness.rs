@@ -108,13 +108,10 @@ mod tests {
             .collect()
     }
 
-    fn tree(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn nothing_new_pivots_once_and_then_gives_up() {
-        let same = (0..7).map(|number| (tree("t"), 1, format!("still at it, {number} times")));
+        let same =
+            (0..7).map(|number| (Some("t".to_owned()), 1, format!("still at it, {number} times")));
         let sensed = run(same);
         let wanted = [
             Sense::GoOn,
@@ -133,21 +130,21 @@ mod tests {
         let go_on = |sensed: Vec<Sense>| sensed.iter().all(|sense| *sense == Sense::GoOn);
         let answer = || "still at it".to_owned();
         // It commits in each iteration.
-        assert!(go_on(run((0..30).map(|n| (tree(&n.to_string()), 1, answer())))));
+        assert!(go_on(run((0..30).map(|n| (Some(n.to_string()), 1, answer())))));
         // Its folder is no repository.
         assert!(go_on(run((0..30).map(|_| (None, 1, answer())))));
         // It only plans.
         let plan = |n: usize| ["a", "b", "c"].map(|step| step.repeat(n + 1)).join(" ");
-        assert!(go_on(run((0..30).map(|n| (tree("t"), 1, plan(n))))));
+        assert!(go_on(run((0..30).map(|n| (Some("t".to_owned()), 1, plan(n))))));
         // The gates say something else each time.
-        assert!(go_on(run((0..30).map(|n| (tree("t"), n, answer())))));
+        assert!(go_on(run((0..30).map(|n| (Some("t".to_owned()), n, answer())))));
     }
 
     #[test]
     fn a_loop_that_moves_after_the_pivot_has_another_one() {
         let mut stillness = Stillness::default();
         let mut after = |text: &str| -> Vec<Sense> {
-            (0..4).map(|_| stillness.note(tree(text), &[], "at it")).collect()
+            (0..4).map(|_| stillness.note(Some(text.to_owned()), &[], "at it")).collect()
         };
         assert_eq!(after("a")[3], Sense::Pivot);
         assert_eq!(after("b")[3], Sense::Pivot);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::approval::{Mode, Policy};
 use crate::core::chat::{Choice, OnLostSession};
+use crate::core::machine::GateResult;
 use crate::core::machine::{Found, Opened};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::{CallUsage, Signal};

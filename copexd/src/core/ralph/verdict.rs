@@ -1,8 +1,12 @@
 //! What comes after a turn: gates, a question, another iteration, or the end.
 
 use super::stillness::{Sense, TOO_MANY};
-use super::*;
-use crate::core::machine::Outcome;
+use super::{Ralph, Said, Stage, promise, prompt};
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::machine::{
+    Effect, End, Fact, GateResult, Outcome, Question, Reply, Resolution, Timer, Verdict,
+};
+use crate::core::moment::Moment;
 
 /// Bytes of a title of a question; all of it stands in the detail.
 const TITLE_BYTES: usize = 200;
