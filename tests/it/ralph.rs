@@ -223,6 +223,47 @@ fn a_gate_is_killed_with_all_it_started_when_the_run_is_cancelled() {
 }
 
 #[test]
+fn a_gate_runs_in_the_runs_folder_with_the_runs_environment() {
+    let product = Product::start();
+    product.model.respond(|_| Reply::text("done"));
+    std::fs::create_dir(work(&product, "inner")).unwrap();
+    let ctl = product.ctl().with(|launch| launch.env("FLAVOUR", "sour"));
+    let gate = "pwd; echo $FLAVOUR; echo ${COPILOT_PROVIDER_API_KEY:-no key}; read x; exit 1";
+    let args = ["ralph", "x", "--cwd", "inner", "--verify", gate, "-n", "1", "--jsonl"];
+    let events = ctl.run(args).expect_code(4).json_lines();
+    let output = of_type(&events, "gate")[0]["output"].as_str().unwrap();
+    assert!(output.ends_with("/inner\nsour\nno key\n"), "{output}");
+}
+
+#[test]
+fn green_gates_end_a_loop_without_a_promise_and_one_that_takes_too_long_is_red() {
+    let product = Product::start();
+    product.model.respond(|_| Reply::text("done"));
+    let loop_with = |gate: &str, code: i32| {
+        let args = ["ralph", "x", "--verify", gate, "--verify-timeout", "0.3", "-n", "1", "--json"];
+        product.ctl().run(args).expect_code(code).json()
+    };
+    assert_eq!(loop_with("true", 0)["content"], "done");
+    let late = loop_with("sleep 323", 4);
+    assert!(late["error"]["message"].as_str().unwrap().contains("sleep 323"), "{late}");
+}
+
+#[test]
+fn what_a_loop_may_spend_is_spent_by_all_its_iterations_together() {
+    let product = Product::start();
+    product.model.respond(|_| Reply::text("on it"));
+    // Each iteration takes 18 tokens.
+    let told = ralph(&product, ["--max-tokens", "60", "--json"]).expect_code(4).json();
+    assert_eq!(told["error"]["class"], "limit", "{told}");
+    assert_eq!(product.model.requests().len(), 3, "{told}");
+    let run = told["run"].as_str().unwrap();
+    product.model.respond(|_| Reply::text(PROMISE));
+    let args = ["resume", run, "--max-tokens", "100", "--json"];
+    let more = product.runs(args).expect_code(0).json();
+    assert_eq!(more["iterations"], 4, "{more}");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_before_anything_runs() {
     let product = Product::start();
     let table: [(&[&str], &str); 6] = [

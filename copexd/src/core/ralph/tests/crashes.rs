@@ -1,6 +1,7 @@
 //! A loop that goes on after a crash, and one that another run takes up.
 
 use super::*;
+use crate::core::failure::Scope;
 use crate::core::stored::Stored;
 
 /// The same loop as the next daemon has it.
@@ -125,4 +126,22 @@ fn gates_run_again_for_a_run_that_takes_a_loop_up() {
     next.gate(0, 0);
     next.gate(1, 0);
     assert_eq!(next.verdict(), &Verdict::Done);
+}
+
+#[test]
+fn a_park_is_the_turns_own_and_outlasts_a_crash() {
+    let mut rig = Rig::start(spec());
+    rig.answer("no");
+    rig.open();
+    let limited = Failure::new(FailureClass::RateLimit(Scope::Account), "slow down");
+    let mut effects = rig.ralph.handle(Input::Signal(Signal::Failed(limited)), NOW);
+    effects.extend(rig.ralph.handle(Input::Signal(Signal::Idle), NOW));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Judge(_))), "{effects:?}");
+    rig.hear(Input::Judged(Next::Park { until: Some(NOW.now_ms + 3_600_000) }));
+    let parked = rig.ralph.turn().parked.unwrap();
+    let mut next = crashed(&rig, spec());
+    assert_eq!(next.effects, [Effect::Wait(Timer::Park, parked - NOW.now_ms)]);
+    next.hear(Input::Wake);
+    assert!(next.effects.contains(&Effect::Open), "{:?}", next.effects);
+    assert_eq!(next.ralph.progress.iteration, 2);
 }
