@@ -157,6 +157,9 @@ impl Governor {
 
     /// Whether a request may be made now. One that may must be reported on.
     pub fn admit(&mut self, target: &Target, forced: bool, now_ms: u64) -> Admission {
+        if !target.is_real() {
+            return Admission::Go;
+        }
         if let Some(failure) = self.limited(target, now_ms) {
             return Admission::Shut(failure);
         }
@@ -174,6 +177,9 @@ impl Governor {
 
     /// What became of it.
     pub fn report(&mut self, target: &Target, report: &Report<'_>, now_ms: u64) {
+        if !target.is_real() {
+            return;
+        }
         let rules = self.rules;
         let breaker = self.breaker(target, now_ms);
         let before = breaker.state;
@@ -303,7 +309,8 @@ impl Governor {
         let next = policy.next(Level::Turn, trouble, ways, &mut self.budget, moment);
         let Next::Park { until: None } = next else { return next };
         // Nobody said until when: what is assumed holds for everybody.
-        let assumed = candidates.get(current).and_then(|candidate| {
+        let real = candidates.get(current).filter(|candidate| candidate.target.is_real());
+        let assumed = real.and_then(|candidate| {
             let FailureClass::RateLimit(scope) = trouble.failure.class else { return None };
             self.changed = true;
             let words = trouble.failure.message.as_str();
