@@ -138,6 +138,15 @@ impl Drop for Passing<'_> {
     }
 }
 
+/// What the server said is the reason; that it is left alone, the consequence.
+fn behind(last: Option<&Failure>, mut shut: Failure) -> Failure {
+    if let Some(last) = last {
+        shut.message = format!("{}; {}", last.message, shut.message);
+        shut.status = last.status;
+    }
+    shut
+}
+
 impl Asking<'_> {
     /// Asks until there is an answer or the policy gives up.
     async fn run(&self) -> Result<(Answer, Passing<'_>, Spent), Box<Refusal>> {
@@ -149,14 +158,9 @@ impl Asking<'_> {
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(mut failure) => {
+                Admission::Shut(failure) => {
                     drop(place);
-                    // What the server said is the reason; that it is left alone, the consequence.
-                    if let Some(last) = &last {
-                        failure.message = format!("{}; {}", last.message, failure.message);
-                        failure.status = last.status;
-                    }
-                    Box::new(Refusal::of_ours(failure))
+                    Box::new(Refusal::of_ours(behind(last.as_ref(), failure)))
                 }
                 Admission::Go => {
                     let mut passing = self.passing(place)?;
@@ -187,6 +191,13 @@ impl Asking<'_> {
         since_ms: u64,
     ) -> Result<(), Box<Refusal>> {
         let moment = clock::moment();
+        if policy::rule(refusal.failure.class).counted && !refusal.failure.unasked {
+            // A failure that opened the breaker: nobody waits for a try that is not made.
+            let closed = self.seam.upstream.lock().closed(&self.target, moment.now_ms);
+            if let Some(shut) = closed.filter(|_| !self.errand.forced) {
+                refusal.failure = behind(Some(&refusal.failure), shut);
+            }
+        }
         let trouble = Trouble {
             failure: refusal.failure.clone(),
             tries: spent.tries,
