@@ -126,8 +126,8 @@ impl Driver {
             current: progress.candidate,
             excluded: progress.excluded,
             forced: self.forced,
-            // What the turn achieved before is told by its answers: see `seam::Link`.
-            patient: !self.request.options().foreground || progress.reruns > 0,
+            // What the turn achieves from now on is told by its answers: see `seam::Link`.
+            patient: !self.request.options().foreground || progress.tools > 0,
             tries: progress.streak.tries,
             purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),
