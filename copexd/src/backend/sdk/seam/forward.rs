@@ -83,6 +83,18 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
+/// A breaker that opened under the request's own failures: the last of them is the reason
+/// that people can do something about.
+fn because(shut: Failure, last: Option<&Failure>) -> Failure {
+    match last {
+        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
+            let message = format!("{}; {}", last.message, shut.message);
+            Failure { class: last.class, status: last.status, message, ..shut }
+        }
+        _ => shut,
+    }
+}
+
 /// One request under way.
 struct Asking<'a> {
     seam: &'a Seam,
@@ -147,13 +159,13 @@ impl Asking<'_> {
         upstream.lock().budget.earn(clock::now_ms());
         let since_ms = clock::now_ms();
         let mut spent = Spent { tries: self.errand.tries, in_class: 0 };
-        let mut last: Option<FailureClass> = None;
+        let mut last: Option<Failure> = None;
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(failure) => {
+                Admission::Shut(shut) => {
                     drop(place);
-                    Box::new(Refusal::of_ours(failure))
+                    Box::new(Refusal::of_ours(because(shut, last.as_ref())))
                 }
                 Admission::Go => {
                     let mut passing = self.passing(place)?;
@@ -167,10 +179,11 @@ impl Asking<'_> {
                     }
                 }
             };
-            let class = refusal.failure.class;
-            if !refusal.failure.unasked {
-                spent.in_class = if last == Some(class) { spent.in_class + 1 } else { 1 };
-                last = Some(class);
+            let failure = &refusal.failure;
+            if !failure.unasked {
+                let again = last.as_ref().is_some_and(|last| last.class == failure.class);
+                spent.in_class = if again { spent.in_class + 1 } else { 1 };
+                last = Some(failure.clone());
             }
             self.wait_or_give_up(refusal, spent, since_ms).await?;
         }
