@@ -9,7 +9,7 @@ use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::account::Account;
@@ -72,6 +72,10 @@ pub(super) struct Driver {
     pub(super) by_request: bool,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: BTreeMap<Timer, Instant>,
+    /// What a pause before another try follows.
+    pub(super) resting: Option<Failure>,
+    /// Fires when breakers or limits change.
+    pub(super) health: watch::Receiver<u64>,
     ended: bool,
 }
 
@@ -145,6 +149,7 @@ impl Engine {
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());
+        let health = self.inner.upstream.changes();
         let mut driver = Driver {
             engine: self,
             live,
@@ -162,6 +167,8 @@ impl Engine {
             by_request: true,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
+            resting: None,
+            health,
             ended: false,
         };
         driver.step(vec![first]).await?;
@@ -181,6 +188,8 @@ impl Engine {
                     driver.timers.remove(&timer);
                     vec![Input::Timer(timer)]
                 }
+                // A breaker that closes lets those go on who wait for it.
+                Ok(()) = driver.health.changed(), if driver.waits_for_health() => driver.relent(),
             };
             driver.step(inputs).await?;
         }
