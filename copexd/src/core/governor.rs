@@ -352,6 +352,19 @@ impl Governor {
         count
     }
 
+    /// Whether a target may not be asked now.
+    pub fn is_shut(&self, target: &Target, now_ms: u64) -> bool {
+        let shut = |breaker: &Breaker| matches!(breaker.peek(now_ms), Pass::Shut { .. });
+        self.limits.on(target, now_ms).is_some() || self.breakers.get(target).is_some_and(shut)
+    }
+
+    /// Somebody wants these asked whatever their limits: the next answer says what holds.
+    pub fn forget_limits(&mut self, targets: &[Target]) -> bool {
+        let known = targets.iter().filter(|target| self.limits.answered(target)).count();
+        self.changed |= known > 0;
+        known > 0
+    }
+
     /// Why a target may not be asked for longer than a moment.
     pub fn closed(&self, target: &Target, now_ms: u64) -> Option<Failure> {
         let limited = self.limited(target, now_ms);

@@ -223,18 +223,29 @@ impl Asking<'_> {
         };
         let delay_ms = at.saturating_sub(moment.now_ms);
         let failure = refusal.failure;
-        let unasked = failure.unasked;
+        let limited = matches!(failure.class, FailureClass::RateLimit(_));
+        // A limit without a time is in no table: nobody can say that it is over.
+        let shut = failure.unasked || (limited && failure.retry_after_ms.is_some());
         self.errand.activity.set(Doing::Waiting { until: at, failure: failure.clone() });
         let signal = Signal::Waiting { attempt: spent.tries + 1, failure, delay_ms };
         // A run that has ended meanwhile needs no news.
         let _ = self.link.signals.send(signal).await;
         let mut changes = self.seam.upstream.changes();
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
-            // A breaker that closes lets those through who wait for it.
-            _ = changes.changed(), if unasked => {}
+        let sleep = tokio::time::sleep(Duration::from_millis(delay_ms));
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return Ok(()),
+                // A breaker that closes, or a limit that is forgotten, lets those through
+                // who wait for it.
+                _ = changes.changed(), if shut => {
+                    let now_ms = clock::now_ms();
+                    if !self.seam.upstream.lock().is_shut(&self.target, now_ms) {
+                        return Ok(());
+                    }
+                }
+            }
         }
-        Ok(())
     }
 
     /// Waits for a place among the requests to this endpoint. The run's watchdog must not
