@@ -2,8 +2,13 @@
 //! reached. For each fault: how often the model is asked, what the run says meanwhile, and
 //! that the user gets one answer or one honest error.
 
+mod breaker;
+mod continuity;
+mod fallback;
 mod matrix;
+mod parking;
 mod rows;
+mod storm;
 
 use copex_tests::model::{ModelServer, RecordedRequest};
 use copex_tests::process::Output;
@@ -81,4 +86,21 @@ fn chat(product: &Product, prompt: &str, more: Value) -> Seen {
     let run = product.submit(&mut rpc, prompt, more);
     let attached = product.ctl().start(["runs", "attach", &run, "-q"]);
     Seen { events: follow(&mut rpc, &run), output: attached.wait() }
+}
+
+/// A chat that nobody looks on; its retries do not keep a test waiting.
+fn background(more: Value) -> Value {
+    merged(merged(quick(), json!({"foreground": false})), more)
+}
+
+/// Kills every runtime as a crash would.
+fn kill_runtimes(product: &Product) {
+    let pool = product.rpc().call("pool.status", &json!({}));
+    let runtimes = pool["runtimes"].as_array().cloned().unwrap_or_default();
+    assert!(!runtimes.is_empty(), "a runtime is at work: {pool}");
+    for runtime in &runtimes {
+        let pid = runtime["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+            .expect("a runtime of ours");
+    }
 }
