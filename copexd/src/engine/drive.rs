@@ -123,8 +123,7 @@ impl Engine {
         tape::settle(&mut request).await;
         let options = request.options();
         let context = Context { accepted_at };
-        let spec = prepare::chat_spec(run.as_str(), options, &cwd);
-        let mut spec = match spec {
+        let mut spec = match prepare::chat_spec(run.as_str(), options, &cwd) {
             Ok(spec) => spec,
             Err(error) => return refuse(&live, context, &error.message).await,
         };

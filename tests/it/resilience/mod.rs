@@ -5,6 +5,7 @@
 mod breaker;
 mod continuity;
 mod fallback;
+mod lost;
 mod matrix;
 mod parking;
 mod rows;
@@ -12,6 +13,8 @@ mod storm;
 
 use copex_tests::model::{ModelServer, RecordedRequest};
 use copex_tests::process::Output;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::product::{Product, follow, of_type};
@@ -95,12 +98,15 @@ fn background(more: Value) -> Value {
 
 /// Kills every runtime as a crash would.
 fn kill_runtimes(product: &Product) {
+    signal_runtimes(product, Signal::SIGKILL);
+}
+
+fn signal_runtimes(product: &Product, signal: Signal) {
     let pool = product.rpc().call("pool.status", &json!({}));
     let runtimes = pool["runtimes"].as_array().cloned().unwrap_or_default();
     assert!(!runtimes.is_empty(), "a runtime is at work: {pool}");
     for runtime in &runtimes {
         let pid = runtime["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a pid");
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
-            .expect("a runtime of ours");
+        kill(Pid::from_raw(pid), signal).expect("a runtime of ours");
     }
 }
