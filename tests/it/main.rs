@@ -25,6 +25,7 @@ mod pool;
 mod product;
 mod questions;
 mod recover;
+mod resilience;
 mod scripts;
 mod sessions;
 mod shell;

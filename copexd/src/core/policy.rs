@@ -379,7 +379,8 @@ impl Policy {
     fn jittered(&self, class: FailureClass, trouble: &Trouble, moment: Moment) -> u64 {
         let mut backoff = backoff_of(class);
         backoff.base_ms = backoff.base_ms.max(self.floor_ms);
-        backoff.cap_ms = self.cap_ms.unwrap_or(backoff.cap_ms).max(backoff.base_ms);
+        // The cap is the user's word; a class's own base does not lift it.
+        backoff.cap_ms = self.cap_ms.unwrap_or(backoff.cap_ms.max(backoff.base_ms));
         backoff.factor = self.factor.unwrap_or(backoff.factor);
         backoff.delay_ms(trouble.tries.max(1) + 1, moment.chance)
     }

@@ -9,7 +9,7 @@ use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::account::Account;
@@ -72,6 +72,10 @@ pub(super) struct Driver {
     pub(super) by_request: bool,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: BTreeMap<Timer, Instant>,
+    /// What a pause before another try follows.
+    pub(super) resting: Option<Failure>,
+    /// Fires when breakers or limits change.
+    pub(super) health: watch::Receiver<u64>,
     ended: bool,
 }
 
@@ -119,8 +123,7 @@ impl Engine {
         tape::settle(&mut request).await;
         let options = request.options();
         let context = Context { accepted_at };
-        let spec = prepare::chat_spec(run.as_str(), options, &cwd);
-        let mut spec = match spec {
+        let mut spec = match prepare::chat_spec(run.as_str(), options, &cwd) {
             Ok(spec) => spec,
             Err(error) => return refuse(&live, context, &error.message).await,
         };
@@ -145,6 +148,7 @@ impl Engine {
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());
+        let health = self.inner.upstream.changes();
         let mut driver = Driver {
             engine: self,
             live,
@@ -162,6 +166,8 @@ impl Engine {
             by_request: true,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
+            resting: None,
+            health,
             ended: false,
         };
         driver.step(vec![first]).await?;
@@ -179,12 +185,7 @@ impl Driver {
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => {
-                        if matches!(command, Command::Wake) {
-                            self.ask_in_spite_of_limits();
-                        }
-                        hear(command)
-                    }
+                    Some(command) => hear(command),
                     None => return Ok(()),
                 },
                 Some(done) = self.operations.next() => self.done(done),
@@ -193,6 +194,8 @@ impl Driver {
                     self.timers.remove(&timer);
                     vec![Input::Timer(timer)]
                 }
+                // A breaker that closes lets those go on who wait for it.
+                Ok(()) = self.health.changed(), if self.waits_for_health() => self.relent(),
             };
             self.step(inputs).await?;
         }

@@ -15,8 +15,8 @@ use crate::backend::errand::{Doing, Errand};
 use crate::core::chat::Progress;
 use crate::core::failure::Failure;
 use crate::core::governor::{Admission, Report};
-use crate::core::machine::{Decision, Effect, Input};
-use crate::core::policy::Trouble;
+use crate::core::machine::{Decision, Effect, Input, Timer};
+use crate::core::policy::{Next, Trouble};
 use crate::core::target::Target;
 use crate::runtime::clock;
 
@@ -59,6 +59,10 @@ impl Driver {
                 }
             }
             Effect::Wait(timer, ms) => {
+                if let (Timer::Backoff, Some(failure)) = (&timer, self.resting.clone()) {
+                    let until = clock::now_ms().saturating_add(ms);
+                    self.live.activity.set(Doing::Waiting { until, failure });
+                }
                 let at = Instant::now() + std::time::Duration::from_millis(ms);
                 self.timers.insert(timer, at);
             }
@@ -126,8 +130,8 @@ impl Driver {
             current: progress.candidate,
             excluded: progress.excluded,
             forced: self.forced,
-            // What the turn achieved before is told by its answers: see `seam::Link`.
-            patient: !self.request.options().foreground || progress.reruns > 0,
+            // What the turn achieves from now on is told by its answers: see `seam::Link`.
+            patient: !self.request.options().foreground || progress.tools > 0,
             tries: progress.streak.tries,
             purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),
@@ -143,15 +147,6 @@ impl Driver {
         match self.engine.inner.upstream.admit(&target, self.forced) {
             Admission::Go => None,
             Admission::Shut(failure) => Some(failure),
-        }
-    }
-
-    /// Whoever wakes a parked run wants its model asked now: the limit that parked it is
-    /// forgotten, and learned again if it still holds.
-    pub(super) fn ask_in_spite_of_limits(&self) {
-        let mut governor = self.engine.inner.upstream.lock();
-        for candidate in self.chain.candidates.iter() {
-            governor.forget_limits(&candidate.target);
         }
     }
 
@@ -175,6 +170,8 @@ impl Driver {
         if !trouble.failure.unasked {
             self.report(&Report::Failed(&trouble.failure));
         }
+        // What changes from now on may make the wait shorter.
+        self.health.mark_unchanged();
         let progress = self.progress();
         let chain = (&*self.chain.candidates, progress.candidate, progress.excluded.as_slice());
         let next = {
@@ -182,10 +179,34 @@ impl Driver {
             governor.judge(&self.policy, trouble, chain, clock::moment())
         };
         tracing::debug!(class = ?trouble.failure.class, ?next, "a failure is judged");
+        let rests = matches!(next, Next::Resume { .. } | Next::Retry { .. });
+        self.resting = rests.then(|| trouble.failure.clone());
         self.operations.push(std::future::ready(Done::Input(Input::Judged(next))).boxed());
     }
 
+    /// Whether it rests because nobody may be asked.
+    pub(super) fn waits_for_health(&self) -> bool {
+        let shut = self.resting.as_ref().is_some_and(|failure| failure.unasked);
+        shut && self.timers.contains_key(&Timer::Backoff)
+    }
+
+    /// Breakers or limits changed: goes on at once if somebody may be asked now.
+    pub(super) fn relent(&mut self) -> Vec<Input> {
+        let progress = self.progress();
+        let route = self.engine.inner.upstream.lock().route(
+            &self.chain.candidates,
+            &progress.excluded,
+            progress.candidate,
+            clock::now_ms(),
+        );
+        if route.is_err() || self.timers.remove(&Timer::Backoff).is_none() {
+            return Vec::new();
+        }
+        vec![Input::Timer(Timer::Backoff)]
+    }
+
     fn open(&mut self) {
+        self.live.activity.set(Doing::Nothing);
         let progress = self.progress();
         let upstream = &self.engine.inner.upstream;
         let route = upstream.lock().route(

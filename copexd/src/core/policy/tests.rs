@@ -151,6 +151,19 @@ fn the_servers_wait_is_the_floor_and_a_long_one_parks() {
 }
 
 #[test]
+fn a_cap_of_the_users_holds_for_every_class() {
+    let policy = Policy { floor_ms: 100, cap_ms: Some(1_000), ..Policy::default() };
+    for class in [FailureClass::RateLimit(Scope::Account), FailureClass::Server] {
+        for number in 1..5 {
+            let (trouble, mut budget) = (trouble(class, number), Budget::full(0));
+            let (ways, late) = (Ways::default(), at(0, 0.999));
+            let next = policy.next(Level::Request, &trouble, ways, &mut budget, late);
+            assert!(matches!(next, Next::Retry { at } if at <= 1_000), "{class:?}: {next:?}");
+        }
+    }
+}
+
+#[test]
 fn a_shut_breaker_is_waited_for_and_costs_neither_a_try_nor_the_budget() {
     let mut shut = trouble(FailureClass::Server, 0);
     shut.failure = shut.failure.unasked().with_retry_after(Some(50_000));

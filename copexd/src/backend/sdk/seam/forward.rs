@@ -12,7 +12,7 @@ use super::respond::{self, Told};
 use super::{Link, Seam, lock};
 use crate::backend::errand::{Activity, Doing, Errand};
 use crate::backend::upstream::{Place, Upstream};
-use crate::core::failure::{Failure, Spent};
+use crate::core::failure::{Failure, FailureClass, Spent};
 use crate::core::governor::{Admission, Report};
 use crate::core::metrics;
 use crate::core::policy::{self, Level, Next, Trouble, Ways};
@@ -83,6 +83,18 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
+/// A breaker that opened under the request's own failures: the last of them is the reason
+/// that people can do something about.
+fn because(shut: Failure, last: Option<&Failure>) -> Failure {
+    match last {
+        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
+            let message = format!("{}; {}", last.message, shut.message);
+            Failure { class: last.class, status: last.status, message, ..shut }
+        }
+        _ => shut,
+    }
+}
+
 /// One request under way.
 struct Asking<'a> {
     seam: &'a Seam,
@@ -138,15 +150,6 @@ impl Drop for Passing<'_> {
     }
 }
 
-/// What the server said is the reason; that it is left alone, the consequence.
-fn behind(last: Option<&Failure>, mut shut: Failure) -> Failure {
-    if let Some(last) = last {
-        shut.message = format!("{}; {}", last.message, shut.message);
-        shut.status = last.status;
-    }
-    shut
-}
-
 impl Asking<'_> {
     /// Asks until there is an answer or the policy gives up.
     async fn run(&self) -> Result<(Answer, Passing<'_>, Spent), Box<Refusal>> {
@@ -158,9 +161,9 @@ impl Asking<'_> {
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(failure) => {
+                Admission::Shut(shut) => {
                     drop(place);
-                    Box::new(Refusal::of_ours(behind(last.as_ref(), failure)))
+                    Box::new(Refusal::of_ours(because(shut, last.as_ref())))
                 }
                 Admission::Go => {
                     let mut passing = self.passing(place)?;
@@ -174,11 +177,11 @@ impl Asking<'_> {
                     }
                 }
             };
-            let class = refusal.failure.class;
-            if !refusal.failure.unasked {
-                let again = last.as_ref().is_some_and(|last| last.class == class);
+            let failure = &refusal.failure;
+            if !failure.unasked {
+                let again = last.as_ref().is_some_and(|last| last.class == failure.class);
                 spent.in_class = if again { spent.in_class + 1 } else { 1 };
-                last = Some(refusal.failure.clone());
+                last = Some(failure.clone());
             }
             self.wait_or_give_up(refusal, spent, since_ms).await?;
         }
@@ -195,7 +198,7 @@ impl Asking<'_> {
             // A failure that opened the breaker: nobody waits for a try that is not made.
             let closed = self.seam.upstream.lock().closed(&self.target, moment.now_ms);
             if let Some(shut) = closed.filter(|_| !self.errand.forced) {
-                refusal.failure = behind(Some(&refusal.failure), shut);
+                refusal.failure = because(shut, Some(&refusal.failure));
             }
         }
         let trouble = Trouble {
@@ -225,18 +228,29 @@ impl Asking<'_> {
         };
         let delay_ms = at.saturating_sub(moment.now_ms);
         let failure = refusal.failure;
-        let unasked = failure.unasked;
+        let limited = matches!(failure.class, FailureClass::RateLimit(_));
+        // A limit without a time is in no table: nobody can say that it is over.
+        let shut = failure.unasked || (limited && failure.retry_after_ms.is_some());
         self.errand.activity.set(Doing::Waiting { until: at, failure: failure.clone() });
         let signal = Signal::Waiting { attempt: spent.tries + 1, failure, delay_ms };
         // A run that has ended meanwhile needs no news.
         let _ = self.link.signals.send(signal).await;
         let mut changes = self.seam.upstream.changes();
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
-            // A breaker that closes lets those through who wait for it.
-            _ = changes.changed(), if unasked => {}
+        let sleep = tokio::time::sleep(Duration::from_millis(delay_ms));
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return Ok(()),
+                // A breaker that closes, or a limit that is forgotten, lets those through
+                // who wait for it.
+                _ = changes.changed(), if shut => {
+                    let now_ms = clock::now_ms();
+                    if !self.seam.upstream.lock().is_shut(&self.target, now_ms) {
+                        return Ok(());
+                    }
+                }
+            }
         }
-        Ok(())
     }
 
     /// Waits for a place among the requests to this endpoint. The run's watchdog must not
