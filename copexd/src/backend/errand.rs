@@ -24,6 +24,8 @@ pub struct Errand {
     pub excluded: Vec<usize>,
     /// Whether it is asked although its breaker is open.
     pub forced: bool,
+    /// How long an answer may pause, in milliseconds.
+    pub idle_ms: u64,
     /// Whether waits are better than an early end: something was achieved, or nobody looks on.
     pub patient: bool,
     /// Tries of this turn since something last succeeded.
@@ -40,6 +42,11 @@ pub enum Doing {
     /// There is none.
     #[default]
     Nothing,
+    /// Its session is in use by runs that came before.
+    Session {
+        /// Since when, in Unix milliseconds.
+        since: u64,
+    },
     /// It waits for a place among the requests to this endpoint.
     Place {
         /// Which endpoint.

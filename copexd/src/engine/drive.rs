@@ -20,9 +20,10 @@ use super::{Engine, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::chat::{Chat, Progress};
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::governor::Report;
+use crate::core::governor::{Report, Ticket};
 use crate::core::machine::{Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
 use crate::core::policy::Policy;
+use crate::core::target::Target;
 use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
@@ -68,6 +69,10 @@ pub(super) struct Driver {
     pub(super) slot: Option<Place>,
     /// Whether the model is asked although its breaker is open.
     pub(super) forced: bool,
+    /// Whether the session was told of this run since it was opened.
+    pub(super) begun: bool,
+    /// A turn that was let through as a whole, and is to be reported on.
+    pub(super) admitted: Option<(Target, Ticket)>,
     /// Whether the backend's requests pass our policy one by one; otherwise turns do.
     pub(super) by_request: bool,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -163,6 +168,8 @@ impl Engine {
             place,
             slot: None,
             forced: false,
+            begun: false,
+            admitted: None,
             by_request: true,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
@@ -266,6 +273,7 @@ impl Driver {
             Done::Input(input) => vec![input],
             Done::Opened(lease, slot, input) => {
                 self.slot = slot;
+                self.begun = false;
                 self.by_request = lease.session().capabilities().request_policy;
                 self.place = Some(lease.place().queued());
                 self.lease = Some(*lease);

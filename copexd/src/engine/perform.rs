@@ -51,6 +51,11 @@ impl Driver {
             Effect::Release { poisoned } => {
                 self.operations.clear();
                 self.slot = None;
+                self.report(&Report::Abandoned);
+                if self.progress().parked.is_some() {
+                    // Who wants to speak in the session meanwhile need not wait for hours.
+                    self.place = None;
+                }
                 self.live.activity.set(Doing::Nothing);
                 self.account.rest();
                 match self.lease.take() {
@@ -84,6 +89,10 @@ impl Driver {
     }
 
     fn decide(&mut self, request: String, decision: Decision) {
+        if !self.begun {
+            // A turn that is taken up with a tool waiting: its requests come after this.
+            self.begin();
+        }
         self.operate(|session| async move {
             if let Err(error) = session.decide(&request, &decision).await {
                 tracing::warn!(%error, "a decision did not reach the backend");
@@ -120,8 +129,9 @@ impl Driver {
     }
 
     /// Tells the session whose rules hold for the turn that comes.
-    fn begin(&self) {
+    fn begin(&mut self) {
         let Some(lease) = &self.lease else { return };
+        self.begun = true;
         let progress = self.progress();
         lease.session().begin(Errand {
             policy: self.policy,
@@ -132,6 +142,7 @@ impl Driver {
             forced: self.forced,
             // What the turn achieves from now on is told by its answers: see `seam::Link`.
             patient: !self.request.options().foreground || progress.tools > 0,
+            idle_ms: prepare::idle_ms(self.request.options()),
             tries: progress.streak.tries,
             purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),
@@ -139,22 +150,30 @@ impl Driver {
     }
 
     /// Why a turn may not begin now, where its requests do not ask for themselves.
-    fn shut(&self) -> Option<Failure> {
+    fn shut(&mut self) -> Option<Failure> {
         if self.by_request {
             return None;
         }
         let target = self.target()?;
         match self.engine.inner.upstream.admit(&target, self.forced) {
-            Admission::Go => None,
+            Admission::Go(ticket) => {
+                let since = clock::now_ms();
+                self.live.activity.set(Doing::Asked { target: target.to_string(), since });
+                self.admitted = Some((target, ticket));
+                None
+            }
             Admission::Shut(failure) => Some(failure),
         }
     }
 
     /// What became of a turn, where its requests do not report for themselves.
-    pub(super) fn report(&self, report: &Report<'_>) {
-        if let Some(target) = self.target().filter(|_| !self.by_request) {
-            self.engine.inner.upstream.report(&target, report);
+    pub(super) fn report(&mut self, report: &Report<'_>) {
+        let Some((target, ticket)) = self.admitted.take() else { return };
+        let upstream = &self.engine.inner.upstream;
+        if *report == Report::Answered {
+            upstream.report(&target, ticket, &Report::Begun);
         }
+        upstream.report(&target, ticket, report);
     }
 
     fn target(&self) -> Option<Target> {
@@ -225,6 +244,10 @@ impl Driver {
         };
         let Some(options) = self.chain.options(route.candidate).cloned() else { return };
         self.forced = route.forced;
+        if let (None, Some(session)) = (&self.place, &progress.session) {
+            // One that was parked stands at the end of its session's queue.
+            self.place = Some(self.engine.inner.pool.queue(session));
+        }
         let wanted = Wanted {
             engine: self.engine.clone(),
             live: self.live.clone(),

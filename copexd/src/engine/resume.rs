@@ -29,6 +29,11 @@ impl Engine {
             && prompt.is_none()
             && let Some(live) = self.inner.registry.get(run)
         {
+            if limits != SpendLimits::default() {
+                let message = format!("run {run} is parked and keeps the limits it has");
+                let hint = format!("cancel it and resume it with others, or resume {run} as it is");
+                return Err(ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint));
+            }
             // It goes on in place: whoever asks does not want to wait for the limit's end.
             self.forget_limits(run);
             let _ = live.commands.send(Command::Wake).await;

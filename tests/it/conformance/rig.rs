@@ -194,6 +194,7 @@ fn errand(session: &dyn Session) -> Errand {
         current: 0,
         excluded: Vec::new(),
         forced: false,
+        idle_ms: 300_000,
         patient: false,
         tries: 0,
         purse: None,
