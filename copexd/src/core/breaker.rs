@@ -117,19 +117,30 @@ impl Breaker {
         pass
     }
 
+    /// A request that passed begins to be answered: what a probe wanted to know. How it ends
+    /// is told by [`Breaker::succeeded`] or [`Breaker::failed`].
+    pub fn began(&mut self, now_ms: u64) {
+        self.used_at = now_ms;
+        self.close_after_probe();
+    }
+
     /// A request that passed was answered. Returns whether the state changed.
     pub fn succeeded(&mut self, now_ms: u64, rules: &BreakerRules) -> bool {
         self.used_at = now_ms;
         let before = self.state;
         // One that passed before it opened says something of the health too, but the
         // probe is the judge.
-        if matches!(before, State::HalfOpen { .. }) {
+        self.close_after_probe();
+        self.push(false, rules);
+        self.state != before
+    }
+
+    fn close_after_probe(&mut self) {
+        if matches!(self.state, State::HalfOpen { .. }) {
             self.state = State::Closed;
             self.opened = 0;
             self.outcomes.clear();
         }
-        self.push(false, rules);
-        self.state != before
     }
 
     /// A request that passed failed in a way that speaks of the target's health. Returns
@@ -218,6 +229,20 @@ mod tests {
         }
         // The oldest success leaves the window: 5 of 10.
         assert!(mixed.failed(0, &RULES));
+    }
+
+    #[test]
+    fn an_answer_that_begins_closes_it_and_counts_once_it_ends() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit(60_000), Pass::Probe);
+        breaker.began(60_001);
+        assert_eq!((breaker.state, breaker.score()), (State::Closed, (0, 0)));
+        for _ in 0..4 {
+            breaker.began(60_002);
+            assert!(!breaker.failed(60_003, &RULES), "one outcome each");
+        }
+        breaker.began(60_004);
+        assert!(breaker.failed(60_005, &RULES), "every answer breaks");
     }
 
     #[test]

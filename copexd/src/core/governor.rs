@@ -35,6 +35,8 @@ pub enum Admission {
 /// What became of a request that was made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report<'a> {
+    /// Its answer begins. One more report says how it ends, unless nobody waits for that.
+    Began,
     /// It was answered.
     Answered,
     /// It failed.
@@ -176,6 +178,10 @@ impl Governor {
         let breaker = self.breaker(target, now_ms);
         let before = breaker.state;
         match report {
+            Report::Began => {
+                breaker.began(now_ms);
+                self.changed |= self.limits.answered(target);
+            }
             Report::Answered => {
                 breaker.succeeded(now_ms, &rules);
                 self.changed |= self.limits.answered(target);

@@ -196,6 +196,7 @@ fn errand(session: &dyn Session) -> Errand {
         forced: false,
         patient: false,
         tries: 0,
+        after: None,
         purse: None,
         activity: Activity::default(),
     }

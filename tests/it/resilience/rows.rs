@@ -80,19 +80,9 @@ fn unwell(cell: Cell, class: &'static str) -> Wanted {
     }
 }
 
-/// Breaks off after some words. Each such answer began, which counts as a success, and broke,
-/// which counts as a failure: the breaker opens when half of at least five are.
+/// Breaks off after some words.
 fn broken(cell: Cell) -> Wanted {
-    match (cell.fault, cell.fallback) {
-        (Fault::Once, _) => Wanted::answer(2),
-        (Fault::Always, true) => Wanted::fallback(3),
-        (Fault::Always, false) => {
-            let tries = if cell.resumed { 5 } else { 3 };
-            let wanted = Wanted::error(tries, "failed", "server", 1).words("failed too often");
-            Wanted { retrying: tries, ..wanted }
-        }
-    }
-    .after_words()
+    unwell(cell, "network").after_words()
 }
 
 /// Said nothing in time: twice is enough.

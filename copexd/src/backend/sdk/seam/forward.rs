@@ -83,7 +83,7 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
-/// A breaker that opened under the request's own failures: the last of them is the reason
+/// A breaker that opened under the turn's own failures: the last of them is the reason
 /// that people can do something about.
 fn because(shut: Failure, last: Option<&Failure>) -> Failure {
     match last {
@@ -124,10 +124,11 @@ impl Passing<'_> {
     fn report(&mut self, report: &Report<'_>) {
         self.reported = true;
         match report {
-            Report::Answered => {
+            Report::Began => {
                 self.outcome = metrics::ANSWERED;
                 self.first = self.asked.map(|asked| asked.elapsed());
             }
+            Report::Answered => self.outcome = metrics::ANSWERED,
             Report::Failed(failure) => self.outcome = failure.class.name(),
             Report::Abandoned => self.outcome = metrics::ABANDONED,
         }
@@ -165,7 +166,8 @@ impl Asking<'_> {
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
                 Admission::Shut(shut) => {
                     drop(place);
-                    Box::new(Refusal::of_ours(because(shut, last.as_ref())))
+                    let last = last.as_ref().or(self.errand.after.as_ref());
+                    Box::new(Refusal::of_ours(because(shut, last)))
                 }
                 Admission::Go => {
                     let mut passing = self.passing(place)?;
@@ -293,7 +295,7 @@ impl Asking<'_> {
         passing.asked = Some(Instant::now());
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
         if let Outcome::Answer(_) = &outcome {
-            passing.report(&Report::Answered);
+            passing.report(&Report::Began);
             self.errand.activity.set(Doing::Answering { target, since });
         }
         outcome
@@ -314,6 +316,7 @@ impl Asking<'_> {
             *lock(&self.link.given_up) = Some(failure.clone().with_spent(spent));
         };
         if respond::pass_on(client, id, self.head, answer, &mut broke).await? {
+            passing.report(&Report::Answered);
             // Its usage is on the way and settles what was reserved.
             passing.reservation = None;
             self.link.succeeded();
