@@ -23,10 +23,15 @@ fn a_refusal_ends_with_its_code_and_the_servers_words() {
         assert_eq!(output.stdout, "", "{status}");
     }
 
-    product.model.push(Reply::stream());
+    assert_eq!(product.model.requests().len(), 3, "nobody is asked twice");
+
+    // Nothing is no refusal: it is asked again, twice, and then no success either.
+    for _ in 0..3 {
+        product.model.push(Reply::stream());
+    }
     let output = product.chat(["go"]).expect_code(1);
     assert!(output.stderr.contains("error: "), "{}", output.stderr);
-    assert_eq!(product.model.requests().len(), 4, "nobody is asked twice");
+    assert_eq!(product.model.requests().len(), 6);
 }
 
 #[test]

@@ -43,14 +43,14 @@ fn text(told: &Explanation) -> String {
         add(if model.current { "model" } else { "else" }, standing(model));
     }
     let counts = [
-        (told.attempts.saturating_sub(1), "tries after the first"),
-        (told.fallbacks, "changes of model"),
-        (told.parks, "parks"),
+        (told.attempts.saturating_sub(1), "retry", "retries"),
+        (told.fallbacks, "fallback", "fallbacks"),
+        (told.parks, "park", "parks"),
     ];
     let counts: Vec<String> = counts
         .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
         .collect();
     if !counts.is_empty() {
         add("so far", counts.join(", "));

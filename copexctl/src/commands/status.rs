@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use copex_proto::breaker::{BreakerList, BreakerState};
 use copex_proto::health::{
     AuthStatus, DaemonStatus, ListResponse, PoolStatus, Recycled, RuntimeStatus, Warmth,
 };
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cli::JsonFlag;
 use crate::clock;
-use crate::commands::{metrics, models, runs};
+use crate::commands::{breakers, metrics, models, runs};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::Result;
@@ -35,11 +36,13 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     let daemon = connection.send("daemon.status", &json!({}))?;
     let pool = connection.send("pool.status", &json!({}))?;
     let active = connection.send("run.list", &filter)?;
+    let health = connection.send("breaker.list", &json!({}))?;
     let today = json!({ "since": clock::unix_ms(), "by": "model" });
     let spend = connection.send("spend.get", &today)?;
     let daemon: DaemonStatus = connection.answer(daemon)?;
     let pool: PoolStatus = connection.answer(pool)?;
     let active: ListResponse = connection.answer(active)?;
+    let health: BreakerList = connection.answer(health)?;
     let spend: SpendReport = connection.answer(spend)?;
     // With an endpoint of the user's own nobody needs to be signed in. And only a runtime
     // knows who is: one is not started for that here.
@@ -56,6 +59,7 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
             "running": true,
             "daemon": daemon,
             "pool": pool,
+            "health": health,
             "auth": auth,
             "provider": provider(&settings),
             "runs": active.runs,
@@ -66,6 +70,7 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     let mut rows = daemon_rows(&daemon);
     rows.extend(pool_rows(&pool));
     rows.push(backend_row(&settings, auth.as_ref()));
+    rows.extend(health_rows(&health));
     rows.push(row("spend today", metrics::today(&spend)));
     rows.push(row("runs", format!("{} active", daemon.active_runs)));
     rows.extend(active.runs.iter().map(run_row));
@@ -171,6 +176,14 @@ fn warmth_text(warm: &Warmth, recycled: &[Recycled]) -> Option<String> {
         parts.push(format!("runtimes let go: {}", reasons.join(", ")));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Models that are left alone: open breakers, and limits that hold.
+fn health_rows(health: &BreakerList) -> Vec<Vec<String>> {
+    let open = health.breakers.iter().filter(|it| it.state != BreakerState::Closed);
+    let rows = open.map(breakers::breaker_row).chain(health.limits.iter().map(breakers::limit_row));
+    let one = |cells: Vec<String>| row(&cells[0], cells[1..].join(", "));
+    rows.map(one).collect()
 }
 
 fn backend_row(settings: &Settings, auth: Option<&AuthStatus>) -> Vec<String> {

@@ -117,11 +117,14 @@ impl Breaker {
         pass
     }
 
-    /// A request that passed begins to be answered: what a probe wanted to know. How it ends
-    /// is told by [`Breaker::succeeded`] or [`Breaker::failed`].
-    pub fn began(&mut self, now_ms: u64) {
-        self.used_at = now_ms;
-        self.close_after_probe();
+    /// A request that passed began to be answered: a probe that gets as far has shown what
+    /// it was to show, however long the answer takes. It is no outcome yet.
+    pub fn begun(&mut self) {
+        if matches!(self.state, State::HalfOpen { .. }) {
+            self.state = State::Closed;
+            self.opened = 0;
+            self.outcomes.clear();
+        }
     }
 
     /// A request that passed was answered. Returns whether the state changed.
@@ -130,17 +133,9 @@ impl Breaker {
         let before = self.state;
         // One that passed before it opened says something of the health too, but the
         // probe is the judge.
-        self.close_after_probe();
+        self.begun();
         self.push(false, rules);
         self.state != before
-    }
-
-    fn close_after_probe(&mut self) {
-        if matches!(self.state, State::HalfOpen { .. }) {
-            self.state = State::Closed;
-            self.opened = 0;
-            self.outcomes.clear();
-        }
     }
 
     /// A request that passed failed in a way that speaks of the target's health. Returns
@@ -235,13 +230,13 @@ mod tests {
     fn an_answer_that_begins_closes_it_and_counts_once_it_ends() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(60_000), Pass::Probe);
-        breaker.began(60_001);
+        breaker.begun();
         assert_eq!((breaker.state, breaker.score()), (State::Closed, (0, 0)));
         for _ in 0..4 {
-            breaker.began(60_002);
+            breaker.begun();
             assert!(!breaker.failed(60_003, &RULES), "one outcome each");
         }
-        breaker.began(60_004);
+        breaker.begun();
         assert!(breaker.failed(60_005, &RULES), "every answer breaks");
     }
 

@@ -35,8 +35,8 @@ pub enum Admission {
 /// What became of a request that was made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report<'a> {
-    /// Its answer begins. One more report says how it ends, unless nobody waits for that.
-    Began,
+    /// Its answer began. What comes of it is reported later.
+    Begun,
     /// It was answered.
     Answered,
     /// It failed.
@@ -157,6 +157,9 @@ impl Governor {
 
     /// Whether a request may be made now. One that may must be reported on.
     pub fn admit(&mut self, target: &Target, forced: bool, now_ms: u64) -> Admission {
+        if !target.is_real() {
+            return Admission::Go;
+        }
         if let Some(failure) = self.limited(target, now_ms) {
             return Admission::Shut(failure);
         }
@@ -174,12 +177,15 @@ impl Governor {
 
     /// What became of it.
     pub fn report(&mut self, target: &Target, report: &Report<'_>, now_ms: u64) {
+        if !target.is_real() {
+            return;
+        }
         let rules = self.rules;
         let breaker = self.breaker(target, now_ms);
         let before = breaker.state;
         match report {
-            Report::Began => {
-                breaker.began(now_ms);
+            Report::Begun => {
+                breaker.begun();
                 self.changed |= self.limits.answered(target);
             }
             Report::Answered => {
@@ -303,7 +309,8 @@ impl Governor {
         let next = policy.next(Level::Turn, trouble, ways, &mut self.budget, moment);
         let Next::Park { until: None } = next else { return next };
         // Nobody said until when: what is assumed holds for everybody.
-        let assumed = candidates.get(current).and_then(|candidate| {
+        let real = candidates.get(current).filter(|candidate| candidate.target.is_real());
+        let assumed = real.and_then(|candidate| {
             let FailureClass::RateLimit(scope) = trouble.failure.class else { return None };
             self.changed = true;
             let words = trouble.failure.message.as_str();
@@ -339,6 +346,11 @@ impl Governor {
         })
     }
 
+    /// Somebody wants this target to be asked in spite of its limits: the next answer tells.
+    pub fn forget_limits(&mut self, target: &Target) {
+        self.changed |= self.limits.answered(target);
+    }
+
     /// Closes breakers and forgets limits by hand; returns how many of both.
     pub fn reset(&mut self, matches: impl Fn(&str, Option<&str>) -> bool, now_ms: u64) -> usize {
         let mut count = 0;
@@ -362,13 +374,6 @@ impl Governor {
     pub fn is_shut(&self, target: &Target, now_ms: u64) -> bool {
         let shut = |breaker: &Breaker| matches!(breaker.peek(now_ms), Pass::Shut { .. });
         self.limits.on(target, now_ms).is_some() || self.breakers.get(target).is_some_and(shut)
-    }
-
-    /// Somebody wants these asked whatever their limits: the next answer says what holds.
-    pub fn forget_limits(&mut self, targets: &[Target]) -> bool {
-        let known = targets.iter().filter(|target| self.limits.answered(target)).count();
-        self.changed |= known > 0;
-        known > 0
     }
 
     /// Why a target may not be asked for longer than a moment.

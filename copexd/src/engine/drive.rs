@@ -171,26 +171,38 @@ impl Engine {
             ended: false,
         };
         driver.step(vec![first]).await?;
-        let stopping = driver.engine.inner.tasks.stopping();
-        while !driver.ended {
+        driver.work(&mut inbox).await
+    }
+}
+
+impl Driver {
+    /// The loop: until the run has ended, or the daemon stops.
+    async fn work(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), StoreError> {
+        let stopping = self.engine.inner.tasks.stopping();
+        while !self.ended {
             let inputs = tokio::select! {
                 biased;
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => hear(command),
+                    Some(command) => {
+                        if matches!(command, Command::Wake) {
+                            self.ask_in_spite_of_limits();
+                        }
+                        hear(command)
+                    }
                     None => return Ok(()),
                 },
-                Some(done) = driver.operations.next() => driver.done(done),
-                inputs = listen(driver.lease.as_ref()) => inputs,
-                timer = expire(&driver.timers) => {
-                    driver.timers.remove(&timer);
+                Some(done) = self.operations.next() => self.done(done),
+                inputs = listen(self.lease.as_ref()) => inputs,
+                timer = expire(&self.timers) => {
+                    self.timers.remove(&timer);
                     vec![Input::Timer(timer)]
                 }
                 // A breaker that closes lets those go on who wait for it.
-                Ok(()) = driver.health.changed(), if driver.waits_for_health() => driver.relent(),
+                Ok(()) = self.health.changed(), if self.waits_for_health() => self.relent(),
             };
-            driver.step(inputs).await?;
+            self.step(inputs).await?;
         }
         Ok(())
     }

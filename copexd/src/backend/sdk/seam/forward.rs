@@ -83,18 +83,6 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
-/// A breaker that opened under the turn's own failures: the last of them is the reason
-/// that people can do something about.
-fn because(shut: Failure, last: Option<&Failure>) -> Failure {
-    match last {
-        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
-            let message = format!("{}; {}", last.message, shut.message);
-            Failure { class: last.class, status: last.status, message, ..shut }
-        }
-        _ => shut,
-    }
-}
-
 /// One request under way.
 struct Asking<'a> {
     seam: &'a Seam,
@@ -122,12 +110,9 @@ struct Passing<'a> {
 
 impl Passing<'_> {
     fn report(&mut self, report: &Report<'_>) {
-        self.reported = true;
+        self.reported = *report != Report::Begun;
         match report {
-            Report::Began => {
-                self.outcome = metrics::ANSWERED;
-                self.first = self.asked.map(|asked| asked.elapsed());
-            }
+            Report::Begun => self.first = self.asked.map(|asked| asked.elapsed()),
             Report::Answered => self.outcome = metrics::ANSWERED,
             Report::Failed(failure) => self.outcome = failure.class.name(),
             Report::Abandoned => self.outcome = metrics::ABANDONED,
@@ -153,6 +138,18 @@ impl Drop for Passing<'_> {
     }
 }
 
+/// What the server said is the reason; that it is left alone, the consequence. A limit that
+/// others learned meanwhile is a reason of its own.
+fn behind(last: Option<&Failure>, shut: Failure) -> Failure {
+    match last {
+        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
+            let message = format!("{}; {}", last.message, shut.message);
+            Failure { class: last.class, status: last.status, message, ..shut }
+        }
+        _ => shut,
+    }
+}
+
 impl Asking<'_> {
     /// Asks until there is an answer or the policy gives up.
     async fn run(&self) -> Result<(Answer, Passing<'_>, Spent), Box<Refusal>> {
@@ -164,10 +161,10 @@ impl Asking<'_> {
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(shut) => {
+                Admission::Shut(failure) => {
                     drop(place);
                     let last = last.as_ref().or(self.errand.after.as_ref());
-                    Box::new(Refusal::of_ours(because(shut, last)))
+                    Box::new(Refusal::of_ours(behind(last, failure)))
                 }
                 Admission::Go => {
                     let mut passing = self.passing(place)?;
@@ -181,11 +178,11 @@ impl Asking<'_> {
                     }
                 }
             };
-            let failure = &refusal.failure;
-            if !failure.unasked {
-                let again = last.as_ref().is_some_and(|last| last.class == failure.class);
+            let class = refusal.failure.class;
+            if !refusal.failure.unasked {
+                let again = last.as_ref().is_some_and(|last| last.class == class);
                 spent.in_class = if again { spent.in_class + 1 } else { 1 };
-                last = Some(failure.clone());
+                last = Some(refusal.failure.clone());
             }
             self.wait_or_give_up(refusal, spent, since_ms).await?;
         }
@@ -198,6 +195,13 @@ impl Asking<'_> {
         since_ms: u64,
     ) -> Result<(), Box<Refusal>> {
         let moment = clock::moment();
+        if policy::rule(refusal.failure.class).counted && !refusal.failure.unasked {
+            // A failure that opened the breaker: nobody waits for a try that is not made.
+            let closed = self.seam.upstream.lock().closed(&self.target, moment.now_ms);
+            if let Some(shut) = closed.filter(|_| !self.errand.forced) {
+                refusal.failure = behind(Some(&refusal.failure), shut);
+            }
+        }
         let trouble = Trouble {
             failure: refusal.failure.clone(),
             tries: spent.tries,
@@ -295,7 +299,7 @@ impl Asking<'_> {
         passing.asked = Some(Instant::now());
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
         if let Outcome::Answer(_) = &outcome {
-            passing.report(&Report::Began);
+            passing.report(&Report::Begun);
             self.errand.activity.set(Doing::Answering { target, since });
         }
         outcome
