@@ -213,4 +213,16 @@ fn a_chain_may_lead_from_a_provider_to_github() {
     assert!(!secret.contains("provider"), "each endpoint has its own key: {secret}");
     let lines = std::fs::read_to_string(daemon.sandbox().work().join("tool.txt"));
     assert_eq!(lines.unwrap(), "once\n");
+
+    // A limit of the week holds for every model there, and for nobody elsewhere.
+    model.respond(|request| match request.is_signed_in() {
+        false => Reply::rate_limited("user_weekly_rate_limited", Some(600)),
+        true => Reply::text("from github again"),
+    });
+    for asked_before in [1, 0] {
+        let before = model.requests().len();
+        let object = daemon.ctl().run(args).expect_code(0).json();
+        assert_eq!(object["content"], "from github again", "{object}");
+        assert_eq!(model.requests().len() - before, asked_before + 1, "learned once");
+    }
 }
