@@ -147,10 +147,21 @@ impl Upstream {
         let mut governor = self.lock();
         let count = governor.reset(matches, clock::now_ms());
         self.tell(governor);
-        // Breakers tell their own changes; forgotten limits are told here.
+        self.limits_changed();
+        count
+    }
+
+    /// Forgets the limits of these, for somebody who does not want to wait for their end.
+    pub fn forget_limits(&self, targets: &[Target]) {
+        if self.lock().forget_limits(targets) {
+            self.limits_changed();
+        }
+    }
+
+    /// Breakers tell their own changes; limits are told here.
+    fn limits_changed(&self) {
         self.changed.send_modify(|count| *count += 1);
         self.remember.notify_one();
-        count
     }
 
     fn tell(&self, mut governor: MutexGuard<'_, Governor>) {

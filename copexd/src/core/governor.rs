@@ -346,11 +346,6 @@ impl Governor {
         })
     }
 
-    /// Somebody wants this target to be asked in spite of its limits: the next answer tells.
-    pub fn forget_limits(&mut self, target: &Target) {
-        self.changed |= self.limits.answered(target);
-    }
-
     /// Closes breakers and forgets limits by hand; returns how many of both.
     pub fn reset(&mut self, matches: impl Fn(&str, Option<&str>) -> bool, now_ms: u64) -> usize {
         let mut count = 0;
@@ -374,6 +369,13 @@ impl Governor {
     pub fn is_shut(&self, target: &Target, now_ms: u64) -> bool {
         let shut = |breaker: &Breaker| matches!(breaker.peek(now_ms), Pass::Shut { .. });
         self.limits.on(target, now_ms).is_some() || self.breakers.get(target).is_some_and(shut)
+    }
+
+    /// Somebody wants these asked whatever their limits: the next answer says what holds.
+    pub fn forget_limits(&mut self, targets: &[Target]) -> bool {
+        let known = targets.iter().filter(|target| self.limits.answered(target)).count();
+        self.changed |= known > 0;
+        known > 0
     }
 
     /// Why a target may not be asked for longer than a moment.

@@ -185,12 +185,7 @@ impl Driver {
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => {
-                        if matches!(command, Command::Wake) {
-                            self.ask_in_spite_of_limits();
-                        }
-                        hear(command)
-                    }
+                    Some(command) => hear(command),
                     None => return Ok(()),
                 },
                 Some(done) = self.operations.next() => self.done(done),

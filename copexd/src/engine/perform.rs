@@ -151,15 +151,6 @@ impl Driver {
         }
     }
 
-    /// Whoever wakes a parked run wants its model asked now: the limit that parked it is
-    /// forgotten, and learned again if it still holds.
-    pub(super) fn ask_in_spite_of_limits(&self) {
-        let mut governor = self.engine.inner.upstream.lock();
-        for candidate in self.chain.candidates.iter() {
-            governor.forget_limits(&candidate.target);
-        }
-    }
-
     /// What became of a turn, where its requests do not report for themselves.
     pub(super) fn report(&self, report: &Report<'_>) {
         if let Some(target) = self.target().filter(|_| !self.by_request) {

@@ -7,7 +7,7 @@ use copex_proto::spend::SpendLimits;
 
 use super::registry::Command;
 use super::submit::{Resumed, Submitted};
-use super::{Engine, store_error};
+use super::{Engine, chain, store_error};
 use crate::core::chat::Progress;
 
 impl Engine {
@@ -30,6 +30,7 @@ impl Engine {
             && let Some(live) = self.inner.registry.get(run)
         {
             // It goes on in place: whoever asks does not want to wait for the limit's end.
+            self.forget_limits(run);
             let _ = live.commands.send(Command::Wake).await;
             return Ok(Submitted { run, created: false });
         }
@@ -65,5 +66,12 @@ impl Engine {
             options.session = SessionChoice::Resume(session.0);
         }
         self.submit(request, None, Some(Resumed { run, turn })).await
+    }
+
+    /// Forgets the limits that keep a run from going on.
+    fn forget_limits(&self, run: RunId) {
+        let Ok(detail) = self.detail(run) else { return };
+        let Ok(request) = serde_json::from_value::<RunRequest>(detail.request) else { return };
+        self.inner.upstream.forget_limits(&chain::targets(request.options()));
     }
 }

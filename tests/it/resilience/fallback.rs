@@ -183,7 +183,7 @@ fn an_account_that_is_limited_is_left_with_all_its_models() {
 fn a_chain_may_lead_from_a_provider_to_github() {
     let model = ModelServer::start();
     let cli = CopilotCli::install();
-    let mut builder = TestDaemon::builder(copex_tests::bins!()).sandbox(Sandbox::with_cli(&cli));
+    let mut builder = TestDaemon::builder(copex_tests::bins!()).sandbox(Sandbox::with_cli(cli));
     for (name, value) in model.signed_in_env() {
         builder = builder.env(&name, value);
     }
@@ -215,9 +215,12 @@ fn a_chain_may_lead_from_a_provider_to_github() {
     assert_eq!(lines.unwrap(), "once\n");
 
     // A limit of the week holds for every model there, and for nobody elsewhere.
-    model.respond(|request| match request.is_signed_in() {
-        false => Reply::rate_limited("user_weekly_rate_limited", Some(600)),
-        true => Reply::text("from github again"),
+    model.respond(|request| {
+        if request.is_signed_in() {
+            Reply::text("from github again")
+        } else {
+            Reply::rate_limited("user_weekly_rate_limited", Some(600))
+        }
     });
     for asked_before in [1, 0] {
         let before = model.requests().len();

@@ -83,6 +83,18 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
+/// A breaker that opened under the turn's own failures: the last of them is the reason that
+/// people can do something about.
+fn because(shut: Failure, last: Option<&Failure>) -> Failure {
+    match last {
+        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
+            let message = format!("{}; {}", last.message, shut.message);
+            Failure { class: last.class, status: last.status, message, ..shut }
+        }
+        _ => shut,
+    }
+}
+
 /// One request under way.
 struct Asking<'a> {
     seam: &'a Seam,
@@ -138,18 +150,6 @@ impl Drop for Passing<'_> {
     }
 }
 
-/// What the server said is the reason; that it is left alone, the consequence. A limit that
-/// others learned meanwhile is a reason of its own.
-fn behind(last: Option<&Failure>, shut: Failure) -> Failure {
-    match last {
-        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
-            let message = format!("{}; {}", last.message, shut.message);
-            Failure { class: last.class, status: last.status, message, ..shut }
-        }
-        _ => shut,
-    }
-}
-
 impl Asking<'_> {
     /// Asks until there is an answer or the policy gives up.
     async fn run(&self) -> Result<(Answer, Passing<'_>, Spent), Box<Refusal>> {
@@ -161,10 +161,10 @@ impl Asking<'_> {
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(failure) => {
+                Admission::Shut(shut) => {
                     drop(place);
                     let last = last.as_ref().or(self.errand.after.as_ref());
-                    Box::new(Refusal::of_ours(behind(last, failure)))
+                    Box::new(Refusal::of_ours(because(shut, last)))
                 }
                 Admission::Go => {
                     let mut passing = self.passing(place)?;
@@ -178,11 +178,11 @@ impl Asking<'_> {
                     }
                 }
             };
-            let class = refusal.failure.class;
-            if !refusal.failure.unasked {
-                let again = last.as_ref().is_some_and(|last| last.class == class);
+            let failure = &refusal.failure;
+            if !failure.unasked {
+                let again = last.as_ref().is_some_and(|last| last.class == failure.class);
                 spent.in_class = if again { spent.in_class + 1 } else { 1 };
-                last = Some(refusal.failure.clone());
+                last = Some(failure.clone());
             }
             self.wait_or_give_up(refusal, spent, since_ms).await?;
         }
@@ -199,7 +199,7 @@ impl Asking<'_> {
             // A failure that opened the breaker: nobody waits for a try that is not made.
             let closed = self.seam.upstream.lock().closed(&self.target, moment.now_ms);
             if let Some(shut) = closed.filter(|_| !self.errand.forced) {
-                refusal.failure = behind(Some(&refusal.failure), shut);
+                refusal.failure = because(shut, Some(&refusal.failure));
             }
         }
         let trouble = Trouble {
