@@ -335,6 +335,8 @@ fn a_silent_model_is_aborted_and_its_session_stays_usable() {
         let attached = ["runs", "attach", end["run"].as_str().unwrap()];
         clean(&daemon.ctl().run(attached).expect_code(1));
         let session = end["outcome"]["session"].as_str().expect("a session").to_owned();
+        // Silence speaks of the model's health: two more would open its breaker.
+        let _count = daemon.rpc().call("breaker.reset", &json!({}));
         let again = daemon.ctl().run(["chat", "still there?", "--resume", &session, "-q"]);
         assert_eq!(again.ok(), "echo: still there?\n");
         let said = server.requests().last().unwrap().user_messages();

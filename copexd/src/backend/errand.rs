@@ -30,6 +30,8 @@ pub struct Errand {
     pub patient: bool,
     /// Tries of this turn since something last succeeded.
     pub tries: u32,
+    /// The failure that the turn goes on after, if any.
+    pub after: Option<Failure>,
     /// What it may spend.
     pub purse: Option<Purse>,
     /// Where it is shown what is being done.

@@ -236,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_begins_closes_it_and_counts_once_it_ends() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit(60_000), Pass::Probe);
+        breaker.begun();
+        assert_eq!((breaker.state, breaker.score()), (State::Closed, (0, 0)));
+        for _ in 0..4 {
+            breaker.begun();
+            assert!(!breaker.failed(60_003, &RULES), "one outcome each");
+        }
+        breaker.begun();
+        assert!(breaker.failed(60_005, &RULES), "every answer breaks");
+    }
+
+    #[test]
     fn it_stays_shut_through_the_cooldown_and_lets_one_probe_through() {
         let mut breaker = opened();
         assert!(matches!(breaker.admit(59_999), Pass::Shut { until: 60_000 }));

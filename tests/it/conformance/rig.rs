@@ -197,6 +197,7 @@ fn errand(session: &dyn Session) -> Errand {
         idle_ms: 300_000,
         patient: false,
         tries: 0,
+        after: None,
         purse: None,
         activity: Activity::default(),
     }

@@ -1,6 +1,9 @@
 //! Another model takes over: with the whole conversation, and everybody is told.
 
-use copex_tests::model::{ModelServer, Reply};
+use copex_tests::cli::CopilotCli;
+use copex_tests::daemon::TestDaemon;
+use copex_tests::model::{ModelServer, RecordedRequest, Reply};
+use copex_tests::sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use super::{FIRST, SECOND, chat, merged, provider, quick, requests_to};
@@ -174,4 +177,55 @@ fn an_account_that_is_limited_is_left_with_all_its_models() {
     let seen = chat(&product, "hi", merged(more, elsewhere));
     assert_eq!(seen.end()["content"], "elsewhere");
     assert_eq!(requests_to(&product, "elsewhere").len(), 1);
+}
+
+#[test]
+fn a_chain_may_lead_from_a_provider_to_github() {
+    let model = ModelServer::start();
+    let cli = CopilotCli::install();
+    let mut builder = TestDaemon::builder(copex_tests::bins!()).sandbox(Sandbox::with_cli(cli));
+    for (name, value) in model.signed_in_env() {
+        builder = builder.env(&name, value);
+    }
+    let config = format!(
+        "[provider]\nbase_url = \"{}\"\nmodel = \"{FIRST}\"\nkey_env = \"FIRST_KEY\"\n{QUICK}",
+        model.base_url()
+    );
+    let daemon = builder.config(&config).env("FIRST_KEY", "a-key-of-the-provider").start();
+    model.respond(|request| match (request.is_signed_in(), request.tool_results().len()) {
+        (false, 0) => Reply::tool("bash", &shell("echo once >> tool.txt")),
+        (false, _) => Reply::error(401, "invalid_api_key", "no such key"),
+        (true, _) => Reply::text("from github"),
+    });
+    let args = ["chat", "go", "--fallback", "second,github:gpt-5.4", "--auto-approve", "--json"];
+    let object = daemon.ctl().run(args).expect_code(0).json();
+    assert_eq!(object["content"], "from github", "{object}");
+    assert_eq!((&object["model"], &object["fallbacks"]), (&json!("gpt-5.4"), &json!(1)));
+    let requests = model.requests();
+    let asked: Vec<&str> = requests.iter().map(RecordedRequest::model).collect();
+    assert_eq!(asked, [FIRST, FIRST, "gpt-5.4"], "no other model has that key");
+    let last = requests.last().unwrap();
+    assert_eq!((last.user_messages(), last.tool_results().len()), (vec!["go".to_owned()], 1));
+    for request in &requests[..2] {
+        assert_eq!(request.header("authorization"), Some("Bearer a-key-of-the-provider"));
+    }
+    let secret = last.header("authorization").unwrap_or_default();
+    assert!(!secret.contains("provider"), "each endpoint has its own key: {secret}");
+    let lines = std::fs::read_to_string(daemon.sandbox().work().join("tool.txt"));
+    assert_eq!(lines.unwrap(), "once\n");
+
+    // A limit of the week holds for every model there, and for nobody elsewhere.
+    model.respond(|request| {
+        if request.is_signed_in() {
+            Reply::text("from github again")
+        } else {
+            Reply::rate_limited("user_weekly_rate_limited", Some(600))
+        }
+    });
+    for asked_before in [1, 0] {
+        let before = model.requests().len();
+        let object = daemon.ctl().run(args).expect_code(0).json();
+        assert_eq!(object["content"], "from github again", "{object}");
+        assert_eq!(model.requests().len() - before, asked_before + 1, "learned once");
+    }
 }

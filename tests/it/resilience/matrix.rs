@@ -88,7 +88,8 @@ impl Scripts {
     }
 }
 
-/// Plays the rows of one group, several cells at once, and says which cells went wrong.
+/// Plays the rows of one group, several cells at once, and says which cells went wrong. A
+/// group is small: its daemon's budget of retries must not run out.
 fn play(names: &[&str]) {
     let rows: Vec<Row> = rows().into_iter().filter(|row| names.contains(&row.name)).collect();
     assert_eq!(rows.len(), names.len(), "every name is a row's");
@@ -223,7 +224,12 @@ fn streams_that_say_nothing() {
 
 #[test]
 fn streams_that_break() {
-    play(&["fin-after-words", "reset-after-words", "no-end"]);
+    play(&["fin-after-words", "reset-after-words"]);
+}
+
+#[test]
+fn streams_without_an_end() {
+    play(&["no-end"]);
 }
 
 #[test]

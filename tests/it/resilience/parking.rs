@@ -151,3 +151,29 @@ fn a_limit_that_is_waited_for_in_place_can_be_forgotten() {
     assert_eq!(end["content"], "at last", "{end}");
     assert!(end["duration_ms"].as_u64().unwrap() < 30_000, "before the limit's end: {end}");
 }
+
+#[test]
+fn a_parked_run_goes_on_by_itself_once_the_limit_has_ended() {
+    let mut product = limited("user_weekly_rate_limited", Some(2));
+    let (run, event) = parked(&product, json!({}));
+    let _killed = product.daemon.kill9();
+    product.model.respond(|_| Reply::text("at last"));
+    product.daemon.restart();
+    let events = follow(&mut product.rpc(), &run);
+    let end = events.last().unwrap();
+    assert_eq!(end["content"], "at last", "{end}");
+    assert!(end["at"].as_u64() > event["until"].as_u64(), "{event} {end}");
+    assert_eq!(of_type(&events, "parked").len(), 1, "{events:#?}");
+    assert_eq!(product.last_request().user_messages(), ["the prompt"]);
+    assert_eq!(product.model.requests().len(), 2);
+}
+
+#[test]
+fn a_run_is_parked_no_more_often_than_it_may() {
+    let product = limited("user_weekly_rate_limited", Some(1));
+    let seen = chat(&product, "hi", background(json!({"max_parks": 2})));
+    assert_eq!((seen.count("parked"), product.model.requests().len()), (2, 3));
+    assert_eq!(seen.end()["error"]["class"], "rate_limit", "{}", seen.end());
+    assert_eq!(seen.output.code(), 5);
+    assert!(product.model.requests().iter().all(|request| request.user_messages() == ["hi"]));
+}

@@ -66,33 +66,25 @@ fn row(
 }
 
 /// Counted by the breaker, which opens with the fifth outcome; another model after three
-/// failures. In front of somebody, an open breaker ends the run: one more `retrying` says
-/// what it was about to do.
+/// failures. In front of somebody, an open breaker ends the run.
 fn unwell(cell: Cell, class: &'static str) -> Wanted {
     match (cell.fault, cell.fallback) {
         (Fault::Once, _) => Wanted::answer(2),
         (Fault::Always, true) => Wanted::fallback(3),
         (Fault::Always, false) => {
             let tries = if cell.resumed { 4 } else { 5 };
-            let wanted = Wanted::error(tries, "failed", class, 1).words("failed too often");
-            Wanted { retrying: tries, ..wanted }
+            Wanted::error(tries, "failed", class, 1).words("failed too often")
         }
     }
 }
 
-/// Breaks off after some words. Each such answer began, which counts as a success, and broke,
-/// which counts as a failure: the breaker opens when half of at least five are.
+/// Breaks off after some words: the same, turn by turn. The last `retrying` is of the turn
+/// that the open breaker then refuses.
 fn broken(cell: Cell) -> Wanted {
-    match (cell.fault, cell.fallback) {
-        (Fault::Once, _) => Wanted::answer(2),
-        (Fault::Always, true) => Wanted::fallback(3),
-        (Fault::Always, false) => {
-            let tries = if cell.resumed { 5 } else { 3 };
-            let wanted = Wanted::error(tries, "failed", "server", 1).words("failed too often");
-            Wanted { retrying: tries, ..wanted }
-        }
-    }
-    .after_words()
+    let wanted = unwell(cell, "network");
+    let refused = usize::from(wanted.end.0 == "failed");
+    let retrying = wanted.retrying + refused;
+    Wanted { retrying, ..wanted }.after_words()
 }
 
 /// Said nothing in time: twice is enough.
@@ -176,7 +168,7 @@ fn failures() -> Vec<Row> {
     let error = "data: {\"error\": {\"message\": \"overloaded\", \"code\": \"overloaded\"}}\n\n";
     let role = json!({"content": ""});
     let half = || Reply::chunks(["half ", "an answer"]);
-    let hang = json!({"timeout_s": 1.0});
+    let hang = json!({"timeout_s": 2.0});
     vec![
         row("500", status(500), |cell| unwell(cell, "server")),
         row("502", status(502), |cell| unwell(cell, "server")),

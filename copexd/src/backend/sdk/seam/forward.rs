@@ -87,8 +87,8 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
-/// A breaker that opened under the request's own failures: the last of them is the reason
-/// that people can do something about.
+/// A breaker that opened under the turn's own failures: the last of them is the reason that
+/// people can do something about.
 fn because(shut: Failure, last: Option<&Failure>) -> Failure {
     match last {
         Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
@@ -169,7 +169,8 @@ impl Asking<'_> {
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
                 Admission::Shut(shut) => {
                     drop(place);
-                    Box::new(Refusal::of_ours(because(shut, last.as_ref())))
+                    let last = last.as_ref().or(self.errand.after.as_ref());
+                    Box::new(Refusal::of_ours(because(shut, last)))
                 }
                 Admission::Go(ticket) => {
                     let mut passing = self.passing(place, ticket)?;
