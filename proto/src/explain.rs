@@ -58,6 +58,8 @@ pub struct Wait {
 pub enum WaitKind {
     /// A place among the runs at work.
     Slot,
+    /// The session: another run speaks in it.
+    Session,
     /// A place among the requests to an endpoint.
     Admission,
     /// The model's answer.

@@ -101,25 +101,6 @@ fn a_runtime_that_dies_in_a_tool_does_not_run_it_again() {
 }
 
 #[test]
-fn a_lost_session_is_not_started_over_when_tools_ran_in_it() {
-    let server = ModelServer::start();
-    let command = json!({"command": "echo once >> tool.txt; sleep 349", "description": "x"});
-    server.respond(move |_| Reply::tool("bash", &command));
-    let daemon = builder().model(&server).start();
-    let run = submit(&daemon, "run it");
-    let mut tap = Tap::watch(&daemon.socket(), &run, 0);
-    tap.until(|event| event.kind == "tool_start");
-    signal_runtimes(&daemon, Signal::SIGSTOP);
-    // It may not have written anything yet, which comes to the same.
-    let _absent = std::fs::remove_dir_all(daemon.sandbox().path("copilot/session-state"));
-    kill_runtimes(&daemon);
-    let end = last(&tap.follow());
-    assert_eq!(end["error"]["class"], "session_corrupt", "{end}");
-    assert!(end["error"]["message"].as_str().unwrap().contains("tools ran"), "{end}");
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[test]
 fn a_turn_that_kills_four_runtimes_has_failed() {
     let server = ModelServer::with(|_| Reply::stream().say("half an ").hang());
     let daemon = builder().model(&server).start();
@@ -308,15 +289,16 @@ fn what_the_provider_refuses_has_its_class_and_its_words() {
     let daemon = builder().model(&server).start();
     let table = [
         (Reply::error(500, "internal", "out of order"), "server", 1, "out of order"),
-        (Reply::error(429, "rate_limited", "slow down"), "rate_limit", 1, "slow down"),
+        (Reply::error(429, "rate_limited", "slow down"), "rate_limit", 5, "slow down"),
         (Reply::error(400, "context_length_exceeded", "too long"), "context_limit", 1, "too long"),
         (Reply::error(400, "bad_thing", "no such thing"), "client", 1, "no such thing"),
         (Reply::error(401, "invalid_api_key", "no such key"), "auth", 77, ""),
         (Reply::error(402, "quota_exceeded", "used up"), "quota", 3, "used up"),
     ];
+    let flags = ["--json", "--max-retries", "0", "--no-park"];
     for (reply, class, code, words) in table {
         server.push(reply.no_cli_retry());
-        let output = fails(&daemon, &daemon.ctl(), &["--json", "--max-retries", "0"], code);
+        let output = fails(&daemon, &daemon.ctl(), &flags, code);
         let error = &output.json()["error"];
         assert_eq!(error["class"], class, "{output:?}");
         assert!(error["message"].as_str().unwrap().contains(words), "{error}");
@@ -328,7 +310,8 @@ fn what_the_provider_refuses_has_its_class_and_its_words() {
 #[test]
 fn a_provider_that_is_not_there_is_a_network_failure() {
     let server = ModelServer::start();
-    let daemon = builder().model(&server).start();
+    let config = "[retry]\nbase_delay = 0.1\nmax_delay = 1.0\n";
+    let daemon = builder().config(config).model(&server).start();
     drop(server);
     let output = fails(&daemon, &daemon.ctl(), &["--json"], 1);
     let error = &output.json()["error"];
@@ -342,13 +325,18 @@ fn a_silent_model_is_aborted_and_its_session_stays_usable() {
     let daemon = builder().model(&server).start();
     assert_eq!(daemon.ctl().run(["chat", "hi", "-q"]).ok(), "echo: hi\n");
     for silent in [Reply::hang_before_head(), Reply::stream().say("half ").hang()] {
-        server.push(silent);
+        let before = server.requests().len();
+        // Once more, then it is given up.
+        server.push(silent.clone()).push(silent);
         let events = impatient(&daemon, "are you there?");
         let end = last(&events);
         assert_eq!((&end["type"], &end["error"]["class"]), (&json!("failed"), &json!("timeout")));
+        assert_eq!((server.requests().len() - before, count(&events, "retrying")), (2, 1));
         let attached = ["runs", "attach", end["run"].as_str().unwrap()];
         clean(&daemon.ctl().run(attached).expect_code(1));
         let session = end["outcome"]["session"].as_str().expect("a session").to_owned();
+        // Silence speaks of the model's health: two more would open its breaker.
+        let _count = daemon.rpc().call("breaker.reset", &json!({}));
         let again = daemon.ctl().run(["chat", "still there?", "--resume", &session, "-q"]);
         assert_eq!(again.ok(), "echo: still there?\n");
         let said = server.requests().last().unwrap().user_messages();

@@ -26,6 +26,7 @@ mod product;
 mod questions;
 mod ralph;
 mod recover;
+mod resilience;
 mod scripts;
 mod sessions;
 mod shell;

@@ -24,10 +24,14 @@ pub struct Errand {
     pub excluded: Vec<usize>,
     /// Whether it is asked although its breaker is open.
     pub forced: bool,
+    /// How long an answer may pause, in milliseconds.
+    pub idle_ms: u64,
     /// Whether waits are better than an early end: something was achieved, or nobody looks on.
     pub patient: bool,
     /// Tries of this turn since something last succeeded.
     pub tries: u32,
+    /// The failure that the turn goes on after, if any.
+    pub after: Option<Failure>,
     /// What it may spend.
     pub purse: Option<Purse>,
     /// Where it is shown what is being done.
@@ -40,6 +44,11 @@ pub enum Doing {
     /// There is none.
     #[default]
     Nothing,
+    /// Its session is in use by runs that came before.
+    Session {
+        /// Since when, in Unix milliseconds.
+        since: u64,
+    },
     /// It waits for a place among the requests to this endpoint.
     Place {
         /// Which endpoint.

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::core::admission::{Priority, Ticket};
+use crate::core::admission::{self, Priority};
 use crate::core::breaker::State;
 use crate::core::failure::Failure;
-use crate::core::governor::{Admission, Governor, Memory, Report, Setup};
+use crate::core::governor::{Admission, Governor, Memory, Report, Setup, Ticket};
 use crate::core::metrics;
 use crate::core::target::Target;
 use crate::runtime::clock;
@@ -26,7 +26,7 @@ pub const RUNS: &str = "runs at work";
 /// What all runtimes share.
 pub struct Upstream {
     governor: Mutex<Governor>,
-    waiting: Mutex<HashMap<(String, Ticket), oneshot::Sender<Place>>>,
+    waiting: Mutex<HashMap<(String, admission::Ticket), oneshot::Sender<Place>>>,
     /// Counts changes of breakers and limits: who waits for one looks again.
     changed: watch::Sender<u64>,
     /// Something that must be remembered changed.
@@ -52,7 +52,7 @@ impl Drop for Place {
 /// Leaves the queue when whoever waits is dropped.
 struct Leave<'a> {
     upstream: &'a Upstream,
-    key: Option<(String, Ticket)>,
+    key: Option<(String, admission::Ticket)>,
 }
 
 impl Drop for Leave<'_> {
@@ -125,9 +125,9 @@ impl Upstream {
     }
 
     /// What became of a request.
-    pub fn report(&self, target: &Target, report: &Report<'_>) {
+    pub fn report(&self, target: &Target, ticket: Ticket, report: &Report<'_>) {
         let mut governor = self.lock();
-        governor.report(target, report, clock::now_ms());
+        governor.report(target, ticket, report, clock::now_ms());
         let limited = matches!(report, Report::Failed(Failure { retry_after_ms: Some(_), .. }));
         self.tell(governor);
         if limited {
@@ -147,8 +147,21 @@ impl Upstream {
         let mut governor = self.lock();
         let count = governor.reset(matches, clock::now_ms());
         self.tell(governor);
-        self.remember.notify_one();
+        self.limits_changed();
         count
+    }
+
+    /// Forgets the limits of these, for somebody who does not want to wait for their end.
+    pub fn forget_limits(&self, targets: &[Target]) {
+        if self.lock().forget_limits(targets) {
+            self.limits_changed();
+        }
+    }
+
+    /// Breakers tell their own changes; limits are told here.
+    fn limits_changed(&self) {
+        self.changed.send_modify(|count| *count += 1);
+        self.remember.notify_one();
     }
 
     fn tell(&self, mut governor: MutexGuard<'_, Governor>) {

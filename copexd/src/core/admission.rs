@@ -127,6 +127,11 @@ impl Limiter {
         admitted
     }
 
+    /// Whether nobody has a place or waits for one.
+    pub fn is_empty(&self) -> bool {
+        self.in_use == 0 && self.waiting.is_empty()
+    }
+
     /// Places in use, places there are, the most there may be, and who waits.
     pub fn score(&self) -> (u32, u32, u32, usize) {
         (self.in_use, self.limit, self.ceiling, self.waiting.len())

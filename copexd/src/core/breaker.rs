@@ -71,8 +71,8 @@ pub enum State {
 pub enum Pass {
     /// Go.
     Free,
-    /// Go, as the one probe.
-    Probe,
+    /// Go, as the one probe, known by the end of its lease.
+    Probe(u64),
     /// Not before then (Unix milliseconds).
     Shut {
         /// When to ask again.
@@ -103,7 +103,7 @@ impl Breaker {
             State::HalfOpen { lease } if now_ms < lease => {
                 Pass::Shut { until: lease.min(now_ms + PROBE_POLL_MS) }
             }
-            State::Open { .. } | State::HalfOpen { .. } => Pass::Probe,
+            State::Open { .. } | State::HalfOpen { .. } => Pass::Probe(now_ms + PROBE_LEASE_MS),
         }
     }
 
@@ -111,16 +111,22 @@ impl Breaker {
     pub fn admit(&mut self, now_ms: u64) -> Pass {
         self.used_at = now_ms;
         let pass = self.peek(now_ms);
-        if pass == Pass::Probe {
-            self.state = State::HalfOpen { lease: now_ms + PROBE_LEASE_MS };
+        if let Pass::Probe(lease) = pass {
+            self.state = State::HalfOpen { lease };
         }
         pass
     }
 
+    /// Whether this is the probe that it waits for: one that passed before it opened, or a
+    /// probe whose lease has expired, says nothing about the half-open state.
+    fn is_probe(&self, probe: Option<u64>) -> bool {
+        matches!(self.state, State::HalfOpen { lease } if probe == Some(lease))
+    }
+
     /// A request that passed began to be answered: a probe that gets as far has shown what
     /// it was to show, however long the answer takes. It is no outcome yet.
-    pub fn begun(&mut self) {
-        if matches!(self.state, State::HalfOpen { .. }) {
+    pub fn begun(&mut self, probe: Option<u64>) {
+        if self.is_probe(probe) {
             self.state = State::Closed;
             self.opened = 0;
             self.outcomes.clear();
@@ -128,35 +134,33 @@ impl Breaker {
     }
 
     /// A request that passed was answered. Returns whether the state changed.
-    pub fn succeeded(&mut self, now_ms: u64, rules: &BreakerRules) -> bool {
+    pub fn succeeded(&mut self, probe: Option<u64>, now_ms: u64, rules: &BreakerRules) -> bool {
         self.used_at = now_ms;
         let before = self.state;
-        // One that passed before it opened says something of the health too, but the
-        // probe is the judge.
-        self.begun();
+        self.begun(probe);
         self.push(false, rules);
         self.state != before
     }
 
     /// A request that passed failed in a way that speaks of the target's health. Returns
     /// whether the state changed.
-    pub fn failed(&mut self, now_ms: u64, rules: &BreakerRules) -> bool {
+    pub fn failed(&mut self, probe: Option<u64>, now_ms: u64, rules: &BreakerRules) -> bool {
         self.used_at = now_ms;
         let before = self.state;
         self.push(true, rules);
         match before {
-            State::HalfOpen { .. } => self.open(now_ms, rules),
+            State::HalfOpen { .. } if self.is_probe(probe) => self.open(now_ms, rules),
             State::Closed if self.too_many(rules) => self.open(now_ms, rules),
             // One that was under way when it opened changes nothing.
-            State::Closed | State::Open { .. } => {}
+            State::Closed | State::Open { .. } | State::HalfOpen { .. } => {}
         }
         self.state != before
     }
 
     /// The probe ended without saying anything of the target's health: cancelled, or a limit.
     /// The next caller may probe at once.
-    pub fn returned(&mut self, now_ms: u64) {
-        if matches!(self.state, State::HalfOpen { .. }) {
+    pub fn returned(&mut self, probe: Option<u64>, now_ms: u64) {
+        if self.is_probe(probe) {
             self.state = State::Open { until: now_ms };
         }
     }
@@ -200,41 +204,60 @@ mod tests {
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
         for _ in 0..5 {
-            breaker.failed(0, &RULES);
+            breaker.failed(None, 0, &RULES);
         }
         breaker
+    }
+
+    fn probe(breaker: &mut Breaker, now_ms: u64) -> u64 {
+        let Pass::Probe(lease) = breaker.admit(now_ms) else { panic!("no probe") };
+        lease
     }
 
     #[test]
     fn it_opens_at_half_of_at_least_five() {
         let mut breaker = Breaker::default();
         for _ in 0..4 {
-            assert!(!breaker.failed(0, &RULES));
+            assert!(!breaker.failed(None, 0, &RULES));
         }
         assert_eq!(breaker.admit(0), Pass::Free);
-        assert!(breaker.failed(0, &RULES));
+        assert!(breaker.failed(None, 0, &RULES));
         assert_eq!(breaker.admit(1), Pass::Shut { until: 60_000 });
 
         let mut mixed = Breaker::default();
         for _ in 0..6 {
-            mixed.succeeded(0, &RULES);
+            mixed.succeeded(None, 0, &RULES);
         }
         for _ in 0..4 {
-            assert!(!mixed.failed(0, &RULES), "4 of 10");
+            assert!(!mixed.failed(None, 0, &RULES), "4 of 10");
         }
         // The oldest success leaves the window: 5 of 10.
-        assert!(mixed.failed(0, &RULES));
+        assert!(mixed.failed(None, 0, &RULES));
+    }
+
+    #[test]
+    fn an_answer_that_begins_closes_it_and_counts_once_it_ends() {
+        let mut breaker = opened();
+        let probe = Some(probe(&mut breaker, 60_000));
+        breaker.begun(probe);
+        assert_eq!((breaker.state, breaker.score()), (State::Closed, (0, 0)));
+        for _ in 0..4 {
+            breaker.begun(None);
+            assert!(!breaker.failed(None, 60_003, &RULES), "one outcome each");
+        }
+        breaker.begun(None);
+        assert!(breaker.failed(None, 60_005, &RULES), "every answer breaks");
     }
 
     #[test]
     fn it_stays_shut_through_the_cooldown_and_lets_one_probe_through() {
         let mut breaker = opened();
         assert!(matches!(breaker.admit(59_999), Pass::Shut { until: 60_000 }));
-        assert_eq!(breaker.admit(60_000), Pass::Probe);
+        let probe = Some(probe(&mut breaker, 60_000));
         for _ in 0..50 {
             assert!(matches!(breaker.admit(60_001), Pass::Shut { .. }));
         }
-        assert!(breaker.succeeded(60_100, &RULES));
+        assert!(breaker.succeeded(probe, 60_100, &RULES));
         assert_eq!(breaker.admit(60_200), Pass::Free);
         assert_eq!(breaker.score(), (0, 1), "it begins anew");
     }
@@ -242,45 +265,55 @@ mod tests {
     #[test]
     fn a_failed_probe_opens_it_again_for_longer() {
         let mut breaker = opened();
-        breaker.admit(60_000);
-        assert!(breaker.failed(60_100, &RULES));
+        let probe = Some(probe(&mut breaker, 60_000));
+        assert!(breaker.failed(probe, 60_100, &RULES));
         assert_eq!(breaker.state, State::Open { until: 60_100 + 120_000 });
     }
 
     #[test]
     fn a_lost_probe_is_followed_by_another() {
         let mut breaker = opened();
-        breaker.admit(60_000);
-        assert_eq!(breaker.admit(60_000 + PROBE_LEASE_MS), Pass::Probe);
-        breaker.returned(300_000);
-        assert_eq!(breaker.admit(300_000), Pass::Probe);
+        let lost = Some(probe(&mut breaker, 60_000));
+        let second = Some(probe(&mut breaker, 60_000 + PROBE_LEASE_MS));
+        breaker.returned(lost, 250_000);
+        assert!(matches!(breaker.admit(250_000), Pass::Shut { .. }), "it is not the lost one's");
+        breaker.returned(second, 300_000);
+        assert!(matches!(breaker.admit(300_000), Pass::Probe(_)));
     }
 
     #[test]
     fn a_request_from_before_it_opened_changes_nothing() {
         let mut breaker = opened();
-        assert!(!breaker.failed(30_000, &RULES));
-        assert!(!breaker.succeeded(30_000, &RULES));
+        assert!(!breaker.failed(None, 30_000, &RULES));
+        assert!(!breaker.succeeded(None, 30_000, &RULES));
         assert_eq!(breaker.state, State::Open { until: 60_000 });
+        let probe = Some(probe(&mut breaker, 60_000));
+        assert!(!breaker.failed(None, 60_001, &RULES), "nor in half-open");
+        breaker.returned(None, 60_002);
+        assert!(matches!(breaker.admit(60_003), Pass::Shut { .. }));
+        assert!(breaker.succeeded(probe, 60_004, &RULES));
     }
 
     proptest! {
         #[test]
         fn there_are_never_two_probes(
-            steps in proptest::collection::vec((0_u64..40_000, 0_u8..4), 1..300),
+            steps in proptest::collection::vec((0_u64..40_000, 0_u8..6), 1..300),
         ) {
             let mut breaker = Breaker::default();
             let (mut now, mut probe): (u64, Option<u64>) = (0, None);
             for (passed, what) in steps {
                 now += passed;
                 match what {
-                    0 => if breaker.admit(now) == Pass::Probe {
-                        prop_assert!(probe.is_none_or(|since| now >= since + PROBE_LEASE_MS));
-                        probe = Some(now);
+                    0 => if let Pass::Probe(lease) = breaker.admit(now) {
+                        prop_assert!(probe.is_none_or(|lease| now >= lease));
+                        probe = Some(lease);
                     },
-                    1 => { breaker.succeeded(now, &RULES); probe = None; }
-                    2 => { breaker.failed(now, &RULES); probe = None; }
-                    _ => { breaker.returned(now); probe = None; }
+                    1 => { breaker.succeeded(probe.take(), now, &RULES); }
+                    2 => { breaker.failed(probe.take(), now, &RULES); }
+                    3 => { breaker.returned(probe.take(), now); }
+                    // One from before it opened: whatever becomes of it.
+                    4 => { breaker.failed(None, now, &RULES); }
+                    _ => { breaker.returned(None, now); breaker.succeeded(None, now, &RULES); }
                 }
             }
         }
@@ -292,8 +325,11 @@ mod tests {
             let mut breaker = Breaker::default();
             let mut now = 0;
             for _ in 0..failures {
-                breaker.admit(now);
-                breaker.failed(now, &RULES);
+                let probe = match breaker.admit(now) {
+                    Pass::Probe(lease) => Some(lease),
+                    Pass::Free | Pass::Shut { .. } => None,
+                };
+                breaker.failed(probe, now, &RULES);
                 if let Pass::Shut { until } = breaker.peek(now) {
                     prop_assert!(until > now && until <= now + MOST_COOLDOWN_MS);
                 }

@@ -186,6 +186,11 @@ impl Chat {
     fn recover(&mut self, tail: Tail, moment: Moment) -> Vec<Effect> {
         self.turn = Turn::resumed(tail.usage, tail.tools, tail.messages);
         let mut effects = Vec::new();
+        // While nobody was there nothing failed.
+        self.progress.streak.since = None;
+        if let (None, Some(most)) = (self.progress.deadline, self.spec.max_duration_ms) {
+            self.progress.deadline = Some(moment.now_ms.saturating_add(most));
+        }
         if let Some(deadline) = self.progress.deadline {
             let left = deadline.saturating_sub(moment.now_ms);
             effects.push(Effect::Wait(Timer::Total, left));
@@ -285,6 +290,8 @@ impl Chat {
                 effects.extend(self.drop_questions(&requests));
                 if again {
                     effects.push(Effect::Rerun);
+                }
+                if self.progress.open.is_empty() {
                     effects.push(self.watch_idle());
                 }
                 effects

@@ -23,13 +23,25 @@ use super::target::{Candidate, Target};
 /// hundreds, of which the least used are forgotten.
 const MOST_TARGETS: usize = 256;
 
+/// Endpoints whose queue is kept.
+const MOST_GATES: usize = 64;
+
 /// The answer to a request that wants to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admission {
-    /// Make it.
-    Go,
+    /// Make it, and report on it with this.
+    Go(Ticket),
     /// Do not: with what there is to say, and when to ask again.
     Shut(Failure),
+}
+
+/// What a request that was let through is known by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticket {
+    /// When it was let through, in Unix milliseconds.
+    since: u64,
+    /// The lease of a breaker's probe, if it is one.
+    probe: Option<u64>,
 }
 
 /// What became of a request that was made.
@@ -152,51 +164,63 @@ impl Governor {
     /// The limiter of an endpoint.
     pub fn gate(&mut self, endpoint: &str) -> &mut Limiter {
         let ceiling = self.ceiling;
+        if self.gates.len() >= MOST_GATES && !self.gates.contains_key(endpoint) {
+            // Those that nobody is at begin anew when they are wanted again.
+            self.gates.retain(|_, gate| !gate.is_empty());
+        }
         self.gates.entry(endpoint.to_owned()).or_insert_with(|| Limiter::new(ceiling))
     }
 
     /// Whether a request may be made now. One that may must be reported on.
     pub fn admit(&mut self, target: &Target, forced: bool, now_ms: u64) -> Admission {
+        let mut ticket = Ticket { since: now_ms, probe: None };
+        if !target.is_real() {
+            return Admission::Go(ticket);
+        }
         if let Some(failure) = self.limited(target, now_ms) {
             return Admission::Shut(failure);
         }
         let breaker = self.breaker(target, now_ms);
         match breaker.admit(now_ms) {
-            Pass::Free => Admission::Go,
-            Pass::Probe => {
+            Pass::Free => Admission::Go(ticket),
+            Pass::Probe(lease) => {
                 self.note(target);
-                Admission::Go
+                ticket.probe = Some(lease);
+                Admission::Go(ticket)
             }
-            Pass::Shut { .. } if forced => Admission::Go,
+            Pass::Shut { .. } if forced => Admission::Go(ticket),
             Pass::Shut { until } => Admission::Shut(shut(target, until, now_ms)),
         }
     }
 
     /// What became of it.
-    pub fn report(&mut self, target: &Target, report: &Report<'_>, now_ms: u64) {
+    pub fn report(&mut self, target: &Target, ticket: Ticket, report: &Report<'_>, now_ms: u64) {
+        if !target.is_real() {
+            return;
+        }
         let rules = self.rules;
         let breaker = self.breaker(target, now_ms);
         let before = breaker.state;
         match report {
             Report::Begun => {
-                breaker.begun();
-                self.changed |= self.limits.answered(target);
+                breaker.begun(ticket.probe);
+                // One that was made before the limit says nothing about it.
+                self.changed |= self.limits.answered(target, ticket.since);
             }
             Report::Answered => {
-                breaker.succeeded(now_ms, &rules);
-                self.changed |= self.limits.answered(target);
+                breaker.succeeded(ticket.probe, now_ms, &rules);
                 self.gate(&target.endpoint).succeeded();
             }
             Report::Failed(failure) => {
                 let rule = policy::rule(failure.class);
                 if rule.counted {
-                    breaker.failed(now_ms, &rules);
+                    breaker.failed(ticket.probe, now_ms, &rules);
                 } else {
-                    breaker.returned(now_ms);
+                    breaker.returned(ticket.probe, now_ms);
                 }
                 self.learn(target, failure, rule, now_ms);
             }
-            Report::Abandoned => breaker.returned(now_ms),
+            Report::Abandoned => breaker.returned(ticket.probe, now_ms),
         }
         self.changed = true;
         if self.breakers.get(target).is_some_and(|breaker| breaker.state != before) {
@@ -301,15 +325,26 @@ impl Governor {
             None => Ways::default(),
         };
         let next = policy.next(Level::Turn, trouble, ways, &mut self.budget, moment);
+        if let Next::Park { until: Some(until) } = next {
+            return Next::Park { until: Some(self.first_end(candidates, until, now_ms)) };
+        }
         let Next::Park { until: None } = next else { return next };
         // Nobody said until when: what is assumed holds for everybody.
-        let assumed = candidates.get(current).and_then(|candidate| {
+        let real = candidates.get(current).filter(|candidate| candidate.target.is_real());
+        let assumed = real.and_then(|candidate| {
             let FailureClass::RateLimit(scope) = trouble.failure.class else { return None };
             self.changed = true;
             let words = trouble.failure.message.as_str();
             Some(self.limits.learn(&candidate.target, scope, (None, words), now_ms))
         });
-        Next::Park { until: Some(assumed.unwrap_or(now_ms + super::limits::ASSUMED_MS)) }
+        let until = assumed.unwrap_or(now_ms + super::limits::ASSUMED_MS);
+        Next::Park { until: Some(self.first_end(candidates, until, now_ms)) }
+    }
+
+    /// When the first of a run's limits ends: one that parks begins with the first model again.
+    fn first_end(&self, candidates: &[Candidate], until: u64, now_ms: u64) -> u64 {
+        let known = candidates.iter().filter_map(|it| self.limits.on(&it.target, now_ms));
+        known.map(|limit| limit.until).chain([until]).min().unwrap_or(until)
     }
 
     /// Another candidate that a rule allows and that may be asked now.
@@ -339,11 +374,6 @@ impl Governor {
         })
     }
 
-    /// Somebody wants this target to be asked in spite of its limits: the next answer tells.
-    pub fn forget_limits(&mut self, target: &Target) {
-        self.changed |= self.limits.answered(target);
-    }
-
     /// Closes breakers and forgets limits by hand; returns how many of both.
     pub fn reset(&mut self, matches: impl Fn(&str, Option<&str>) -> bool, now_ms: u64) -> usize {
         let mut count = 0;
@@ -363,11 +393,24 @@ impl Governor {
         count
     }
 
+    /// Whether a target may not be asked now.
+    pub fn is_shut(&self, target: &Target, now_ms: u64) -> bool {
+        let shut = |breaker: &Breaker| matches!(breaker.peek(now_ms), Pass::Shut { .. });
+        self.limits.on(target, now_ms).is_some() || self.breakers.get(target).is_some_and(shut)
+    }
+
+    /// Somebody wants these asked whatever their limits: the next answer says what holds.
+    pub fn forget_limits(&mut self, targets: &[Target]) -> bool {
+        let known = targets.iter().filter(|target| self.limits.answered(target, u64::MAX)).count();
+        self.changed |= known > 0;
+        known > 0
+    }
+
     /// Why a target may not be asked for longer than a moment.
     pub fn closed(&self, target: &Target, now_ms: u64) -> Option<Failure> {
         let limited = self.limited(target, now_ms);
         let failure = limited.or_else(|| match self.breakers.get(target)?.peek(now_ms) {
-            Pass::Free | Pass::Probe => None,
+            Pass::Free | Pass::Probe(_) => None,
             Pass::Shut { until } => Some(shut(target, until, now_ms)),
         });
         failure.filter(|failure| failure.retry_after_ms.is_none_or(|wait| wait > SHORT_WAIT_MS))

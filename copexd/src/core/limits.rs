@@ -36,6 +36,9 @@ pub struct Limit {
     pub scope: Scope,
     /// Until when, in Unix milliseconds.
     pub until: u64,
+    /// When it was learned, in Unix milliseconds.
+    #[serde(default)]
+    pub at: u64,
     /// Whether the endpoint said until when, or it is assumed.
     pub told: bool,
     /// How often in a row it came without a time.
@@ -88,6 +91,7 @@ impl Limits {
             model,
             scope,
             until,
+            at: now_ms,
             told: after_ms.is_some(),
             guesses,
             words: words.chars().take(200).collect(),
@@ -109,10 +113,11 @@ impl Limits {
         self.known.values().filter(holds).max_by_key(|limit| limit.until)
     }
 
-    /// The target answered: no limit holds for it. Returns whether there was one.
-    pub fn answered(&mut self, target: &Target) -> bool {
+    /// The target answered a request made at `since`: no limit that was learned before holds
+    /// for it. Returns whether there was one.
+    pub fn answered(&mut self, target: &Target, since: u64) -> bool {
         let before = self.known.len();
-        self.known.retain(|_, limit| !limit.holds_for(target));
+        self.known.retain(|_, limit| limit.at > since || !limit.holds_for(target));
         self.known.len() != before
     }
 
@@ -166,7 +171,8 @@ mod tests {
             assert_eq!(until - now, minutes * 60_000);
             now = until;
         }
-        assert!(limits.answered(&target("a")));
+        assert!(!limits.answered(&target("a"), 0), "one that was asked before");
+        assert!(limits.answered(&target("a"), now));
         let until = limits.learn(&target("a"), Scope::Account, (None, ""), now);
         assert_eq!(until - now, 5 * 60_000, "an answer begins it anew");
     }

@@ -11,6 +11,7 @@
 use super::backoff::Backoff;
 use super::budget::Budget;
 use super::failure::{Failure, FailureClass, Scope, Watchdog};
+use super::limits::MOST_TOLD_MS;
 use super::moment::Moment;
 
 /// What may be done on the same model.
@@ -297,12 +298,18 @@ impl Policy {
         if !trouble.can_rerun {
             return give_up("this backend cannot take a turn up again", Otherwise::Fail);
         }
+        if self.attempts <= 1 {
+            return give_up("it is to be asked once", Otherwise::Fail);
+        }
         if trouble.parks >= self.most_parks {
             let why = if self.most_parks == 0 { "it is not to be parked" } else { "parked enough" };
             return give_up(why, Otherwise::Fail);
         }
-        let told = trouble.failure.retry_after_ms.map(|wait| moment.now_ms.saturating_add(wait));
-        Next::Park { until: told.or(ways.reset) }
+        // A wait that was made in place already, and did not help, is no reset.
+        let told = trouble.failure.retry_after_ms.filter(|wait| *wait > self.longest_wait_ms);
+        let told = told.map(|wait| moment.now_ms.saturating_add(wait.min(MOST_TOLD_MS)));
+        let reset = ways.reset.filter(|reset| *reset > moment.now_ms + self.longest_wait_ms);
+        Next::Park { until: told.or(reset) }
     }
 
     /// Whether another model is better than the same one, right now.
@@ -379,7 +386,8 @@ impl Policy {
     fn jittered(&self, class: FailureClass, trouble: &Trouble, moment: Moment) -> u64 {
         let mut backoff = backoff_of(class);
         backoff.base_ms = backoff.base_ms.max(self.floor_ms);
-        backoff.cap_ms = self.cap_ms.unwrap_or(backoff.cap_ms).max(backoff.base_ms);
+        // The cap is the user's word; a class's own base does not lift it.
+        backoff.cap_ms = self.cap_ms.unwrap_or(backoff.cap_ms.max(backoff.base_ms));
         backoff.factor = self.factor.unwrap_or(backoff.factor);
         backoff.delay_ms(trouble.tries.max(1) + 1, moment.chance)
     }

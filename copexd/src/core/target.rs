@@ -13,6 +13,19 @@ pub struct Target {
     pub model: String,
 }
 
+/// The endpoint of a replay.
+pub const CASSETTE: &str = "cassette";
+
+/// The endpoint of the demonstration model.
+pub const DEMO: &str = "demo";
+
+impl Target {
+    /// Whether somebody outside answers: what is only played has no health to remember.
+    pub fn is_real(&self) -> bool {
+        self.endpoint != CASSETTE && self.endpoint != DEMO
+    }
+}
+
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let model = if self.model.is_empty() { "the default model" } else { &self.model };

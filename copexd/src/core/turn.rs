@@ -153,7 +153,8 @@ impl Turn {
                 }
             }
             Signal::Waiting { attempt, failure, delay_ms } => {
-                self.again += 1;
+                // A wait for a breaker or a limit is no try.
+                self.again += u32::from(!failure.unasked);
                 vec![Fact::Retrying {
                     attempt: *attempt,
                     failure: failure.clone(),

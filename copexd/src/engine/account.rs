@@ -53,6 +53,8 @@ pub(super) struct Account {
     rows: BTreeMap<Vec<u8>, Row>,
     /// Retries of model requests that were heard of and not journaled yet.
     waiting: usize,
+    /// Whether a cassette answers.
+    played: bool,
     /// When the turn's first try began, if this task saw it.
     turn_since: Option<u64>,
 }
@@ -75,6 +77,7 @@ impl Account {
             meter: accounts.meter.clone(),
             rows: BTreeMap::new(),
             waiting: 0,
+            played: options.replay.is_some(),
             turn_since: None,
         })
     }
@@ -120,6 +123,10 @@ impl Account {
         let mut changed = BTreeMap::new();
         for fact in facts.iter() {
             let Fact::Usage(usage) = fact else { continue };
+            if self.played {
+                // It was paid for when it was recorded.
+                continue;
+            }
             self.purse.settle(None, usage, now);
             let model = usage.model.as_deref().unwrap_or("unknown");
             let key = ledger::key(day, self.run, model);

@@ -10,7 +10,7 @@ use super::{Engine, effort, events, prepare};
 use crate::backend::cli;
 use crate::core::chat::Choice;
 use crate::core::fallback::{self, MOST_LINKS, Place};
-use crate::core::target::{Candidate, Target};
+use crate::core::target::{CASSETTE, Candidate, DEMO, Target};
 use crate::engine::registry::Live;
 
 /// GitHub's endpoint, in targets.
@@ -133,8 +133,8 @@ impl Engine {
 
 fn target(options: &RunOptions) -> Target {
     let endpoint = match &options.provider {
-        _ if options.demo => "demo".to_owned(),
-        _ if options.replay.is_some() => "cassette".to_owned(),
+        _ if options.demo => DEMO.to_owned(),
+        _ if options.replay.is_some() => CASSETTE.to_owned(),
         Some(provider) => public(&provider.base_url),
         None => GITHUB.to_owned(),
     };

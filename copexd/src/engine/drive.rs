@@ -9,7 +9,7 @@ use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::account::Account;
@@ -19,10 +19,11 @@ use super::registry::{Command, Live};
 use super::{Engine, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::governor::Report;
+use crate::core::governor::{Report, Ticket};
 use crate::core::machine::{Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
 use crate::core::policy::Policy;
 use crate::core::stored::Stored;
+use crate::core::target::Target;
 use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
@@ -70,10 +71,18 @@ pub(super) struct Driver {
     pub(super) slot: Option<Place>,
     /// Whether the model is asked although its breaker is open.
     pub(super) forced: bool,
+    /// Whether the session was told of this run since it was opened.
+    pub(super) begun: bool,
+    /// A turn that was let through as a whole, and is to be reported on.
+    pub(super) admitted: Option<(Target, Ticket)>,
     /// Whether the backend's requests pass our policy one by one; otherwise turns do.
     pub(super) by_request: bool,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) timers: BTreeMap<Timer, Instant>,
+    /// What a pause before another try follows.
+    pub(super) resting: Option<Failure>,
+    /// Fires when breakers or limits change.
+    pub(super) health: watch::Receiver<u64>,
     ended: bool,
 }
 
@@ -121,8 +130,7 @@ impl Engine {
         tape::settle(&mut request).await;
         let options = request.options();
         let context = Context { accepted_at };
-        let spec = prepare::chat_spec(run.as_str(), options, &cwd);
-        let mut spec = match spec {
+        let mut spec = match prepare::chat_spec(run.as_str(), options, &cwd) {
             Ok(spec) => spec,
             Err(error) => return refuse(&live, context, &error.message).await,
         };
@@ -144,6 +152,7 @@ impl Engine {
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());
+        let health = self.inner.upstream.changes();
         let mut driver = Driver {
             engine: self,
             live,
@@ -159,9 +168,13 @@ impl Engine {
             place,
             slot: None,
             forced: false,
+            begun: false,
+            admitted: None,
             by_request: true,
             operations: FuturesUnordered::new(),
             timers: BTreeMap::new(),
+            resting: None,
+            health,
             ended: false,
         };
         driver.step(vec![first]).await?;
@@ -179,12 +192,7 @@ impl Driver {
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => {
-                        if matches!(command, Command::Wake) {
-                            self.ask_in_spite_of_limits();
-                        }
-                        hear(command)
-                    }
+                    Some(command) => hear(command),
                     None => return Ok(()),
                 },
                 Some(done) = self.operations.next() => self.done(done),
@@ -193,6 +201,8 @@ impl Driver {
                     self.timers.remove(&timer);
                     vec![Input::Timer(timer)]
                 }
+                // A breaker that closes lets those go on who wait for it.
+                Ok(()) = self.health.changed(), if self.waits_for_health() => self.relent(),
             };
             self.step(inputs).await?;
         }
@@ -263,6 +273,7 @@ impl Driver {
             Done::Input(input) => vec![input],
             Done::Opened(lease, slot, input) => {
                 self.slot = slot;
+                self.begun = false;
                 self.by_request = lease.session().capabilities().request_policy;
                 self.place = Some(lease.place().queued());
                 self.lease = Some(*lease);

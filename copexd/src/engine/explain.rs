@@ -188,6 +188,13 @@ fn doing(run: RunId, live: &Live, now: u64) -> Wait {
     };
     let ago = |since: u64| span(now.saturating_sub(since));
     match live.activity.get() {
+        Doing::Session { since } => wait(
+            WaitKind::Session,
+            "its session is in use by a run that came before".to_owned(),
+            Some(since),
+            None,
+            "that run ends; `copexctl runs list --active` shows it".to_owned(),
+        ),
         Doing::Place { endpoint, since } if endpoint == RUNS => wait(
             WaitKind::Slot,
             "it waits for a place among the runs at work".to_owned(),

@@ -50,6 +50,16 @@ pub(super) async fn open(wanted: Wanted) -> Done {
     if let Some(before) = before {
         before.close().await;
     }
+    // The session first: whoever waits for one must not keep others from working meanwhile.
+    let place = match place {
+        Some(queued) => {
+            let since = clock::now_ms();
+            live.activity.set(Doing::Session { since });
+            Some(queued.await.queued())
+        }
+        None => None,
+    };
+    live.activity.set(Doing::Nothing);
     let slot = if slot.is_some() {
         slot
     } else {

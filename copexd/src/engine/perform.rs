@@ -17,8 +17,8 @@ use crate::backend::errand::{Doing, Errand};
 use crate::core::chat::Progress;
 use crate::core::failure::Failure;
 use crate::core::governor::{Admission, Report};
-use crate::core::machine::{Decision, Effect, Input};
-use crate::core::policy::Trouble;
+use crate::core::machine::{Decision, Effect, Input, Timer};
+use crate::core::policy::{Next, Trouble};
 use crate::core::target::Target;
 use crate::runtime::clock;
 
@@ -62,6 +62,11 @@ impl Driver {
             Effect::Release { poisoned } => {
                 self.operations.clear();
                 self.slot = None;
+                self.report(&Report::Abandoned);
+                if self.progress().parked.is_some() {
+                    // Who wants to speak in the session meanwhile need not wait for hours.
+                    self.place = None;
+                }
                 self.live.activity.set(Doing::Nothing);
                 self.account.rest();
                 if let Some(lease) = self.lease.take() {
@@ -69,6 +74,10 @@ impl Driver {
                 }
             }
             Effect::Wait(timer, ms) => {
+                if let (Timer::Backoff, Some(failure)) = (&timer, self.resting.clone()) {
+                    let until = clock::now_ms().saturating_add(ms);
+                    self.live.activity.set(Doing::Waiting { until, failure });
+                }
                 let at = Instant::now() + Duration::from_millis(ms);
                 self.timers.insert(timer, at);
             }
@@ -97,6 +106,10 @@ impl Driver {
     }
 
     fn decide(&mut self, request: String, decision: Decision) {
+        if !self.begun {
+            // A turn that is taken up with a tool waiting: its requests come after this.
+            self.begin();
+        }
         self.operate(|session| async move {
             if let Err(error) = session.decide(&request, &decision).await {
                 tracing::warn!(%error, "a decision did not reach the backend");
@@ -131,8 +144,9 @@ impl Driver {
     }
 
     /// Tells the session whose rules hold for the turn that comes.
-    fn begin(&self) {
+    fn begin(&mut self) {
         let Some(lease) = &self.lease else { return };
+        self.begun = true;
         let progress = self.progress();
         lease.session().begin(Errand {
             policy: self.policy,
@@ -141,40 +155,41 @@ impl Driver {
             current: progress.candidate,
             excluded: progress.excluded,
             forced: self.forced,
-            // What the turn achieved before is told by its answers: see `seam::Link`.
-            patient: !self.request.options().foreground || progress.reruns > 0,
+            // What the turn achieves from now on is told by its answers: see `seam::Link`.
+            patient: !self.request.options().foreground || progress.tools > 0,
+            idle_ms: prepare::idle_ms(self.request.options()),
             tries: progress.streak.tries,
+            after: self.resting.clone().filter(|failure| !failure.unasked),
             purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),
         });
     }
 
     /// Why a turn may not begin now, where its requests do not ask for themselves.
-    fn shut(&self) -> Option<Failure> {
+    fn shut(&mut self) -> Option<Failure> {
         if self.by_request {
             return None;
         }
         let target = self.target()?;
         match self.engine.inner.upstream.admit(&target, self.forced) {
-            Admission::Go => None,
+            Admission::Go(ticket) => {
+                let since = clock::now_ms();
+                self.live.activity.set(Doing::Asked { target: target.to_string(), since });
+                self.admitted = Some((target, ticket));
+                None
+            }
             Admission::Shut(failure) => Some(failure),
         }
     }
 
-    /// Whoever wakes a parked run wants its model asked now: the limit that parked it is
-    /// forgotten, and learned again if it still holds.
-    pub(super) fn ask_in_spite_of_limits(&self) {
-        let mut governor = self.engine.inner.upstream.lock();
-        for candidate in self.chain.candidates.iter() {
-            governor.forget_limits(&candidate.target);
-        }
-    }
-
     /// What became of a turn, where its requests do not report for themselves.
-    pub(super) fn report(&self, report: &Report<'_>) {
-        if let Some(target) = self.target().filter(|_| !self.by_request) {
-            self.engine.inner.upstream.report(&target, report);
+    pub(super) fn report(&mut self, report: &Report<'_>) {
+        let Some((target, ticket)) = self.admitted.take() else { return };
+        let upstream = &self.engine.inner.upstream;
+        if *report == Report::Answered {
+            upstream.report(&target, ticket, &Report::Begun);
         }
+        upstream.report(&target, ticket, report);
     }
 
     fn target(&self) -> Option<Target> {
@@ -190,6 +205,8 @@ impl Driver {
         if !trouble.failure.unasked {
             self.report(&Report::Failed(&trouble.failure));
         }
+        // What changes from now on may make the wait shorter.
+        self.health.mark_unchanged();
         let progress = self.progress();
         let chain = (&*self.chain.candidates, progress.candidate, progress.excluded.as_slice());
         let next = {
@@ -197,10 +214,34 @@ impl Driver {
             governor.judge(&self.policy, trouble, chain, clock::moment())
         };
         tracing::debug!(class = ?trouble.failure.class, ?next, "a failure is judged");
+        let rests = matches!(next, Next::Resume { .. } | Next::Retry { .. });
+        self.resting = rests.then(|| trouble.failure.clone());
         self.operations.push(std::future::ready(Done::Input(Input::Judged(next))).boxed());
     }
 
+    /// Whether it rests because nobody may be asked.
+    pub(super) fn waits_for_health(&self) -> bool {
+        let shut = self.resting.as_ref().is_some_and(|failure| failure.unasked);
+        shut && self.timers.contains_key(&Timer::Backoff)
+    }
+
+    /// Breakers or limits changed: goes on at once if somebody may be asked now.
+    pub(super) fn relent(&mut self) -> Vec<Input> {
+        let progress = self.progress();
+        let route = self.engine.inner.upstream.lock().route(
+            &self.chain.candidates,
+            &progress.excluded,
+            progress.candidate,
+            clock::now_ms(),
+        );
+        if route.is_err() || self.timers.remove(&Timer::Backoff).is_none() {
+            return Vec::new();
+        }
+        vec![Input::Timer(Timer::Backoff)]
+    }
+
     fn open(&mut self) {
+        self.live.activity.set(Doing::Nothing);
         let progress = self.progress();
         let upstream = &self.engine.inner.upstream;
         let route = upstream.lock().route(
@@ -219,15 +260,20 @@ impl Driver {
         };
         let Some(options) = self.chain.options(route.candidate).cloned() else { return };
         self.forced = route.forced;
-        let resumes =
-            progress.session.is_some() || matches!(options.session, SessionChoice::Resume(_));
+        if progress.session.is_none() && options.session == SessionChoice::New {
+            // A session that is left is for others now.
+            self.place = None;
+        }
+        if let (None, Some(session)) = (&self.place, &progress.session) {
+            // One that was parked stands at the end of its session's queue.
+            self.place = Some(self.engine.inner.pool.queue(session));
+        }
         let wanted = Wanted {
             engine: self.engine.clone(),
             live: self.live.clone(),
             options,
             cwd: self.cwd.clone(),
-            // One in the queue of a session that is left is of no use in another.
-            place: self.place.clone().filter(|_| resumes),
+            place: self.place.clone(),
             slot: self.slot.take(),
             priority: prepare::priority(&self.request),
             before: self.lease.take(),

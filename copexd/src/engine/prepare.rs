@@ -25,6 +25,9 @@ use crate::core::stored::Stored;
 /// Silence of a model request that ends an attempt, in seconds, when nothing else is said.
 const IDLE_S: f64 = 300.0;
 
+/// How much later the turn's own watchdog fires than that of its request, in milliseconds.
+const IDLE_MARGIN_MS: u64 = 5_000;
+
 /// The shortest silence that may end an attempt: less cuts off healthy models.
 const LEAST_IDLE_S: f64 = 1.0;
 
@@ -158,7 +161,9 @@ pub(super) fn mode(approval: &Approval) -> approval::Mode {
 pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec, ErrorInfo> {
     let policy = policy(&options.approval, cwd)
         .map_err(|message| ErrorInfo::new(ErrorClass::Usage, message))?;
-    let idle_ms = millis(options.timeout_s.unwrap_or(IDLE_S));
+    // Where requests pass us one by one, each has its own watchdog; this one is for the rest.
+    let margin = if options.use_cli { 0 } else { IDLE_MARGIN_MS };
+    let idle_ms = idle_ms(options).saturating_add(margin);
     let ask_timeout_s = options.approval.ask_timeout_s.unwrap_or(ASK_TIMEOUT_S);
     let mut warnings = Vec::new();
     if options.context_budget.is_some() && options.provider.is_none() {
@@ -217,6 +222,11 @@ pub(super) fn millis(seconds: f64) -> u64 {
     )]
     let ms = (seconds * 1_000.0) as u64;
     ms
+}
+
+/// Silence of a model request that ends it, in milliseconds.
+pub fn idle_ms(options: &RunOptions) -> u64 {
+    millis(options.timeout_s.unwrap_or(IDLE_S))
 }
 
 /// How a run's failures are answered: what it says, over the defaults.

@@ -63,6 +63,10 @@ impl Engine {
         let secrets = std::collections::BTreeMap::new();
         let ambient = &self.inner.ambient;
         let options = request.options();
+        if options.replay.is_some() || options.record.is_some() {
+            // A session with a cassette belongs to its run.
+            return None;
+        }
         if options.demo_fallback && !options.demo {
             // Who answers such a run is settled when it begins.
             return None;

@@ -97,7 +97,8 @@ impl Registry {
             let message = "the daemon is stopping and takes no new runs";
             return Err(ErrorInfo::new(ErrorClass::Unavailable, message).retry_after(RETRY_MS));
         }
-        if self.lock().len() >= MOST_LIVE_RUNS {
+        let working = self.lock().values().filter(|live| !live.parked()).count();
+        if working >= MOST_LIVE_RUNS {
             let message = format!("{MOST_LIVE_RUNS} runs are at work already");
             return Err(ErrorInfo::new(ErrorClass::Overloaded, message)
                 .retry_after(RETRY_MS)

@@ -7,7 +7,7 @@ use copex_proto::spend::SpendLimits;
 
 use super::registry::Command;
 use super::submit::{Resumed, Submitted};
-use super::{Engine, store_error};
+use super::{Engine, chain, store_error};
 use crate::core::stored::Stored;
 
 impl Engine {
@@ -29,7 +29,13 @@ impl Engine {
             && prompt.is_none()
             && let Some(live) = self.inner.registry.get(run)
         {
+            if limits != SpendLimits::default() {
+                let message = format!("run {run} is parked and keeps the limits it has");
+                let hint = format!("cancel it and resume it with others, or resume {run} as it is");
+                return Err(ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint));
+            }
             // It goes on in place: whoever asks does not want to wait for the limit's end.
+            self.forget_limits(run);
             let _ = live.commands.send(Command::Wake).await;
             return Ok(Submitted { run, created: false });
         }
@@ -81,5 +87,12 @@ impl Engine {
             options.session = SessionChoice::Resume(session.0);
         }
         self.submit(request, None, Some(Resumed { run, progress })).await
+    }
+
+    /// Forgets the limits that keep a run from going on.
+    fn forget_limits(&self, run: RunId) {
+        let Ok(detail) = self.detail(run) else { return };
+        let Ok(request) = serde_json::from_value::<RunRequest>(detail.request) else { return };
+        self.inner.upstream.forget_limits(&chain::targets(request.options()));
     }
 }

@@ -70,8 +70,19 @@ impl Lease {
     }
 
     /// Closes the session and gives it back, in this order: who has its place opens it again.
-    pub async fn close(self) {
+    ///
+    /// Cancel safe: dropped before the session is closed, it is given back as by dropping.
+    pub async fn close(mut self) {
         self.session.close().await;
+        // What is open under its id from now on is the next holder's: no second close.
+        let Some(Home::Runtime(busy)) = self.home.take() else { return };
+        let leaving = !busy.host().serves();
+        drop(busy);
+        if leaving {
+            let pool = self.pool.clone();
+            let tasks = pool.inner.tasks.clone();
+            tasks.spawn("pool wind-down", async move { pool.wind_down().await });
+        }
     }
 
     /// The turn ended: the session may be used warm again.

@@ -194,8 +194,10 @@ fn errand(session: &dyn Session) -> Errand {
         current: 0,
         excluded: Vec::new(),
         forced: false,
+        idle_ms: 300_000,
         patient: false,
         tries: 0,
+        after: None,
         purse: None,
         activity: Activity::default(),
     }

@@ -44,6 +44,11 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last words of a program that did not start may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// How long the CLI itself waits for the head of an answer, in milliseconds: longer than any
+/// wait of ours, which are bounded by the policy. Its own ten minutes would ask the request
+/// again while ours still waits for its turn.
+const REQUEST_TIMEOUT_MS: &str = "86400000";
+
 /// Lines of the program's own talk that are kept for error messages.
 const KEPT_LINES: usize = 20;
 
@@ -99,6 +104,7 @@ impl Runtime {
         let Start { owner, tasks, upstream, most } = how;
         let located = locate::locate(spec, owner).await?;
         let mut env = process::child_env(&spec.env);
+        env.push(("COPILOT_NATIVE_HTTP_TIMEOUT_MS", REQUEST_TIMEOUT_MS));
         env.extend(spec.secret_env.iter().map(|(name, secret)| (name.as_str(), secret.reveal())));
         let args = ["--server", "--stdio", "--no-auto-update"];
         let program = Program { path: &located.program, args: &args, env, cwd: Path::new("/") };

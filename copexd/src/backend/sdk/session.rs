@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use github_copilot_sdk::handler::{
@@ -23,7 +24,7 @@ use super::transcript;
 use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
 use crate::backend::{Capabilities, Opening, Session};
-use crate::core::failure::{Failure, FailureClass};
+use crate::core::failure::{Failure, FailureClass, Watchdog};
 use crate::core::machine::{Decision, Found};
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
@@ -33,6 +34,11 @@ use crate::runtime::tasks::Tasks;
 /// SDK's buffer, where it would be lost, so the margin is wide. Room is only taken by what
 /// waits.
 const SIGNALS: usize = 16_384;
+
+/// The longest a compaction may take. It is one request over the whole conversation, with
+/// its own retries behind it; a slow one says nothing about the runtime, which serves other
+/// sessions and so is not condemned for it.
+const COMPACT_TIMEOUT: Duration = Duration::from_mins(12);
 
 type Questions = Arc<Mutex<HashMap<String, oneshot::Sender<Option<String>>>>>;
 
@@ -187,8 +193,13 @@ impl Session for SdkSession {
     async fn compact(&self) -> Result<(), Failure> {
         let history = self.session.rpc();
         let history = history.history();
-        let compact = history.compact();
-        self.runtime.call("compacting the conversation", OPEN_TIMEOUT, compact).await.map(drop)
+        let doing = "compacting the conversation";
+        let compact = self.runtime.call(doing, Duration::MAX, history.compact());
+        let Ok(done) = tokio::time::timeout(COMPACT_TIMEOUT, compact).await else {
+            let class = FailureClass::Timeout(Watchdog::Total);
+            return Err(Failure::new(class, format!("{doing} took too long")));
+        };
+        done.map(drop)
     }
 
     async fn send(&self, prompt: &str) -> Result<String, Failure> {

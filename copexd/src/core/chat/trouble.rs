@@ -87,9 +87,7 @@ impl Chat {
         self.phase = Phase::Resting;
         effects.push(Effect::Emit(Fact::Retrying { attempt, failure, delay_ms }));
         effects.push(Effect::Checkpoint);
-        if self.again == Again::Reopen {
-            effects.push(Effect::Release { poisoned: true });
-        }
+        // The session is kept until it is opened again: it is closed first then.
         effects.push(Effect::Wait(Timer::Backoff, delay_ms));
         effects
     }
@@ -196,7 +194,9 @@ impl Chat {
         self.progress.reruns += 1;
         self.phase = Phase::Working;
         self.requesting = true;
-        vec![self.attempt(), Effect::Checkpoint, Effect::Rerun, self.watch_idle()]
+        let mut effects = self.drop_questions(&[]);
+        effects.extend([self.attempt(), Effect::Checkpoint, Effect::Rerun, self.watch_idle()]);
+        effects
     }
 
     fn withdraw(&mut self, reason: &str, moment: Moment) -> Vec<Effect> {
@@ -222,6 +222,13 @@ impl Chat {
             OnLostSession::Fail => self.give_up(failure, Otherwise::Block, moment),
             OnLostSession::Ask => {
                 self.phase = Phase::Lost;
+                if let Some(open) = self.progress.open.iter().find(|it| it.request == LOST) {
+                    // Asked before the daemon was restarted.
+                    let left = open.expires_at.saturating_sub(moment.now_ms);
+                    let timer = Timer::Ask(open.ask.clone());
+                    self.failure = Some(failure);
+                    return vec![Effect::Emit(Fact::Asking), Effect::Wait(timer, left)];
+                }
                 let title = "the session of this run is lost, and tools ran in it: start over?";
                 let detail = format!("{failure}. What the tools did may be done again.");
                 self.failure = Some(failure);
@@ -256,6 +263,8 @@ impl Chat {
         self.progress.sent = false;
         self.progress.user_messages = 0;
         self.phase = Phase::Opening;
-        vec![Effect::Checkpoint, Effect::Open]
+        let mut effects = self.drop_questions(&[]);
+        effects.extend([Effect::Checkpoint, Effect::Open]);
+        effects
     }
 }

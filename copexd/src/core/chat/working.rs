@@ -60,11 +60,17 @@ impl Chat {
         if matches!(self.phase, Phase::Ending | Phase::Stopping) {
             return effects;
         }
+        if self.failure.is_some() {
+            // Its end is all that is waited for; a shell in the background may hold it up.
+            effects.push(Effect::Wait(Timer::Idle, ABORT_GRACE_MS));
+            return effects;
+        }
         // The idle watchdog counts only while a model request is in flight: never in a
         // tool, never while a person is asked.
         if self.requesting && !self.turn.in_tool() && self.progress.open.is_empty() {
             // A wait before another try is no silence of the model's.
-            effects.push(Effect::Wait(Timer::Idle, self.spec.idle_ms + waiting_ms));
+            let wait = self.spec.idle_ms.saturating_add(waiting_ms);
+            effects.push(Effect::Wait(Timer::Idle, wait));
         } else {
             effects.push(Effect::Unwait(Timer::Idle));
         }
@@ -103,7 +109,8 @@ impl Chat {
                 let message = format!("no sign of life from the model for {seconds} s");
                 let hint = "raise `timeout`, or try another model";
                 let class = FailureClass::Timeout(Watchdog::Idle);
-                self.failure = Some(Failure::new(class, message).with_hint(hint));
+                // A turn that failed already only did not come to its end.
+                self.failure.get_or_insert(Failure::new(class, message).with_hint(hint));
                 self.phase = Phase::Stopping;
                 vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)]
             }
@@ -189,6 +196,10 @@ impl Chat {
                 if self.phase == Phase::Opening && !failure.unasked {
                     // A try that did not get as far as a session is a try as well.
                     self.progress.attempts += 1;
+                }
+                if self.phase == Phase::Sending && failure.unasked {
+                    // Nothing left: it is sent for the first time when somebody may be asked.
+                    self.progress.sent = false;
                 }
                 // Whoever aborted knows better why.
                 let failure = self.failure.take().unwrap_or(failure);

@@ -12,6 +12,19 @@ fn candidate(endpoint: &str, model: &str) -> Candidate {
     Candidate { target: target(endpoint, model), context_tokens: None }
 }
 
+/// A request that passes, and what becomes of it.
+fn ask(governor: &mut Governor, target: &Target, report: &Report<'_>, now: u64) {
+    let Admission::Go(ticket) = governor.admit(target, false, now) else { panic!("shut") };
+    if *report == Report::Answered {
+        governor.report(target, ticket, &Report::Begun, now);
+    }
+    governor.report(target, ticket, report, now);
+}
+
+fn goes(governor: &mut Governor, target: &Target, now: u64) -> bool {
+    matches!(governor.admit(target, false, now), Admission::Go(_))
+}
+
 fn governor() -> Governor {
     Governor::new(Setup::default(), Memory::default(), 0)
 }
@@ -36,8 +49,7 @@ fn at(now_ms: u64) -> Moment {
 fn break_down(governor: &mut Governor, target: &Target) {
     let failure = Failure::new(FailureClass::Server, "503");
     for _ in 0..5 {
-        assert_eq!(governor.admit(target, false, 0), Admission::Go);
-        governor.report(target, &Report::Failed(&failure), 0);
+        ask(governor, target, &Report::Failed(&failure), 0);
     }
 }
 
@@ -48,11 +60,11 @@ fn an_open_breaker_is_shut_for_everybody_and_admits_one_probe_of_fifty() {
     break_down(&mut governor, &bad);
     let Admission::Shut(failure) = governor.admit(&bad, false, 1_000) else { panic!() };
     assert!(failure.unasked && failure.retry_after_ms == Some(59_000), "{failure:?}");
-    assert_eq!(governor.admit(&good, false, 1_000), Admission::Go);
-    let through = (0..50).filter(|_| governor.admit(&bad, false, 60_000) == Admission::Go).count();
+    assert!(goes(&mut governor, &good, 1_000));
+    let through = (0..50).filter(|_| goes(&mut governor, &bad, 60_000)).count();
     assert_eq!(through, 1);
-    let again = governor.admit(&bad, false, 60_000 + PROBE_LEASE_MS);
-    assert_eq!(again, Admission::Go, "a lost probe is followed by another");
+    let again = goes(&mut governor, &bad, 60_000 + PROBE_LEASE_MS);
+    assert!(again, "a lost probe is followed by another");
     assert_eq!(governor.take_changes().len(), 3, "opened, probed, probed");
 }
 
@@ -62,9 +74,9 @@ fn only_failures_that_speak_of_health_count() {
     let target = target("github", "a");
     for class in FailureClass::ALL.into_iter().filter(|class| !policy::rule(*class).counted) {
         for _ in 0..10 {
-            governor.report(&target, &Report::Failed(&Failure::new(class, "x")), 0);
+            ask(&mut governor, &target, &Report::Failed(&Failure::new(class, "x")), 0);
         }
-        assert_eq!(governor.admit(&target, false, 1), Admission::Go, "{class:?}");
+        assert!(goes(&mut governor, &target, 1), "{class:?}");
     }
 }
 
@@ -75,7 +87,7 @@ fn what_is_remembered_survives_and_is_written_only_when_it_changed() {
     break_down(&mut first, &target);
     let limited = Failure::new(FailureClass::RateLimit(Scope::Weekly), "week")
         .with_retry_after(Some(600_000));
-    first.report(&target, &Report::Failed(&limited), 0);
+    first.report(&target, Ticket::default(), &Report::Failed(&limited), 0);
     let memory = first.take_memory().unwrap();
     assert!(first.take_memory().is_none());
     let text = serde_json::to_string(&memory).unwrap();
@@ -85,7 +97,7 @@ fn what_is_remembered_survives_and_is_written_only_when_it_changed() {
     second.reset(|_, model| model.is_none(), 0);
     assert!(matches!(second.admit(&target, false, 50_000), Admission::Shut(_)), "the breaker");
     assert_eq!(second.reset(|_, _| true, 0), 1);
-    assert_eq!(second.admit(&target, false, 50_000), Admission::Go);
+    assert!(goes(&mut second, &target, 50_000));
 }
 
 #[test]
@@ -117,13 +129,13 @@ fn in_panic_the_least_bad_is_asked() {
     let chain = [candidate("github", "a"), candidate("github", "b")];
     break_down(&mut governor, &chain[0].target);
     let failure = Failure::new(FailureClass::Server, "503");
-    governor.report(&chain[1].target, &Report::Answered, 0);
+    ask(&mut governor, &chain[1].target, &Report::Answered, 0);
     for _ in 0..4 {
-        governor.report(&chain[1].target, &Report::Failed(&failure), 0);
+        ask(&mut governor, &chain[1].target, &Report::Failed(&failure), 0);
     }
     let route = governor.route(&chain, &[], 0, 1).unwrap();
     assert_eq!((route.candidate, route.forced), (1, true));
-    assert_eq!(governor.admit(&chain[1].target, true, 1), Admission::Go);
+    assert!(matches!(governor.admit(&chain[1].target, true, 1), Admission::Go(_)));
 }
 
 #[test]
@@ -148,15 +160,18 @@ fn a_limit_without_a_time_is_assumed_for_everybody_once_somebody_parks() {
     let mut governor = governor();
     let chain = [candidate("github", "a")];
     let limited = FailureClass::RateLimit(Scope::Account);
-    governor.report(&chain[0].target, &Report::Failed(&Failure::new(limited, "slow down")), 0);
-    assert_eq!(governor.admit(&chain[0].target, false, 1), Admission::Go, "retried in place");
+    let slow = Failure::new(limited, "slow down");
+    ask(&mut governor, &chain[0].target, &Report::Failed(&slow), 0);
+    let Admission::Go(ticket) = governor.admit(&chain[0].target, false, 1) else { panic!() };
     let policy = Policy::default();
     let next = governor.judge(&policy, &trouble(limited, 6), (&chain, 0, &[]), at(0));
     assert_eq!(next, Next::Park { until: Some(5 * 60_000) });
     let Admission::Shut(failure) = governor.admit(&chain[0].target, false, 1) else { panic!() };
     assert!(failure.message.contains("limited for 5 min"), "{failure}");
-    governor.report(&chain[0].target, &Report::Answered, 2);
-    assert_eq!(governor.admit(&chain[0].target, false, 3), Admission::Go);
+    let before = Ticket { since: 0, ..ticket };
+    assert!(!goes(&mut governor, &chain[0].target, 2));
+    governor.report(&chain[0].target, Ticket { since: 1, ..before }, &Report::Begun, 2);
+    assert!(goes(&mut governor, &chain[0].target, 3));
 }
 
 #[test]
@@ -178,4 +193,18 @@ fn targets_are_bounded() {
         governor.admit(&target("github", &number.to_string()), false, number);
     }
     assert_eq!(governor.breakers().count(), MOST_TARGETS);
+}
+
+#[test]
+fn a_park_ends_with_the_first_limit_of_the_chain() {
+    let mut governor = governor();
+    let chain = [candidate("github", "a"), candidate("github", "b")];
+    let model = FailureClass::RateLimit(Scope::Model);
+    let limited = |wait| Failure::new(model, "x").with_retry_after(Some(wait));
+    ask(&mut governor, &chain[0].target, &Report::Failed(&limited(600_000)), 0);
+    ask(&mut governor, &chain[1].target, &Report::Failed(&limited(9_000_000)), 0);
+    let mut trouble = trouble(model, 1);
+    trouble.failure.retry_after_ms = Some(9_000_000);
+    let next = governor.judge(&Policy::default(), &trouble, (&chain, 1, &[0]), at(0));
+    assert_eq!(next, Next::Park { until: Some(600_000) });
 }

@@ -143,11 +143,28 @@ fn the_servers_wait_is_the_floor_and_a_long_one_parks() {
     let Next::Retry { at } = request(&wait(2_000)) else { panic!() };
     assert!((2_000..2_500).contains(&at), "{at}");
     assert_eq!(turn(&wait(61_000)), Next::Park { until: Some(61_000) });
-    let reset = Ways { other: None, reset: Some(7) };
+    assert_eq!(turn(&wait(u64::MAX)), Next::Park { until: Some(MOST_TOLD_MS) }, "a broken header");
+    let reset = Ways { other: None, reset: Some(90_000) };
     let mut spent = trouble(FailureClass::RateLimit(Scope::Account), 6);
-    assert_eq!(next(Level::Turn, &spent, reset), Next::Park { until: Some(7) });
+    assert_eq!(next(Level::Turn, &spent, reset), Next::Park { until: Some(90_000) });
+    spent.failure.retry_after_ms = Some(2_000);
+    assert_eq!(turn(&spent), Next::Park { until: None }, "2 s did not help six times");
+    spent.failure.retry_after_ms = None;
     spent.parks = MOST_PARKS;
     assert!(matches!(turn(&spent), Next::GiveUp { otherwise: Otherwise::Fail, .. }));
+}
+
+#[test]
+fn a_cap_of_the_users_holds_for_every_class() {
+    let policy = Policy { floor_ms: 100, cap_ms: Some(1_000), ..Policy::default() };
+    for class in [FailureClass::RateLimit(Scope::Account), FailureClass::Server] {
+        for number in 1..5 {
+            let (trouble, mut budget) = (trouble(class, number), Budget::full(0));
+            let (ways, late) = (Ways::default(), at(0, 0.999));
+            let next = policy.next(Level::Request, &trouble, ways, &mut budget, late);
+            assert!(matches!(next, Next::Retry { at } if at <= 1_000), "{class:?}: {next:?}");
+        }
+    }
 }
 
 #[test]

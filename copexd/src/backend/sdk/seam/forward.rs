@@ -12,14 +12,17 @@ use super::respond::{self, Told};
 use super::{Link, Seam, lock};
 use crate::backend::errand::{Activity, Doing, Errand};
 use crate::backend::upstream::{Place, Upstream};
-use crate::core::failure::{Failure, Spent};
-use crate::core::governor::{Admission, Report};
+use crate::core::failure::{Failure, FailureClass, Spent};
+use crate::core::governor::{Admission, Report, Ticket};
 use crate::core::metrics;
 use crate::core::policy::{self, Level, Next, Trouble, Ways};
 use crate::core::signal::Signal;
 use crate::core::spend::{Purse, Reservation};
-use crate::core::target::Target;
+use crate::core::target::{Candidate, Target};
 use crate::runtime::clock;
+
+/// How long an answer may pause that no run waits for: a list of models.
+const UNWATCHED: Duration = Duration::from_mins(5);
 
 /// Serves one request to its end.
 pub(super) async fn serve(seam: &Seam, client: &Client, id: &str, exchange: Exchange) {
@@ -49,7 +52,8 @@ async fn answer(seam: &Seam, client: &Client, id: &str, exchange: &Exchange) -> 
         let first_event = Duration::from_millis(policy::Policy::default().first_event_ms);
         return match attempt::once(seam, head, &exchange.body, None, first_event).await {
             Outcome::Answer(answer) => {
-                respond::pass_on(client, id, head, answer, &mut |_| {}).await.map(drop)
+                let idle = (head, UNWATCHED);
+                respond::pass_on(client, id, idle, answer, &mut |_| {}).await.map(drop)
             }
             Outcome::Failed(refusal) => respond::give_up(client, id, &refusal).await,
         };
@@ -83,6 +87,18 @@ fn target_of(errand: &Errand, body: &[u8]) -> Target {
     target
 }
 
+/// A breaker that opened under the turn's own failures: the last of them is the reason that
+/// people can do something about.
+fn because(shut: Failure, last: Option<&Failure>) -> Failure {
+    match last {
+        Some(last) if !matches!(shut.class, FailureClass::RateLimit(_)) => {
+            let message = format!("{}; {}", last.message, shut.message);
+            Failure { class: last.class, status: last.status, message, ..shut }
+        }
+        _ => shut,
+    }
+}
+
 /// One request under way.
 struct Asking<'a> {
     seam: &'a Seam,
@@ -97,6 +113,7 @@ struct Asking<'a> {
 struct Passing<'a> {
     upstream: &'a Upstream,
     target: &'a Target,
+    ticket: Ticket,
     reported: bool,
     /// When it was made, if it was.
     asked: Option<Instant>,
@@ -117,14 +134,14 @@ impl Passing<'_> {
             Report::Failed(failure) => self.outcome = failure.class.name(),
             Report::Abandoned => self.outcome = metrics::ABANDONED,
         }
-        self.upstream.report(self.target, report);
+        self.upstream.report(self.target, self.ticket, report);
     }
 }
 
 impl Drop for Passing<'_> {
     fn drop(&mut self) {
         if !self.reported {
-            self.upstream.report(self.target, &Report::Abandoned);
+            self.upstream.report(self.target, self.ticket, &Report::Abandoned);
         }
         if let Some((purse, reservation)) = self.reservation.take() {
             purse.release(reservation);
@@ -146,20 +163,17 @@ impl Asking<'_> {
         let since_ms = clock::now_ms();
         let mut spent = Spent { tries: self.errand.tries, in_class: 0 };
         let mut last: Option<Failure> = None;
+        let mut told = false;
         loop {
             let place = self.enter().await;
             let refusal = match upstream.admit(&self.target, self.errand.forced) {
-                Admission::Shut(mut failure) => {
+                Admission::Shut(shut) => {
                     drop(place);
-                    // What the server said is the reason; that it is left alone, the consequence.
-                    if let Some(last) = &last {
-                        failure.message = format!("{}; {}", last.message, failure.message);
-                        failure.status = last.status;
-                    }
-                    Box::new(Refusal::of_ours(failure))
+                    let last = last.as_ref().or(self.errand.after.as_ref());
+                    Box::new(Refusal::of_ours(because(shut, last)))
                 }
-                Admission::Go => {
-                    let mut passing = self.passing(place)?;
+                Admission::Go(ticket) => {
+                    let mut passing = self.passing(place, ticket)?;
                     spent.tries += 1;
                     match self.once(&mut passing).await {
                         Outcome::Answer(answer) => return Ok((answer, passing, spent)),
@@ -170,23 +184,32 @@ impl Asking<'_> {
                     }
                 }
             };
-            let class = refusal.failure.class;
-            if !refusal.failure.unasked {
-                let again = last.as_ref().is_some_and(|last| last.class == class);
+            let failure = &refusal.failure;
+            if !failure.unasked {
+                let again = last.as_ref().is_some_and(|last| last.class == failure.class);
                 spent.in_class = if again { spent.in_class + 1 } else { 1 };
-                last = Some(refusal.failure.clone());
+                last = Some(failure.clone());
             }
-            self.wait_or_give_up(refusal, spent, since_ms).await?;
+            let unasked = refusal.failure.unasked;
+            self.wait_or_give_up(refusal, (spent, told), since_ms).await?;
+            told = unasked;
         }
     }
 
     async fn wait_or_give_up(
         &self,
         mut refusal: Box<Refusal>,
-        spent: Spent,
+        (spent, told): (Spent, bool),
         since_ms: u64,
     ) -> Result<(), Box<Refusal>> {
         let moment = clock::moment();
+        if policy::rule(refusal.failure.class).counted && !refusal.failure.unasked {
+            // A failure that opened the breaker: nobody waits for a try that is not made.
+            let closed = self.seam.upstream.lock().closed(&self.target, moment.now_ms);
+            if let Some(shut) = closed.filter(|_| !self.errand.forced) {
+                refusal.failure = because(shut, Some(&refusal.failure));
+            }
+        }
         let trouble = Trouble {
             failure: refusal.failure.clone(),
             tries: spent.tries,
@@ -201,7 +224,11 @@ impl Asking<'_> {
             let mut governor = self.seam.upstream.lock();
             let Errand { candidates, current, excluded, policy, .. } = &self.errand;
             let others = policy::rule(refusal.failure.class).others;
-            let other = candidates.get(*current).and_then(|current| {
+            // A sub-agent's model is its own: nobody takes over from that one.
+            let own = |current: &&Candidate| {
+                current.target.model.is_empty() || current.target == self.target
+            };
+            let other = candidates.get(*current).filter(own).and_then(|current| {
                 governor.other(others, current, (candidates, excluded), moment.now_ms)
             });
             let ways = Ways { other, reset: None };
@@ -214,18 +241,34 @@ impl Asking<'_> {
         };
         let delay_ms = at.saturating_sub(moment.now_ms);
         let failure = refusal.failure;
-        let unasked = failure.unasked;
+        let limited = matches!(failure.class, FailureClass::RateLimit(_));
+        // A limit without a time is in no table: nobody can say that it is over.
+        let shut = failure.unasked || (limited && failure.retry_after_ms.is_some());
         self.errand.activity.set(Doing::Waiting { until: at, failure: failure.clone() });
-        let signal = Signal::Waiting { attempt: spent.tries + 1, failure, delay_ms };
+        // That nobody may be asked yet is told once; after that it is only a sign of life.
+        let signal = if failure.unasked && told {
+            Signal::Requesting(true)
+        } else {
+            Signal::Waiting { attempt: spent.tries + 1, failure, delay_ms }
+        };
         // A run that has ended meanwhile needs no news.
         let _ = self.link.signals.send(signal).await;
         let mut changes = self.seam.upstream.changes();
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
-            // A breaker that closes lets those through who wait for it.
-            _ = changes.changed(), if unasked => {}
+        let sleep = tokio::time::sleep(Duration::from_millis(delay_ms));
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return Ok(()),
+                // A breaker that closes, or a limit that is forgotten, lets those through
+                // who wait for it.
+                _ = changes.changed(), if shut => {
+                    let now_ms = clock::now_ms();
+                    if !self.seam.upstream.lock().is_shut(&self.target, now_ms) {
+                        return Ok(());
+                    }
+                }
+            }
         }
-        Ok(())
     }
 
     /// Waits for a place among the requests to this endpoint. The run's watchdog must not
@@ -244,10 +287,11 @@ impl Asking<'_> {
         place
     }
 
-    fn passing(&self, place: Option<Place>) -> Result<Passing<'_>, Box<Refusal>> {
+    fn passing(&self, place: Option<Place>, ticket: Ticket) -> Result<Passing<'_>, Box<Refusal>> {
         let mut passing = Passing {
             upstream: &self.seam.upstream,
             target: &self.target,
+            ticket,
             reported: false,
             asked: None,
             first: None,
@@ -268,7 +312,8 @@ impl Asking<'_> {
     async fn once(&self, passing: &mut Passing<'_>) -> Outcome {
         let (target, since) = (self.target.to_string(), clock::now_ms());
         self.errand.activity.set(Doing::Asked { target: target.clone(), since });
-        let first_event = Duration::from_millis(self.errand.policy.first_event_ms);
+        let first_event = self.errand.policy.first_event_ms.min(self.errand.idle_ms);
+        let first_event = Duration::from_millis(first_event);
         let (seam, link) = (self.seam, Some(self.link));
         passing.asked = Some(Instant::now());
         let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
@@ -293,10 +338,13 @@ impl Asking<'_> {
             let spent = Spent { tries: spent.tries, in_class: 1 };
             *lock(&self.link.given_up) = Some(failure.clone().with_spent(spent));
         };
-        if respond::pass_on(client, id, self.head, answer, &mut broke).await? {
+        let idle = Duration::from_millis(self.errand.idle_ms);
+        if respond::pass_on(client, id, (self.head, idle), answer, &mut broke).await? {
             passing.report(&Report::Answered);
-            // Its usage is on the way and settles what was reserved.
-            passing.reservation = None;
+            if !self.head.unpriced() {
+                // Its usage is on the way and settles what was reserved.
+                passing.reservation = None;
+            }
             self.link.succeeded();
         }
         Ok(())

@@ -68,6 +68,8 @@ impl Link {
         if let Some(errand) = lock(&self.errand).as_mut() {
             errand.tries = 0;
             errand.patient = true;
+            // Whatever a sub-agent's request was refused for is past as well.
+            *lock(&self.given_up) = None;
         }
     }
 

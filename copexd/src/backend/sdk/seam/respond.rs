@@ -4,6 +4,8 @@
 //! is ended with an error event of its dialect, which the CLI takes as the end of the request;
 //! a transport error would make it ask five times more (measured on 1.0.102).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
@@ -14,16 +16,16 @@ use serde_json::json;
 use super::attempt::{Answer, Refusal};
 use super::exchange::Head;
 use super::sse;
-use crate::core::failure::{Failure, FailureClass};
+use crate::core::failure::{Failure, FailureClass, Watchdog};
 
 pub(super) type Told = Result<(), github_copilot_sdk::Error>;
 
-/// Passes an answer on as it comes. Whether it came whole; a stream that broke off is told to
+/// Passes an answer on as it comes, as long as it never pauses for `idle`. Whether it came whole; a stream that broke off is told to
 /// `broke` before the CLI can notice.
 pub(super) async fn pass_on(
     client: &Client,
     id: &str,
-    head: &Head,
+    (head, idle): (&Head, Duration),
     answer: Answer,
     broke: &mut (dyn FnMut(&Failure) + Send),
 ) -> Result<bool, github_copilot_sdk::Error> {
@@ -35,7 +37,13 @@ pub(super) async fn pass_on(
         chunk(client, id, &held, false).await?;
     }
     let failure = loop {
-        match rest.next().await {
+        let Ok(next) = tokio::time::timeout(idle, rest.next()).await else {
+            let message = format!("the model's answer stood still for {} s", idle.as_secs_f64());
+            let hint = "raise `timeout`, or try another model";
+            let class = FailureClass::Timeout(Watchdog::Idle);
+            break Some(Failure::new(class, message).with_hint(hint));
+        };
+        match next {
             Some(Ok(piece)) => {
                 end.feed(&piece);
                 chunk(client, id, &piece, false).await?;
