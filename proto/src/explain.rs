@@ -76,6 +76,8 @@ pub enum WaitKind {
     Ask,
     /// A tool, or the Copilot CLI itself.
     Agent,
+    /// A check command.
+    Gate,
     /// Space on the disk.
     Store,
     /// Something of a later version.

@@ -122,6 +122,15 @@ fn failed_iterations_in_a_row_end_the_loop() {
 }
 
 #[test]
+fn a_limit_that_nobody_waits_for_ends_the_loop_at_once() {
+    let product = Product::start();
+    product.model.push(Reply::text("on it"));
+    product.model.respond(|_| Reply::rate_limited("rate_limited", Some(3_600)));
+    let told = ralph(&product, ["--no-park", "--json"]).expect_code(5).json();
+    assert_eq!((&told["error"]["class"], &told["iterations"]), (&"rate_limit".into(), &2.into()));
+}
+
+#[test]
 fn a_blocked_agent_ends_the_loop_with_its_reason() {
     let product = Product::start();
     product.model.push(Reply::text("<blocked>there is no network</blocked>"));
@@ -215,6 +224,8 @@ fn a_gate_is_killed_with_all_it_started_when_the_run_is_cancelled() {
     let args = ["ralph", "x", "-p", "all tests passing", "--verify", verify, "--detach"];
     let run = product.ctl().run(args).ok().trim().to_owned();
     assert_eq!(std::fs::read_to_string(&fifo).unwrap(), "begun\n");
+    let waits = product.runs(["explain", &run, "--json"]).expect_code(0).json();
+    assert_eq!(waits["waits"][0]["kind"], "gate", "{waits}");
     let _cancelled = product.runs(["cancel", &run]).expect_code(0);
     let _ended = product.runs(["attach", &run]).expect_code(130);
     let marker = product.daemon.sandbox().marker();

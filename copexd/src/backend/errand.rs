@@ -70,6 +70,13 @@ pub enum Doing {
         /// Since when, in Unix milliseconds.
         since: u64,
     },
+    /// A gate runs.
+    Gate {
+        /// Its command.
+        command: String,
+        /// Since when, in Unix milliseconds.
+        since: u64,
+    },
     /// It waits before another try.
     Waiting {
         /// Until when, in Unix milliseconds.

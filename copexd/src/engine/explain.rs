@@ -195,6 +195,13 @@ fn doing(run: RunId, live: &Live, now: u64) -> Wait {
             None,
             "that run ends; `copexctl runs list --active` shows it".to_owned(),
         ),
+        Doing::Gate { command, since } => wait(
+            WaitKind::Gate,
+            format!("the gate `{command}` has run for {}", ago(since)),
+            Some(since),
+            None,
+            format!("the command ends, or its time is up; {cancel}"),
+        ),
         Doing::Place { endpoint, since } if endpoint == RUNS => wait(
             WaitKind::Slot,
             "it waits for a place among the runs at work".to_owned(),

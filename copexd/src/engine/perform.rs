@@ -46,9 +46,18 @@ impl Driver {
                 }
             }
             Effect::Gate { index, command, timeout_ms } => {
+                let (activity, since) = (self.live.activity.clone(), clock::now_ms());
+                activity.set(Doing::Gate { command: command.clone(), since });
                 let timeout = Duration::from_millis(timeout_ms);
-                let result = gate::run(self.workplace(), index, command, timeout);
-                self.operations.push(result.map(|it| Done::Input(Input::Gated(it))).boxed());
+                let gate = gate::run(self.workplace(), index, command, timeout);
+                self.operations.push(
+                    async move {
+                        let result = gate.await;
+                        activity.set(Doing::Nothing);
+                        Done::Input(Input::Gated(result))
+                    }
+                    .boxed(),
+                );
             }
             Effect::Sense => {
                 let sensed = gate::fingerprint(self.workplace());
