@@ -238,15 +238,15 @@ mod tests {
     #[test]
     fn an_answer_that_begins_closes_it_and_counts_once_it_ends() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit(60_000), Pass::Probe);
-        breaker.begun();
+        let Pass::Probe(lease) = breaker.admit(60_000) else { panic!("{breaker:?}") };
+        breaker.begun(Some(lease));
         assert_eq!((breaker.state, breaker.score()), (State::Closed, (0, 0)));
         for _ in 0..4 {
-            breaker.begun();
-            assert!(!breaker.failed(60_003, &RULES), "one outcome each");
+            breaker.begun(None);
+            assert!(!breaker.failed(None, 60_003, &RULES), "one outcome each");
         }
-        breaker.begun();
-        assert!(breaker.failed(60_005, &RULES), "every answer breaks");
+        breaker.begun(None);
+        assert!(breaker.failed(None, 60_005, &RULES), "every answer breaks");
     }
 
     #[test]

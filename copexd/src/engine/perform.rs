@@ -13,7 +13,7 @@ use super::prepare;
 use crate::backend::Session;
 use crate::backend::errand::{Doing, Errand};
 use crate::core::chat::Progress;
-use crate::core::failure::{Failure, FailureClass, Watchdog};
+use crate::core::failure::Failure;
 use crate::core::governor::{Admission, Report};
 use crate::core::machine::{Decision, Effect, Input, Timer};
 use crate::core::policy::{Next, Trouble};
@@ -189,11 +189,6 @@ impl Driver {
     fn judge(&mut self, trouble: &Trouble) {
         if !trouble.failure.unasked {
             self.report(&Report::Failed(&trouble.failure));
-        }
-        // The seam sees an answer that is broken off here, not why.
-        let stalled = trouble.failure.class == FailureClass::Timeout(Watchdog::Idle);
-        if let Some(target) = self.target().filter(|_| stalled && self.by_request) {
-            self.engine.inner.upstream.report(&target, &Report::Failed(&trouble.failure));
         }
         // What changes from now on may make the wait shorter.
         self.health.mark_unchanged();
