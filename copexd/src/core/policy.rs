@@ -306,9 +306,10 @@ impl Policy {
             return give_up(why, Otherwise::Fail);
         }
         // A wait that was made in place already, and did not help, is no reset.
-        let told = trouble.failure.retry_after_ms.filter(|wait| *wait > self.longest_wait_ms);
+        let fresh = |wait: u64| rule.same == Same::No || wait > self.longest_wait_ms;
+        let told = trouble.failure.retry_after_ms.filter(|wait| fresh(*wait));
         let told = told.map(|wait| moment.now_ms.saturating_add(wait.min(MOST_TOLD_MS)));
-        let reset = ways.reset.filter(|reset| *reset > moment.now_ms + self.longest_wait_ms);
+        let reset = ways.reset.filter(|reset| fresh(reset.saturating_sub(moment.now_ms)));
         Next::Park { until: told.or(reset) }
     }
 

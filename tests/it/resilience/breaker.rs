@@ -1,11 +1,15 @@
 //! The breaker: when it opens, who it stops, who may probe, and what outlives the daemon.
 
+use copex_tests::clock::{Deadline, PATIENCE};
 use copex_tests::model::{Gate, Reply};
 use copex_tests::rpc::{Rpc, Subscription};
 use serde_json::{Value, json};
 
 use super::{FIRST, background, chat, quick};
 use crate::product::{Product, follow};
+
+/// How long a probe may take before another is let through.
+const LEASE_MS: u64 = 150_000;
 
 /// The breaker of the first model.
 fn breaker(rpc: &mut Rpc) -> Value {
@@ -90,30 +94,33 @@ fn fifty_callers_make_one_probe_and_its_failure_shuts_the_breaker_for_longer() {
     let gate = Gate::new();
     let held = gate.clone();
     product.model.respond(move |_| out_of_order().wait_before_head(&held));
-    let mut callers: Vec<(String, Rpc, Subscription)> = Vec::new();
+    let mut callers: Vec<(String, String, Rpc, Subscription)> = Vec::new();
     for number in 0..CALLERS {
         let mut rpc = product.rpc();
         let prompt = format!("caller {number}");
         let run = product.submit(&mut rpc, &prompt, background(json!({})));
         let watched = rpc.subscribe("run.watch", &json!({"run": run}));
-        callers.push((prompt, rpc, watched));
+        callers.push((prompt, run, rpc, watched));
     }
     gate.wait_reached(1);
     let probe = product.last_request().prompt();
     assert_eq!(breaker(&mut product.rpc())["state"], "half_open");
-    // Everybody else asked while the probe was under way, and was told to wait.
-    let lease = breaker(&mut product.rpc())["until"].as_u64().unwrap();
-    for (prompt, rpc, watched) in &mut callers {
+    // Everybody else asks while the probe is under way, and is told to look again later than
+    // the end of the cooldown they waited for first.
+    let probed = breaker(&mut product.rpc())["until"].as_u64().unwrap() - LEASE_MS;
+    for (prompt, run, rpc, _) in &mut callers {
         if *prompt == probe {
             continue;
         }
+        let deadline = Deadline::after(PATIENCE);
         loop {
-            let events = rpc.events_until(watched, "retrying");
-            let last = events.last().unwrap();
-            let probing = lease - 150_000;
-            if last["at"].as_u64().unwrap() > probing {
+            let why = rpc.call("run.explain", &json!({"run": run}));
+            let wait = &why["waits"][0];
+            if wait["until"].as_u64().is_some_and(|until| until > probed + 1_000) {
+                assert_eq!(wait["kind"], "breaker", "{why}");
                 break;
             }
+            assert!(deadline.left().is_some(), "{prompt} did not ask again: {why}");
         }
     }
     assert_eq!(product.model.requests().len(), 6, "one probe");
@@ -133,7 +140,7 @@ fn fifty_callers_make_one_probe_and_its_failure_shuts_the_breaker_for_longer() {
     gate.open();
     product.model.respond(|request| Reply::text(format!("to {}", request.prompt())));
     let _count = rpc.call("breaker.reset", &json!({}));
-    for (prompt, rpc, watched) in &mut callers {
+    for (prompt, _, rpc, watched) in &mut callers {
         let end = rpc.events_to_end(watched).pop().unwrap();
         assert_eq!(end["content"], json!(format!("to {prompt}")), "{end}");
     }

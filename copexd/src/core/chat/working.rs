@@ -20,11 +20,13 @@ impl Chat {
         let mut effects: Vec<Effect> =
             self.turn.fold(&signal, moment).into_iter().map(Effect::Emit).collect();
         let mut waiting_ms = 0;
+        if is_success(&signal) {
+            // What failed before is past.
+            self.progress.streak = Streak::default();
+        }
         match signal {
             Signal::Requesting(requesting) => self.requesting = requesting,
             Signal::Usage(usage) => {
-                // Something succeeded: what failed before is past.
-                self.progress.streak = Streak::default();
                 effects.extend(self.check_model(usage.model.as_deref()));
             }
             Signal::Permission { request, wish } => {
@@ -213,5 +215,14 @@ impl Chat {
             | Phase::Lost
             | Phase::Ended => Vec::new(),
         }
+    }
+}
+
+/// Whether the model achieved something. An answer without a word is none, whole as it is.
+fn is_success(signal: &Signal) -> bool {
+    match signal {
+        Signal::Message { text, .. } => !text.is_empty(),
+        Signal::ToolStart { .. } => true,
+        _ => false,
     }
 }

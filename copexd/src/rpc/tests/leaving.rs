@@ -25,8 +25,10 @@ async fn a_half_closed_client_that_leaves_is_noticed() {
     let server = Server::start();
     let mut client = server.connect().await;
     client.say(&request(1, "slow", json!([]))).await;
-    client.say(&request(2, "count", json!([0, true]))).await;
+    client.say(&request(2, "count", json!([1, true]))).await;
     assert!(client.hear().await["result"].is_string());
+    // What is accepted is told a moment before it is; its first item comes after both.
+    assert_eq!(client.hear().await["params"]["result"], 1);
     taken(&server.stage.started).await;
     client.write.shutdown().await.unwrap();
     drop(client);
@@ -42,8 +44,10 @@ async fn a_client_that_leaves_takes_its_calls_along() {
     assert_eq!(client.call("watch_me", json!([])).await["result"], true);
     client.say(&request(1, "slow", json!([]))).await;
     client.say(&json!([request(2, "slow", json!([]))])).await;
-    client.say(&request(3, "count", json!([0, true]))).await;
+    client.say(&request(3, "count", json!([1, true]))).await;
     assert!(client.hear().await["result"].is_string());
+    // What is accepted is told a moment before it is; its first item comes after both.
+    assert_eq!(client.hear().await["params"]["result"], 1);
     taken(&server.stage.started).await;
     taken(&server.stage.started).await;
     drop(client);

@@ -27,10 +27,27 @@ fn what_was_tried_below_counts_and_a_success_begins_anew() {
         let cut = Failure::new(FailureClass::Network, "cut").with_spent(spent(1, 1));
         assert!(end(&fail(&mut chat, cut)).is_none());
         chat.handle(Input::Timer(Timer::Backoff), NOW);
-        let usage = CallUsage { calls: 1, ..CallUsage::default() };
-        chat.handle(Input::Signal(Signal::Usage(usage)), NOW);
+        chat.handle(message("half of it"), NOW);
     }
     assert_eq!(chat.progress.streak, Streak::default());
+}
+
+#[test]
+fn an_answer_without_a_word_is_no_success() {
+    let mut chat = working();
+    let mut asked = 1;
+    loop {
+        let usage = CallUsage { calls: 1, ..CallUsage::default() };
+        chat.handle(Input::Signal(Signal::Usage(usage)), NOW);
+        let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+        if let Some(end) = end(&effects) {
+            assert!(matches!(end.verdict, Verdict::Failed(_)));
+            break;
+        }
+        chat.handle(Input::Timer(Timer::Backoff), NOW);
+        asked += 1;
+    }
+    assert_eq!(asked, 3);
 }
 
 #[test]
@@ -44,7 +61,7 @@ fn a_turn_is_not_run_again_for_ever_however_much_succeeds_between() {
             break;
         }
         chat.handle(Input::Timer(Timer::Backoff), NOW);
-        chat.handle(Input::Signal(Signal::Usage(CallUsage::default())), NOW);
+        chat.handle(message("half of it"), NOW);
         reruns += 1;
         assert!(reruns <= MOST_RERUNS);
     }
