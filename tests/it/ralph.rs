@@ -275,6 +275,17 @@ fn what_a_loop_may_spend_is_spent_by_all_its_iterations_together() {
 }
 
 #[test]
+fn a_loop_goes_round_with_one_process_per_turn_as_well() {
+    let product = Product::start();
+    product
+        .model
+        .respond(|request| Reply::text(if iteration(request) == 3 { PROMISE } else { "not yet" }));
+    let told = ralph(&product, ["--use-cli", "--json"]).expect_code(0).json();
+    assert_eq!(told["iterations"], 3, "{told}");
+    assert_eq!(product.last_request().user_messages().len(), 3, "all in one session");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_before_anything_runs() {
     let product = Product::start();
     let table: [(&[&str], &str); 6] = [

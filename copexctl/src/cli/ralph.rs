@@ -113,6 +113,9 @@ pub(crate) struct TurnFlags {
     /// What the run may spend.
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    /// One Copilot CLI process per turn; a tool that would ask is denied.
+    #[arg(long)]
+    pub(crate) use_cli: bool,
 }
 
 impl From<TurnFlags> for ChatFlags {
@@ -138,6 +141,7 @@ impl From<TurnFlags> for ChatFlags {
             max_duration: flags.max_duration,
             context_budget: flags.context_budget,
             limits: flags.limits,
+            use_cli: flags.use_cli,
             ..Self::default()
         }
     }

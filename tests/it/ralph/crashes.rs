@@ -9,11 +9,17 @@ use super::*;
 /// The iteration in which the model makes its promise.
 const LAST: usize = 4;
 
+/// Which sessions the iterations of the run with this number speak in.
+fn context(index: usize) -> &'static str {
+    ["same", "fresh", "fresh-every=2"][index % 3]
+}
+
 /// A tool call in each iteration, then an answer.
 fn model(request: &RecordedRequest, folder: &str) -> Reply {
     let number = iteration(request);
     let command = format!("mkdir -p {folder}; echo line >> {folder}/{number}");
-    if request.tool_results().len() < number {
+    // A session has one prompt and one tool of each of its iterations.
+    if request.tool_results().len() < request.user_messages().len() {
         return Reply::stream().say("I will. ").call("bash", &shell(&command));
     }
     let answer = if number == LAST { format!("It is true. {PROMISE}") } else { "no".to_owned() };
@@ -64,12 +70,13 @@ fn assert_once(events: &[Tapped], product: &Product, folder: &str, context: &str
 #[test]
 fn twelve_kills_repeat_no_iteration_and_lose_none() {
     let mut product = Product::start();
-    for (index, point) in seeded(12, 48).into_iter().enumerate() {
+    for (index, point) in seeded(12, 50).into_iter().enumerate() {
         let before = product.model.requests().len();
         let folder = format!("run{index}");
         let for_model = folder.clone();
         product.model.respond(move |request| model(request, &for_model));
         let args = ["ralph", "go", "-p", "all tests passing", "--verify", "true", "--detach"];
+        let args = args.into_iter().chain(["--context", context(index)]);
         let run = product.ctl().run(args).ok().trim().to_owned();
         let socket = product.daemon.socket();
         let mut seen = 0;
