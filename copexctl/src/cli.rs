@@ -365,7 +365,7 @@ pub(crate) enum RunsCommand {
     Resume {
         /// The run.
         id: String,
-        /// What to say; absent: go on with the unfinished turn.
+        /// What to say; absent: go on with the unfinished turn, or at the loop's iteration.
         prompt: Option<String>,
         /// Return at once and print the new run's id alone.
         #[arg(long)]

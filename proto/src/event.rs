@@ -103,7 +103,7 @@ pub enum EventBody {
         /// Its exit status; absent when it was killed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
-        /// The end of what it printed.
+        /// What it printed, its middle left out when long.
         output: String,
         /// How long it ran.
         duration_ms: u64,

@@ -7,9 +7,9 @@ use super::{Context, RalphSpec};
 use crate::core::machine::GateResult;
 use crate::core::turn::clip;
 
-/// Bytes of one gate's output that the agent gets: its head and its tail. Failures stand at
-/// the end; more costs tokens in every later turn of the session.
-const FEEDBACK_BYTES: usize = 8 * 1024;
+/// Bytes of the outputs of all red gates together that the agent gets, of each its head and
+/// its tail. Failures stand at the end; more costs tokens in every later turn of the session.
+const FEEDBACK_BYTES: usize = 16 * 1024;
 
 /// The prompt of an iteration.
 pub(super) fn iteration(spec: &RalphSpec, (number, max): (u32, u32), feedback: &str) -> String {
@@ -58,13 +58,14 @@ pub(super) fn not_done(spec: &RalphSpec, gates: &[GateResult], promised: bool) -
     if !red.is_empty() && promised {
         text.push_str("You promised that the task is done, but it is not: a check failed.\n");
     }
+    let share = FEEDBACK_BYTES / red.len().max(1);
     for gate in red {
         let command = spec.gates.get(gate.index).map_or("", String::as_str);
         let ended = match gate.exit_code {
             Some(code) => format!("exited with {code}"),
             None => "did not end by itself".to_owned(),
         };
-        let output = clip(gate.output.trim_end(), FEEDBACK_BYTES);
+        let output = clip(gate.output.trim_end(), share);
         let _ = write!(text, "`{command}` {ended}. It printed:\n{output}\n");
     }
     let green = text.is_empty() && !gates.is_empty();
