@@ -20,7 +20,7 @@ pub(super) enum Home {
     Cli,
 }
 
-/// A session on loan. Unless [`Lease::clean`] is called first, dropping it counts as a turn
+/// A session on loan. Dropping it instead of [`Lease::give_back`] counts as a turn
 /// that was left midway: the session is closed and not used warm again.
 pub struct Lease {
     pool: Pool,
@@ -85,12 +85,7 @@ impl Lease {
         }
     }
 
-    /// The turn ended: the session may be used warm again.
-    pub fn clean(mut self) {
-        self.clean = true;
-    }
-
-    /// Gives the session back, `clean` or not. Who keeps its place may open it again once
+    /// Gives the session back, `clean` when the turn ended and it may be used warm again. Who keeps its place may open it again once
     /// what is returned resolves, with whatever: it rests then, or is closed.
     pub fn give_back(mut self, clean: bool) -> Option<oneshot::Receiver<()>> {
         self.clean = clean;
