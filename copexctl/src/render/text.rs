@@ -270,6 +270,8 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.close_open();
                 self.progress(&gate(command, *exit_code, output, *duration_ms))
             }
+            // What will be run is news, and nothing to be warned of.
+            EventBody::Warning { code, message } if code == "gates" => self.tell(message),
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
             EventBody::Artifact { file, kind } => self.progress(&format!("{kind}: {file}")),
             EventBody::Done(outcome) => self.done(outcome),
