@@ -1,12 +1,14 @@
 //! The command line and nothing else.
 
 mod ralph;
+mod turn;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use ralph::{LoopFlags, RalphArgs};
+pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
 #[derive(Debug, Parser)]
@@ -17,7 +19,7 @@ pub(crate) use ralph::{LoopFlags, RalphArgs};
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 blocked or waits for a person, 4 a limit \
-                  was reached, 5 parked, 69 daemon or Copilot unavailable, 77 not signed in, \
+                  was reached, 5 a rate limit with --no-park, 69 daemon or Copilot unavailable, 77 not signed in, \
                   130 interrupted."
 )]
 pub(crate) struct Cli {
@@ -126,76 +128,18 @@ pub(crate) struct ChatArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Chat")]
 pub(crate) struct ChatFlags {
-    /// Model to ask.
-    #[arg(short, long)]
-    pub(crate) model: Option<String>,
-    /// How hard to think: none, minimal, low, medium, high, xhigh, max.
-    #[arg(short, long, alias = "reasoning-effort", value_name = "LEVEL")]
-    pub(crate) reasoning: Option<String>,
-    /// Fail instead of going on when another model answers than was asked.
-    #[arg(long)]
-    pub(crate) strict_model: bool,
-    /// Configuration file instead of the user's own.
-    #[arg(short, long, value_name = "PATH")]
-    pub(crate) config: Option<PathBuf>,
-    /// Working folder of the run.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cwd: Option<PathBuf>,
+    /// What every mode takes.
+    #[command(flatten)]
+    pub(crate) turn: TurnFlags,
     /// File to send along; may be given several times.
     #[arg(short = 'C', long = "context", value_name = "PATH")]
     pub(crate) context: Vec<PathBuf>,
-    /// Read the prompt from stdin.
-    #[arg(short = 'i', long = "stdin")]
-    pub(crate) stdin: bool,
-    /// Words added to the system message.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) system: Option<String>,
-    /// How the answer is shown.
-    #[command(flatten)]
-    pub(crate) output: OutputFlags,
-    /// Return at once and print the run's id alone.
-    #[arg(long, conflicts_with_all = ["output", "json", "jsonl"])]
-    pub(crate) detach: bool,
-    /// Do not stream the answer.
-    #[arg(long)]
-    pub(crate) no_stream: bool,
     /// Go on in the last session used in this folder.
     #[arg(long = "continue", conflicts_with = "resume")]
     pub(crate) continue_last: bool,
     /// Go on in the session with this id.
     #[arg(long, value_name = "ID")]
     pub(crate) resume: Option<String>,
-    /// Who decides about tools.
-    #[command(flatten)]
-    pub(crate) approval: ApprovalFlags,
-    /// Which tools, skills and MCP servers.
-    #[command(flatten)]
-    pub(crate) tools: ToolFlags,
-    /// Seconds without a sign of life before the turn is aborted.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) timeout: Option<f64>,
-    /// Most attempts after the first.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) max_retries: Option<i64>,
-    /// Model to go on with when one fails; may be given several times, tried in order.
-    /// `github:MODEL` and `provider:MODEL` say where it is; `none` falls back to nothing.
-    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
-    pub(crate) fallback: Vec<String>,
-    /// Fail with exit code 5 instead of waiting for the end of a long limit.
-    #[arg(long)]
-    pub(crate) no_park: bool,
-    /// Most waits for the end of a limit.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) max_parks: Option<i64>,
-    /// Seconds the run may take in all.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) max_duration: Option<f64>,
-    /// Most prompt tokens of the conversation.
-    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
-    pub(crate) context_budget: Option<i64>,
-    /// What the run may spend.
-    #[command(flatten)]
-    pub(crate) limits: LimitFlags,
     /// Answer from the built-in demonstration model: no account needed.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -211,9 +155,6 @@ pub(crate) struct ChatFlags {
     /// How many times faster than recorded a replay goes; 0 does not wait.
     #[arg(long, value_name = "N", requires = "replay", allow_negative_numbers = true)]
     pub(crate) replay_speed: Option<f64>,
-    /// One Copilot CLI process per turn; a tool that would ask is denied.
-    #[arg(long)]
-    pub(crate) use_cli: bool,
     /// Not available in this version.
     #[arg(long, hide = true)]
     pub(crate) ui_theme: Option<String>,
@@ -223,100 +164,6 @@ pub(crate) struct ChatFlags {
     /// Not available in this version.
     #[arg(short = 'T', long, hide = true)]
     pub(crate) template: Option<String>,
-}
-
-/// What a run may spend.
-#[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Limits")]
-pub(crate) struct LimitFlags {
-    /// Most that the run may cost: by `[prices]` for models in there, else in premium requests.
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
-    pub(crate) max_cost: Option<f64>,
-    /// Most AI credits that the run may take.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) max_ai_credits: Option<f64>,
-    /// Most tokens that the run may send and receive.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) max_tokens: Option<i64>,
-}
-
-/// How a run's answer is shown.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Output")]
-pub(crate) struct OutputFlags {
-    /// The answer alone, whole.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// One JSON object at the end, on failure too.
-    #[arg(long, conflicts_with = "jsonl")]
-    pub(crate) json: bool,
-    /// Every event, one per line.
-    #[arg(long)]
-    pub(crate) jsonl: bool,
-    /// Plain text: no tools, no colours, no summary.
-    #[arg(long)]
-    pub(crate) raw: bool,
-    /// Write the answer to a file as well, once it is whole.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Show the model's reasoning (on a terminal, on stderr).
-    #[arg(long, overrides_with = "no_reasoning")]
-    pub(crate) show_reasoning: bool,
-    /// Do not show the model's reasoning. The default.
-    #[arg(long)]
-    pub(crate) no_reasoning: bool,
-}
-
-/// Who decides about tools.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Tools")]
-pub(crate) struct ApprovalFlags {
-    /// Rule for tools that no pattern names: workspace, ask, auto, deny.
-    #[arg(long, value_name = "MODE", group = "approval_choice")]
-    pub(crate) approval: Option<String>,
-    /// Allow everything; the same as `--approval auto`.
-    #[arg(long, group = "approval_choice")]
-    pub(crate) auto_approve: bool,
-    /// Ask before every change; the same as `--approval ask`.
-    #[arg(long, group = "approval_choice")]
-    pub(crate) approve: bool,
-    /// Deny every change; the same as `--approval deny`.
-    #[arg(long, group = "approval_choice")]
-    pub(crate) dry_run: bool,
-    /// Allow everything; the same as `--approval auto`.
-    #[arg(long, group = "approval_choice")]
-    pub(crate) allow_all: bool,
-    /// Pattern that is allowed without asking, as in the Copilot CLI.
-    #[arg(long, value_name = "PATTERN")]
-    pub(crate) allow_tool: Vec<String>,
-    /// Pattern that is denied, whatever else is said.
-    #[arg(long, value_name = "PATTERN")]
-    pub(crate) deny_tool: Vec<String>,
-}
-
-/// Which tools, skills and MCP servers.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Tools")]
-pub(crate) struct ToolFlags {
-    /// Offer only these tools.
-    #[arg(long, value_name = "TOOL", value_delimiter = ',', num_args = 1)]
-    pub(crate) available_tools: Option<Vec<String>>,
-    /// Do not offer these tools.
-    #[arg(long, alias = "exclude-tools", value_name = "TOOL", value_delimiter = ',')]
-    pub(crate) excluded_tools: Vec<String>,
-    /// Folder that holds skills.
-    #[arg(short = 'S', long = "skill-dir", value_name = "DIR")]
-    pub(crate) skill_dir: Vec<PathBuf>,
-    /// Skill that is not loaded.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) disable_skill: Vec<String>,
-    /// Do not look for skills in the usual folders.
-    #[arg(long)]
-    pub(crate) no_auto_skills: bool,
-    /// MCP servers: a JSON file, `@FILE`, or JSON.
-    #[arg(long, value_name = "PATH|JSON")]
-    pub(crate) mcp_config: Vec<String>,
 }
 
 /// `runs`.
@@ -562,7 +409,7 @@ mod tests {
     fn a_prompt_at_the_root_is_a_chat() {
         let cli = Cli::try_parse_from(["copexctl", "-p", "hi", "-m", "x", "-s"]).unwrap();
         assert_eq!(cli.prompt.as_deref(), Some("hi"));
-        assert_eq!(cli.chat.model.as_deref(), Some("x"));
+        assert_eq!(cli.chat.turn.model.as_deref(), Some("x"));
         assert!(Cli::try_parse_from(["copexctl", "chat", "hi", "--approve", "--dry-run"]).is_err());
         assert!(Cli::try_parse_from(["copexctl", "chat", "hi", "--no-such-flag"]).is_err());
     }

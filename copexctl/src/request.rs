@@ -12,7 +12,7 @@ use copex_proto::run::{
 use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
-use crate::cli::{ChatFlags, LimitFlags, LoopFlags, ToolFlags};
+use crate::cli::{ChatFlags, LimitFlags, LoopFlags, ToolFlags, TurnFlags};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::settings::{Settings, repository};
@@ -32,7 +32,7 @@ pub(crate) fn refuse_unavailable(flags: &ChatFlags) -> Result<()> {
 }
 
 /// The flags as the highest layer of the configuration.
-pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer> {
+pub(crate) fn layer(flags: &TurnFlags, home: &Path, here: &Path) -> Result<Layer> {
     let mut layer = Layer::default();
     let mut set = |key: &str, flag: &str, value: Option<Value>| -> Result<()> {
         let Some(value) = value else { return Ok(()) };
@@ -91,7 +91,7 @@ pub(crate) fn layer(flags: &ChatFlags, home: &Path, here: &Path) -> Result<Layer
 
 /// The limits of a run that is resumed, checked as the keys of the same names are.
 pub(crate) fn limits(flags: &LimitFlags) -> Result<SpendLimits> {
-    let flags = ChatFlags { limits: flags.clone(), ..ChatFlags::default() };
+    let flags = TurnFlags { limits: flags.clone(), ..TurnFlags::default() };
     let layer = layer(&flags, Path::new("/"), Path::new("/"))?;
     Ok(ClientConfig::from_merged(&Merged::new([layer]))?.limits)
 }
@@ -153,7 +153,7 @@ fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> Result<RunO
         excluded_tools: config.excluded_tools.clone(),
         skill_directories: skill_directories(ctx, settings),
         disabled_skills: config.disabled_skills.clone(),
-        mcp_servers: mcp_servers(settings, &flags.tools)?,
+        mcp_servers: mcp_servers(settings, &flags.turn.tools)?,
         streaming: (!config.streaming).then_some(false),
         approval: config.approval.clone(),
         env: Some(snapshot::take(&ctx.env)),
@@ -178,7 +178,7 @@ fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> Result<RunO
         record: absolute(flags.record.as_deref())?,
         replay: absolute(flags.replay.as_deref())?,
         replay_speed: flags.replay_speed,
-        foreground: !flags.detach,
+        foreground: !flags.turn.detach,
     })
 }
 
@@ -297,10 +297,10 @@ mod tests {
 
     #[test]
     fn flags_are_checked_like_keys() {
-        let flags = ChatFlags { reasoning: Some("huge".to_owned()), ..ChatFlags::default() };
+        let flags = TurnFlags { reasoning: Some("huge".to_owned()), ..TurnFlags::default() };
         let failure = layer(&flags, Path::new("/h"), Path::new("/w")).unwrap_err();
         assert!(failure.to_string().starts_with("--reasoning: "), "{failure}");
-        let mut flags = ChatFlags { max_retries: Some(0), use_cli: true, ..ChatFlags::default() };
+        let mut flags = TurnFlags { max_retries: Some(0), use_cli: true, ..TurnFlags::default() };
         flags.approval.allow_all = true;
         let layer = layer(&flags, Path::new("/h"), Path::new("/w")).unwrap();
         assert_eq!(layer.entries["approval.mode"].value, json!("auto"));

@@ -34,13 +34,14 @@ pub(super) fn prepare(
 ) -> Result<(Settings, String)> {
     let here = crate::env::working_folder()
         .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
-    let layer = request::layer(flags, &ctx.home, &here)?;
-    let given = Given { file: flags.config.clone(), cwd: flags.cwd.clone(), flags: layer };
+    let layer = request::layer(&flags.turn, &ctx.home, &here)?;
+    let given =
+        Given { file: flags.turn.config.clone(), cwd: flags.turn.cwd.clone(), flags: layer };
     let settings = settings::load(ctx, given)?;
     ctx.auto_start = settings.config.auto_start;
     let prompt = prompt::assemble(Parts {
         prompt,
-        from_stdin: flags.stdin,
+        from_stdin: flags.turn.stdin,
         context: &flags.context,
         here: &here,
     })?;
@@ -58,8 +59,8 @@ pub(super) fn launch(
         .map_err(|error| Failure::failed(format!("cannot encode the request: {error}")))?;
     let key = uuid::Uuid::new_v4().to_string();
     let warnings = settings.warnings();
-    if flags.detach {
-        if !flags.output.quiet {
+    if flags.turn.detach {
+        if !flags.turn.output.quiet {
             for text in &warnings {
                 render::note(text);
             }
@@ -67,7 +68,7 @@ pub(super) fn launch(
         return submit(ctx, &request, &key);
     }
     let source = Source::Start { request, key };
-    watch(ctx, source, &flags.output, OnInterrupt::Cancel, &warnings)
+    watch(ctx, source, &flags.turn.output, OnInterrupt::Cancel, &warnings)
 }
 
 fn submit(ctx: &Context, request: &RawValue, key: &str) -> Result<Exit> {

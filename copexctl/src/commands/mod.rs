@@ -87,7 +87,7 @@ fn at_the_root(cli: Cli) -> Result<Exit> {
             .with_hint("copexctl chat \"your question\", or copexctl --help"));
     };
     let mut flags = cli.chat;
-    flags.output.raw |= cli.non_interactive;
+    flags.turn.output.raw |= cli.non_interactive;
     chat::run(Context::read()?, ChatArgs { prompt: Some(prompt), flags })
 }
 

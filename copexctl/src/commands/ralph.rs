@@ -10,7 +10,7 @@ use crate::request;
 /// Starts the loop and shows how it goes.
 pub(crate) fn run(mut ctx: Context, args: RalphArgs) -> Result<Exit> {
     let RalphArgs { prompt, flags: of_loop, turn } = args;
-    let flags = ChatFlags::from(turn);
+    let flags = ChatFlags { turn, ..ChatFlags::default() };
     let (settings, prompt) = chat::prepare(&mut ctx, prompt.as_deref(), &flags)?;
     let request = request::ralph(&ctx, &settings, (of_loop, &flags), prompt)?;
     chat::launch(&ctx, &request, &settings, &flags)
