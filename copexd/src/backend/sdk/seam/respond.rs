@@ -20,8 +20,8 @@ use crate::core::failure::{Failure, FailureClass, Watchdog};
 
 pub(super) type Told = Result<(), github_copilot_sdk::Error>;
 
-/// Passes an answer on as it comes, as long as it never pauses for `idle`. Whether it came whole; a stream that broke off is told to
-/// `broke` before the CLI can notice.
+/// Passes an answer on as it comes; one that pauses for `idle` is broken off. Gives whether
+/// it came whole; a failure is told to `broke` before the CLI can notice.
 pub(super) async fn pass_on(
     client: &Client,
     id: &str,
