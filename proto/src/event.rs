@@ -116,14 +116,7 @@ pub enum EventBody {
         max: u32,
     },
     /// A plan's step changed.
-    Step {
-        /// Its number, from 1.
-        number: u32,
-        /// Its title.
-        title: String,
-        /// Its new state.
-        state: RunState,
-    },
+    Step(Step),
     /// A fleet's task changed.
     Task {
         /// Its id.
@@ -234,6 +227,50 @@ pub struct Attempt {
     pub backend: String,
     /// The session it speaks in.
     pub session: SessionId,
+}
+
+/// A plan's step changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// Its number in the plan, from 1.
+    pub number: u32,
+    /// Steps of the plan.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub total: u32,
+    /// Its title.
+    pub title: String,
+    /// Its new state.
+    pub state: StepState,
+    /// Why, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How long the steps that are left will take, by those that are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_ms: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// How a plan's step stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// The agent is at it.
+    Running,
+    /// Done, and its gates are green.
+    Done,
+    /// It ended otherwise.
+    Failed,
+    /// A person left it out.
+    Skipped,
+    /// A step it depends on failed.
+    Blocked,
 }
 
 /// A tool begins.

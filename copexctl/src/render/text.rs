@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use copex_proto::event::{EventBody, Outcome, RunEvent, ToolEnd, ToolStart};
+use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
 
 use crate::follow::View;
 use crate::render::{brief, clean, duration};
@@ -266,6 +266,10 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.close_open();
                 self.progress(&format!("── iteration {number} of {max} ──"))
             }
+            EventBody::Step(step) => {
+                self.close_open();
+                self.progress(&step_line(step))
+            }
             EventBody::Gate { command, exit_code, output, duration_ms } => {
                 self.close_open();
                 self.progress(&gate(command, *exit_code, output, *duration_ms))
@@ -291,6 +295,22 @@ impl<O: Write, E: Write> View for Text<O, E> {
         let _ = writeln!(self.err, "copexctl: {text}");
         Ok(())
     }
+}
+
+/// A step's new state in a line.
+fn step_line(step: &Step) -> String {
+    let Step { number, total, title, state, note, left_ms } = step;
+    let state = match state {
+        StepState::Pending => "is to be done",
+        StepState::Running => "begins",
+        StepState::Done => "is done",
+        StepState::Failed => "failed",
+        StepState::Skipped => "is skipped",
+        StepState::Blocked => "is blocked",
+    };
+    let note = note.as_ref().map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
+    let left = left_ms.map(|ms| format!(" (about {} left)", duration(ms))).unwrap_or_default();
+    format!("── step {number} of {total} {state}: {}{note}{left} ──", brief(title, 80))
 }
 
 fn tool_start(tool: &ToolStart) -> String {

@@ -3,7 +3,7 @@
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{
     Accepted, Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying,
-    RunEvent, ToolEnd, ToolStart, Usage,
+    RunEvent, Step, StepState, ToolEnd, ToolStart, Usage,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::run::{Effort, Mode, RunState};
@@ -118,7 +118,14 @@ fn people() -> Vec<EventBody> {
             duration_ms: 900,
         },
         EventBody::Iteration { number: 3, max: 30 },
-        EventBody::Step { number: 1, title: text("Add the route"), state: RunState::Done },
+        EventBody::Step(Step {
+            number: 1,
+            total: 3,
+            title: text("Add the route"),
+            state: StepState::Done,
+            note: Some(text("2 iterations")),
+            left_ms: Some(90_000),
+        }),
         EventBody::Task { id: text("build"), state: RunState::Queued },
         EventBody::Member { name: text("gpt-5.4:high"), state: RunState::Asking },
         EventBody::Warning { code: text("effort_lowered"), message: text("xhigh became high") },
