@@ -25,6 +25,7 @@ pub mod event;
 pub mod explain;
 pub mod health;
 pub mod id;
+pub mod plan;
 pub mod provider;
 pub mod retry;
 pub mod run;
