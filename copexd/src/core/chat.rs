@@ -28,7 +28,7 @@ use super::approval::Policy;
 use super::effort::Effort;
 use super::failure::{Failure, FailureClass};
 use super::machine::{
-    Effect, End, Fact, Found, Input, Machine, Opened, Outcome, Tail, Timer, Verdict,
+    Effect, End, Fact, Found, Input, Lane, Machine, Opened, Outcome, Tail, Timer, Verdict,
 };
 use super::moment::Moment;
 use super::turn::Turn;
@@ -40,8 +40,10 @@ pub const ABORT_GRACE_MS: u64 = 5_000;
 /// What a chat needs to know of its request.
 #[derive(Debug, Clone)]
 pub struct ChatSpec {
-    /// Names the run, for the names of its questions.
+    /// Names the run.
     pub run: String,
+    /// Begins the names of its questions; nobody else's in the run begins with it.
+    pub asks: String,
     /// What to say to the agent.
     pub prompt: String,
     /// Who may do what.
@@ -349,7 +351,7 @@ impl Machine for Chat {
             Input::Judged(next) => self.judged(next, moment),
             Input::Compacted(result) => self.compacted(result, moment),
             Input::Wake => self.wake(),
-            Input::Gated(_) | Input::Sensed(_) => Vec::new(),
+            Input::Gated(_) | Input::Sensed(_) | Input::Of(..) => Vec::new(),
             Input::Timer(timer) => self.timer(timer, moment),
             Input::Cancel => self.cancel(),
         }
@@ -359,7 +361,7 @@ impl Machine for Chat {
         serde_json::to_value(self.progress()).unwrap_or_default()
     }
 
-    fn turn(&self) -> Progress {
+    fn turn(&self, _lane: Lane) -> Progress {
         self.progress()
     }
 }

@@ -4,6 +4,8 @@
 //! facts and the checkpoint among the effects first, in one commit, and only then
 //! performs the others. So what the world can notice is always in the journal already.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::chat::Progress;
@@ -13,9 +15,18 @@ use super::moment::Moment;
 use super::policy::{Next, Trouble};
 use super::signal::{CallUsage, Signal};
 
+/// Which of a run's conversations: each has a session, timers and operations of its own. A
+/// plan's steps have their numbers; what is not of a part is of [`MAIN`].
+pub type Lane = u32;
+
+/// The run's own conversation.
+pub const MAIN: Lane = 0;
+
 /// What a machine is told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
+    /// Something that is of this lane alone; never of [`MAIN`], never nested.
+    Of(Lane, Box<Input>),
     /// The run begins.
     Start,
     /// The run goes on after the daemon was away; the log's tail says what clients saw last.
@@ -69,6 +80,8 @@ impl GateResult {
 /// What a machine wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Something in this lane; never in [`MAIN`], never nested.
+    Of(Lane, Box<Effect>),
     /// Record this fact, for everybody to see.
     Emit(Fact),
     /// Record the machine's own state.
@@ -201,6 +214,10 @@ pub struct Tail {
     pub usage: CallUsage,
     /// Tools that ran so far.
     pub tools: u32,
+    /// The iteration that was shown last.
+    pub iteration: Option<u32>,
+    /// The same of the lanes; theirs have none.
+    pub lanes: BTreeMap<Lane, Tail>,
 }
 
 /// An answer that counts.
@@ -407,6 +424,6 @@ pub trait Machine: Send {
     /// The state to go on from after a crash, as stored with [`Effect::Checkpoint`].
     fn checkpoint(&self) -> serde_json::Value;
 
-    /// How the present turn stands.
-    fn turn(&self) -> Progress;
+    /// How the present turn of a lane stands.
+    fn turn(&self, lane: Lane) -> Progress;
 }

@@ -11,7 +11,7 @@ use super::submit::state_name;
 use super::{events, measure};
 use crate::core::day::Day;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::machine::{Effect, Fact, Input};
+use crate::core::machine::{Effect, Fact, Input, Lane, MAIN};
 use crate::core::metrics;
 use crate::core::signal::Signal;
 use crate::core::spend::{Caps, DayTotal, Price, Prices, Purse};
@@ -118,10 +118,15 @@ impl Account {
 
     /// Takes the usage among the facts of a commit: the purse is settled, warnings that are
     /// due are added to the facts, and the rows of the ledger are returned.
-    pub(super) fn settle(&mut self, store: &Store, facts: &mut Vec<Fact>, now: u64) -> Vec<Op> {
+    pub(super) fn settle(
+        &mut self,
+        store: &Store,
+        facts: &mut Vec<(Lane, Fact)>,
+        now: u64,
+    ) -> Vec<Op> {
         let day = Day::of(now);
         let mut changed = BTreeMap::new();
-        for fact in facts.iter() {
+        for (_, fact) in facts.iter() {
             let Fact::Usage(usage) = fact else { continue };
             if self.played {
                 // It was paid for when it was recorded.
@@ -141,18 +146,16 @@ impl Account {
         }
         // Rows of days that are over are not written again.
         self.rows.retain(|key, _| key.starts_with(day.compact().as_bytes()));
-        facts.extend(
-            self.purse.warnings().into_iter().map(|passed| Fact::Warning {
-                code: "spend".to_owned(),
-                message: passed.to_string(),
-            }),
-        );
+        facts.extend(self.purse.warnings().into_iter().map(|passed| {
+            let (code, message) = ("spend".to_owned(), passed.to_string());
+            (MAIN, Fact::Warning { code, message })
+        }));
         changed.into_values().collect()
     }
 
     /// Measures the events of a commit.
-    pub(super) fn measure(&mut self, bodies: &[EventBody], now: u64) {
-        for body in bodies {
+    pub(super) fn measure(&mut self, bodies: &[(Option<String>, EventBody)], now: u64) {
+        for (_, body) in bodies {
             match body {
                 EventBody::Attempt(attempt) if attempt.number == 1 => self.turn_since = Some(now),
                 EventBody::Usage(usage) => self.tokens(usage),

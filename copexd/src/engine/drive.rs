@@ -4,43 +4,27 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use copex_proto::event::EventBody;
 use copex_proto::id::{AskId, RunId, SessionId};
 use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use futures_util::future::select_all;
+use tokio::sync::{mpsc, watch};
 
 use super::account::Account;
 use super::chain::Chain;
+use super::desk::Desk;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
 use super::{Engine, prepare, tape};
-use crate::backend::upstream::Place;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::governor::{Report, Ticket};
-use crate::core::machine::{Effect, End, Fact, Input, Machine, Outcome, Timer, Verdict};
+use crate::core::governor::Report;
+use crate::core::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Outcome, Tail, Verdict};
 use crate::core::policy::Policy;
 use crate::core::stored::Stored;
-use crate::core::target::Target;
-use crate::pool::{Lease, Queued};
+use crate::pool::Queued;
 use crate::runtime::clock;
 use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
-
-/// Signals taken together into one commit. A commit costs 0.2 ms; what a model says in
-/// that time fits many times over.
-const BATCH: usize = 256;
-
-/// What an operation in flight led to.
-pub(super) enum Done {
-    /// An input for the machine.
-    Input(Input),
-    /// The session was opened.
-    Opened(Box<Lease>, Option<Place>, Input),
-    /// Nothing to tell.
-    Nothing,
-}
 
 /// A run as it is set to work.
 struct Begun {
@@ -61,26 +45,8 @@ pub(super) struct Driver {
     pub(super) chain: Arc<Chain>,
     pub(super) policy: Policy,
     pub(super) machine: Box<dyn Machine>,
-    pub(super) lease: Option<Lease>,
-    /// Resolves once the session that was given back last may be opened again.
-    pub(super) returned: Option<oneshot::Receiver<()>>,
-    /// The place in the session's queue, kept to the end: a turn that is tried again goes
-    /// on before anybody else speaks in its session.
-    pub(super) place: Option<Queued>,
-    /// The place among the runs at work. A parked run has none.
-    pub(super) slot: Option<Place>,
-    /// Whether the model is asked although its breaker is open.
-    pub(super) forced: bool,
-    /// Whether the session was told of this run since it was opened.
-    pub(super) begun: bool,
-    /// A turn that was let through as a whole, and is to be reported on.
-    pub(super) admitted: Option<(Target, Ticket)>,
-    /// Whether the backend's requests pass our policy one by one; otherwise turns do.
-    pub(super) by_request: bool,
-    pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
-    pub(super) timers: BTreeMap<Timer, Instant>,
-    /// What a pause before another try follows.
-    pub(super) resting: Option<Failure>,
+    /// The lanes that were at work; [`MAIN`] is always there.
+    pub(super) desks: BTreeMap<Lane, Desk>,
     /// Fires when breakers or limits change.
     pub(super) health: watch::Receiver<u64>,
     ended: bool,
@@ -163,51 +129,62 @@ impl Engine {
             chain: Arc::new(chain),
             policy,
             machine,
-            lease: None,
-            returned: None,
-            place,
-            slot: None,
-            forced: false,
-            begun: false,
-            admitted: None,
-            by_request: true,
-            operations: FuturesUnordered::new(),
-            timers: BTreeMap::new(),
-            resting: None,
+            desks: BTreeMap::from([(MAIN, Desk { place, ..Desk::default() })]),
             health,
             ended: false,
         };
-        driver.step(vec![first]).await?;
+        if let Input::Recover(tail) = &first {
+            driver.remember(tail);
+        }
+        driver.step(MAIN, vec![first]).await?;
         driver.work(&mut inbox).await
     }
 }
 
 impl Driver {
+    /// In which iterations the lanes were.
+    fn remember(&mut self, tail: &Tail) {
+        let lanes = tail.lanes.iter().map(|(lane, tail)| (*lane, tail.iteration));
+        for (lane, iteration) in lanes.chain([(MAIN, tail.iteration)]) {
+            self.desks.entry(lane).or_default().iteration = iteration;
+        }
+    }
+
     /// The loop: until the run has ended, or the daemon stops.
     async fn work(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), StoreError> {
         let stopping = self.engine.inner.tasks.stopping();
         while !self.ended {
-            let inputs = tokio::select! {
+            let waits = self.desks.values().any(Desk::waits_for_health);
+            let (lane, inputs) = tokio::select! {
                 biased;
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
-                    Some(command) => hear(command),
+                    Some(command) => (MAIN, hear(command)),
                     None => return Ok(()),
                 },
-                Some(done) = self.operations.next() => self.done(done),
-                inputs = listen(self.lease.as_ref()) => inputs,
-                timer = expire(&self.timers) => {
-                    self.timers.remove(&timer);
-                    vec![Input::Timer(timer)]
-                }
+                heard = next(&mut self.desks) => heard,
                 // A breaker that closes lets those go on who wait for it.
-                Ok(()) = self.health.changed(), if self.waits_for_health() => self.relent(),
+                Ok(()) = self.health.changed(), if waits => {
+                    for (lane, inputs) in self.relent() {
+                        self.step(lane, inputs).await?;
+                    }
+                    continue;
+                }
             };
-            self.step(inputs).await?;
+            self.step(lane, inputs).await?;
         }
         Ok(())
     }
+}
+
+/// What happens next in any lane.
+async fn next(desks: &mut BTreeMap<Lane, Desk>) -> (Lane, Vec<Input>) {
+    let lanes = desks.iter_mut().map(|(lane, desk)| {
+        let lane = *lane;
+        Box::pin(desk.next().map(move |inputs| (lane, inputs)))
+    });
+    select_all(lanes).await.0
 }
 
 impl Engine {
@@ -229,29 +206,9 @@ impl Engine {
 async fn refuse(live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
     let failure = Failure::new(FailureClass::Usage, why);
     let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
-    let body = events::terminal(end, context, clock::now_ms());
-    let ops = live.record(std::slice::from_ref(&body)).into_iter().collect();
-    live.log.append(vec![body], ops, Durability::Synced).await
-}
-
-/// The signals that are there now, at least one.
-async fn listen(lease: Option<&Lease>) -> Vec<Input> {
-    let Some(lease) = lease else { return std::future::pending().await };
-    let session = lease.session();
-    let mut inputs = vec![Input::Signal(session.next().await)];
-    while inputs.len() < BATCH
-        && let Some(signal) = session.next().now_or_never()
-    {
-        inputs.push(Input::Signal(signal));
-    }
-    inputs
-}
-
-async fn expire(timers: &BTreeMap<Timer, Instant>) -> Timer {
-    let first = timers.iter().min_by_key(|(_, at)| **at);
-    let Some((timer, at)) = first else { return std::future::pending().await };
-    tokio::time::sleep_until(*at).await;
-    timer.clone()
+    let bodies = vec![(None, events::terminal(end, context, clock::now_ms()))];
+    let ops = live.record(&bodies).into_iter().collect();
+    live.log.append(bodies, ops, Durability::Synced).await
 }
 
 /// A command as the machine's input.
@@ -268,65 +225,56 @@ fn hear(command: Command) -> Vec<Input> {
 }
 
 impl Driver {
-    fn done(&mut self, done: Done) -> Vec<Input> {
-        match done {
-            Done::Input(input) => vec![input],
-            Done::Opened(lease, slot, input) => {
-                self.slot = slot;
-                self.begun = false;
-                self.by_request = lease.session().capabilities().request_policy;
-                self.place = Some(lease.place().queued());
-                self.lease = Some(*lease);
-                vec![input]
-            }
-            Done::Nothing => Vec::new(),
-        }
-    }
-
     /// Feeds the machine, commits what it says, performs the rest.
-    async fn step(&mut self, inputs: Vec<Input>) -> Result<(), StoreError> {
+    async fn step(&mut self, lane: Lane, inputs: Vec<Input>) -> Result<(), StoreError> {
         let mut facts = Vec::new();
         let mut checkpoint = false;
         let mut end = None;
         let mut effects = VecDeque::new();
         for mut input in inputs {
             self.account.hear(&mut input);
+            let input = if lane == MAIN { input } else { Input::Of(lane, Box::new(input)) };
             for effect in self.machine.handle(input, clock::moment()) {
+                let (lane, effect) = match effect {
+                    Effect::Of(lane, effect) => (lane, *effect),
+                    effect => (MAIN, effect),
+                };
                 match effect {
-                    Effect::Emit(fact) => facts.push(fact),
+                    Effect::Emit(fact) => facts.push((lane, fact)),
                     Effect::Checkpoint => checkpoint = true,
                     Effect::Finish(it) => end = Some(it),
-                    other => effects.push_back(other),
+                    other => effects.push_back((lane, other)),
                 }
             }
         }
         self.journal(facts, checkpoint, end).await?;
-        for effect in effects {
-            self.perform(effect);
+        for (lane, effect) in effects {
+            self.perform(lane, effect);
         }
         Ok(())
     }
 
     async fn journal(
         &mut self,
-        mut facts: Vec<Fact>,
+        mut facts: Vec<(Lane, Fact)>,
         checkpoint: bool,
         end: Option<End>,
     ) -> Result<(), StoreError> {
         let run = self.live.summary.borrow().run;
         let now = clock::now_ms();
         let mut ops = self.account.settle(&self.engine.inner.store, &mut facts, now);
-        for fact in &facts {
+        for (_, fact) in &facts {
             ops.extend(self.side_records(fact, now));
         }
-        let mut bodies = events::bodies(facts);
+        let mut bodies = self.placed(facts);
         if let Some(end) = end {
             // A turn that did not end well can be resumed: it says where the turn began.
             let over = end.verdict == Verdict::Done;
             if over {
-                self.report(&Report::Answered);
+                self.report(MAIN, &Report::Answered);
             }
-            bodies.push(events::terminal(end, self.context, now));
+            // The end is the whole run's.
+            bodies.push((None, events::terminal(end, self.context, now)));
             self.ended = true;
             ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });
         } else if checkpoint {
@@ -334,7 +282,7 @@ impl Driver {
         }
         self.account.measure(&bodies, now);
         ops.extend(self.live.record(&bodies));
-        let promised = checkpoint || bodies.iter().any(events::promises);
+        let promised = checkpoint || bodies.iter().any(|(_, body)| events::promises(body));
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
         self.live.log.append(bodies, ops, durability).await?;
         if self.live.parked() {
@@ -342,6 +290,25 @@ impl Driver {
             self.engine.inner.registry.look_again();
         }
         Ok(())
+    }
+
+    /// Facts as events, each with its place in the run: the lane, the iteration, or both.
+    fn placed(&mut self, facts: Vec<(Lane, Fact)>) -> Vec<(Option<String>, EventBody)> {
+        let mut placed = Vec::with_capacity(facts.len());
+        for (lane, fact) in facts {
+            let desk = self.desks.entry(lane).or_default();
+            if let Fact::Iteration { number, .. } = &fact {
+                desk.iteration = Some(*number);
+            }
+            let path = match (lane, desk.iteration) {
+                (MAIN, None) => None,
+                (MAIN, Some(iteration)) => Some(iteration.to_string()),
+                (lane, None) => Some(lane.to_string()),
+                (lane, Some(iteration)) => Some(format!("{lane}/{iteration}")),
+            };
+            placed.push((path, fact));
+        }
+        events::bodies(placed)
     }
 
     fn checkpoint(&self, run: RunId) -> Op {

@@ -23,12 +23,14 @@ pub struct Context {
     pub accepted_at: u64,
 }
 
-/// Facts as events. Deltas that follow each other become one, up to 4 KiB.
-pub fn bodies(facts: Vec<Fact>) -> Vec<EventBody> {
-    let mut bodies: Vec<EventBody> = Vec::with_capacity(facts.len());
-    for fact in facts {
+/// Facts as events, each where it was. Deltas that follow each other in one place become one,
+/// up to 4 KiB.
+pub fn bodies(facts: Vec<(Option<String>, Fact)>) -> Vec<(Option<String>, EventBody)> {
+    let mut bodies: Vec<(Option<String>, EventBody)> = Vec::with_capacity(facts.len());
+    for (path, fact) in facts {
         let body = body(fact);
-        match (bodies.last_mut(), &body) {
+        let last = bodies.last_mut().filter(|(before, _)| *before == path);
+        match (last.map(|(_, last)| last), &body) {
             (
                 Some(EventBody::MessageDelta { text: last }),
                 EventBody::MessageDelta { text: next },
@@ -37,7 +39,7 @@ pub fn bodies(facts: Vec<Fact>) -> Vec<EventBody> {
                 Some(EventBody::ReasoningDelta { text: last }),
                 EventBody::ReasoningDelta { text: next },
             ) if last.len() + next.len() <= MERGED_BYTES => last.push_str(next),
-            _ => bodies.push(body),
+            _ => bodies.push((path, body)),
         }
     }
     bodies
@@ -279,15 +281,17 @@ mod tests {
     fn neighbouring_deltas_become_one_up_to_the_bound() {
         let delta = |text: &str| Fact::MessageDelta(text.to_owned());
         let facts = vec![delta("a"), delta("b"), Fact::ReasoningDelta("r".to_owned()), delta("c")];
-        let texts: Vec<String> = bodies(facts)
+        let texts: Vec<String> = bodies(facts.into_iter().map(|fact| (None, fact)).collect())
             .into_iter()
-            .map(|body| match body {
+            .map(|(_, body)| match body {
                 EventBody::MessageDelta { text } | EventBody::ReasoningDelta { text } => text,
                 other => panic!("{other:?}"),
             })
             .collect();
         assert_eq!(texts, ["ab", "r", "c"]);
         let big = "x".repeat(MERGED_BYTES);
-        assert_eq!(bodies(vec![delta(&big), delta("y")]).len(), 2);
+        assert_eq!(bodies(vec![(None, delta(&big)), (None, delta("y"))]).len(), 2);
+        let elsewhere = vec![(None, delta("a")), (Some("2".to_owned()), delta("b"))];
+        assert_eq!(bodies(elsewhere).len(), 2, "lanes are not mixed");
     }
 }

@@ -53,8 +53,6 @@ pub struct RunLog {
     store: Store,
     ring: Mutex<Ring>,
     visible: watch::Sender<Visible>,
-    /// Where in a composite run the next events are.
-    path: Mutex<Option<String>>,
 }
 
 impl RunLog {
@@ -62,7 +60,7 @@ impl RunLog {
     pub fn new(run: RunId, store: Store, last: Seq, ended: bool) -> Self {
         let ring = Mutex::new(Ring { events: VecDeque::new(), bytes: 0 });
         let (visible, _) = watch::channel(Visible { last, ended });
-        Self { run, store, ring, visible, path: Mutex::default() }
+        Self { run, store, ring, visible }
     }
 
     /// How far it can be read, now and later.
@@ -75,16 +73,8 @@ impl RunLog {
         self.visible.borrow().last
     }
 
-    /// From now on events are of this iteration.
-    pub fn enter_iteration(&self, number: u32) {
-        *self.path() = Some(number.to_string());
-    }
-
-    fn path(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.path.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Appends events together with other changes, as one commit, and shows them.
+    /// Appends events, each with its place in a composite run, together with other changes,
+    /// as one commit, and shows them.
     ///
     /// While the disk is full it waits for space: what was accepted goes on then.
     ///
@@ -92,7 +82,7 @@ impl RunLog {
     /// When the store refuses for good.
     pub async fn append(
         &self,
-        bodies: Vec<EventBody>,
+        bodies: Vec<(Option<String>, EventBody)>,
         mut ops: Vec<Op>,
         durability: Durability,
     ) -> Result<(), StoreError> {
@@ -101,14 +91,9 @@ impl RunLog {
         let mut encoded = Vec::with_capacity(bodies.len());
         let mut ended = false;
         let mut seq = before;
-        for body in bodies {
+        for (path, body) in bodies {
             seq += 1;
             ended |= body.is_terminal();
-            if let EventBody::Iteration { number, .. } = &body {
-                self.enter_iteration(*number);
-            }
-            // The end is the whole run's.
-            let path = self.path().clone().filter(|_| !body.is_terminal());
             let event = RunEvent { run: self.run, seq, at, path, body };
             let Ok(raw) = serde_json::value::to_raw_value(&event) else { continue };
             let bytes = Bytes::copy_from_slice(raw.get().as_bytes());

@@ -12,6 +12,7 @@
 
 mod account;
 pub mod chain;
+mod desk;
 mod drive;
 mod effort;
 mod enquire;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use copex_proto::run::{RunOptions, SessionChoice};
 use tokio::sync::oneshot;
 
-use super::drive::Done;
+use super::desk::Done;
 use super::registry::Live;
 use super::{Engine, prepare, tape};
 use crate::backend::Opening;

@@ -5,43 +5,52 @@ use std::time::Duration;
 
 use copex_proto::run::SessionChoice;
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::drive::{Done, Driver};
+use super::chain::Chain;
+use super::desk::{Desk, Done};
+use super::drive::Driver;
 use super::gate::{self, Workplace};
 use super::open::{Wanted, open};
 use super::prepare;
 use crate::backend::Session;
 use crate::backend::errand::{Doing, Errand};
-use crate::core::chat::Progress;
 use crate::core::failure::Failure;
-use crate::core::governor::{Admission, Report};
-use crate::core::machine::{Decision, Effect, Input, Timer};
+use crate::core::governor::{Admission, Report, Route};
+use crate::core::machine::{Decision, Effect, Input, Lane, Timer};
 use crate::core::policy::{Next, Trouble};
 use crate::core::target::Target;
 use crate::runtime::clock;
 
 impl Driver {
-    pub(super) fn perform(&mut self, effect: Effect) {
-        if let Some(failure) = self.account.refuses(&effect, || self.progress().sent) {
-            let refused = Done::Input(Input::Refused(failure));
-            return self.operations.push(std::future::ready(refused).boxed());
+    /// Whom a lane asks.
+    pub(super) fn chain(&self, _lane: Lane) -> &Arc<Chain> {
+        &self.chain
+    }
+
+    /// The desk of a lane.
+    pub(super) fn desk(&mut self, lane: Lane) -> &mut Desk {
+        self.desks.entry(lane).or_default()
+    }
+
+    pub(super) fn perform(&mut self, lane: Lane, effect: Effect) {
+        if let Some(failure) = self.account.refuses(&effect, || self.machine.turn(lane).sent) {
+            return self.desk(lane).tell(Input::Refused(failure));
         }
         match effect {
-            Effect::Open => self.open(),
-            Effect::Send(prompt) => self.send(prompt),
-            Effect::Rerun => self.rerun(),
-            Effect::Judge(trouble) => self.judge(&trouble),
+            Effect::Open => self.open(lane),
+            Effect::Send(prompt) => self.send(lane, prompt),
+            Effect::Rerun => self.rerun(lane),
+            Effect::Judge(trouble) => self.judge(lane, &trouble),
             Effect::Compact => {
-                self.begin();
-                self.operate(|session| async move {
+                self.begin(lane);
+                self.operate(lane, |session| async move {
                     Done::Input(Input::Compacted(session.compact().await))
                 });
             }
-            Effect::Decide { request, decision } => self.decide(request, decision),
+            Effect::Decide { request, decision } => self.decide(lane, request, decision),
             Effect::Reply { request, text } => {
-                if let Some(lease) = &self.lease {
+                if let Some(lease) = &self.desk(lane).lease {
                     lease.session().reply(&request, text);
                 }
             }
@@ -50,60 +59,69 @@ impl Driver {
                 activity.set(Doing::Gate { command: command.clone(), since });
                 let timeout = Duration::from_millis(timeout_ms);
                 let gate = gate::run(self.workplace(), index, command, timeout);
-                self.operations.push(
-                    async move {
-                        let result = gate.await;
-                        activity.set(Doing::Nothing);
-                        Done::Input(Input::Gated(result))
-                    }
-                    .boxed(),
-                );
+                self.desk(lane).start(async move {
+                    let result = gate.await;
+                    activity.set(Doing::Nothing);
+                    Done::Input(Input::Gated(result))
+                });
             }
             Effect::Sense => {
                 let sensed = gate::fingerprint(self.workplace());
-                self.operations.push(sensed.map(|it| Done::Input(Input::Sensed(it))).boxed());
+                self.desk(lane).start(sensed.map(|it| Done::Input(Input::Sensed(it))));
             }
-            Effect::Abort => self.operate(|session| async move {
+            Effect::Abort => self.operate(lane, |session| async move {
                 // A runtime that does not take the abort is dead, and says so by itself.
                 let _ = session.abort().await;
                 Done::Nothing
             }),
-            Effect::Release { poisoned } => {
-                self.operations.clear();
-                self.slot = None;
-                self.report(&Report::Abandoned);
-                if self.progress().parked.is_some() {
-                    // Who wants to speak in the session meanwhile need not wait for hours.
-                    self.place = None;
-                }
-                self.live.activity.set(Doing::Nothing);
-                self.account.rest();
-                if let Some(lease) = self.lease.take() {
-                    self.returned = lease.give_back(!poisoned);
-                }
-            }
-            Effect::Wait(timer, ms) => {
-                if let (Timer::Backoff, Some(failure)) = (&timer, self.resting.clone()) {
-                    let until = clock::now_ms().saturating_add(ms);
-                    self.live.activity.set(Doing::Waiting { until, failure });
-                }
-                let at = Instant::now() + Duration::from_millis(ms);
-                self.timers.insert(timer, at);
-            }
+            Effect::Release { poisoned } => self.release(lane, poisoned),
+            Effect::Wait(timer, ms) => self.wait(lane, timer, ms),
             Effect::Unwait(timer) => {
-                self.timers.remove(&timer);
+                self.desk(lane).timers.remove(&timer);
             }
-            Effect::Emit(_) | Effect::Checkpoint | Effect::Finish(_) => {}
+            // Journaled already, and taken apart by whoever calls.
+            Effect::Emit(_) | Effect::Checkpoint | Effect::Finish(_) | Effect::Of(..) => {}
         }
     }
 
-    fn operate<F, Fut>(&mut self, operation: F)
+    fn release(&mut self, lane: Lane, poisoned: bool) {
+        self.report(lane, &Report::Abandoned);
+        let parked = self.machine.turn(lane).parked.is_some();
+        self.live.activity.set(Doing::Nothing);
+        let desk = self.desk(lane);
+        desk.operations.clear();
+        desk.slot = None;
+        if parked {
+            // Who wants to speak in the session meanwhile need not wait for hours.
+            desk.place = None;
+        }
+        if let Some(lease) = desk.lease.take() {
+            desk.returned = lease.give_back(!poisoned);
+        }
+        if self.desks.values().all(|desk| desk.lease.is_none()) {
+            self.account.rest();
+        }
+    }
+
+    fn wait(&mut self, lane: Lane, timer: Timer, ms: u64) {
+        let resting = self.desk(lane).resting.clone();
+        if let (Timer::Backoff, Some(failure)) = (&timer, resting) {
+            let until = clock::now_ms().saturating_add(ms);
+            self.live.activity.set(Doing::Waiting { until, failure });
+        }
+        let at = Instant::now() + Duration::from_millis(ms);
+        self.desk(lane).timers.insert(timer, at);
+    }
+
+    fn operate<F, Fut>(&self, lane: Lane, operation: F)
     where
         F: FnOnce(Arc<dyn Session>) -> Fut,
         Fut: Future<Output = Done> + Send + 'static,
     {
-        if let Some(lease) = &self.lease {
-            self.operations.push(operation(lease.session()).boxed());
+        if let Some(desk) = self.desks.get(&lane)
+            && let Some(lease) = &desk.lease
+        {
+            desk.start(operation(lease.session()));
         }
     }
 
@@ -114,12 +132,12 @@ impl Driver {
         Workplace { folder: self.cwd.clone().into(), env: spec.env, owner: ambient.owner.clone() }
     }
 
-    fn decide(&mut self, request: String, decision: Decision) {
-        if !self.begun {
+    fn decide(&mut self, lane: Lane, request: String, decision: Decision) {
+        if !self.desk(lane).begun {
             // A turn that is taken up with a tool waiting: its requests come after this.
-            self.begin();
+            self.begin(lane);
         }
-        self.operate(|session| async move {
+        self.operate(lane, |session| async move {
             if let Err(error) = session.decide(&request, &decision).await {
                 tracing::warn!(%error, "a decision did not reach the backend");
             }
@@ -127,14 +145,12 @@ impl Driver {
         });
     }
 
-    fn send(&mut self, prompt: String) {
-        if let Some(shut) = self.shut() {
-            let refused = Done::Input(Input::Refused(shut));
-            self.operations.push(std::future::ready(refused).boxed());
-            return;
+    fn send(&mut self, lane: Lane, prompt: String) {
+        if let Some(shut) = self.shut(lane) {
+            return self.desk(lane).tell(Input::Refused(shut));
         }
-        self.begin();
-        self.operate(|session| async move {
+        self.begin(lane);
+        self.operate(lane, |session| async move {
             match session.send(&prompt).await {
                 Ok(message) => Done::Input(Input::Sent(message)),
                 Err(failure) => Done::Input(Input::Refused(failure)),
@@ -142,9 +158,9 @@ impl Driver {
         });
     }
 
-    fn rerun(&mut self) {
-        self.begin();
-        self.operate(|session| async move {
+    fn rerun(&mut self, lane: Lane) {
+        self.begin(lane);
+        self.operate(lane, |session| async move {
             match session.rerun().await {
                 Ok(()) => Done::Input(Input::Sent(String::new())),
                 Err(failure) => Done::Input(Input::Refused(failure)),
@@ -153,38 +169,41 @@ impl Driver {
     }
 
     /// Tells the session whose rules hold for the turn that comes.
-    fn begin(&mut self) {
-        let Some(lease) = &self.lease else { return };
-        self.begun = true;
-        let progress = self.progress();
+    fn begin(&mut self, lane: Lane) {
+        let progress = self.machine.turn(lane);
+        let chain = self.chain(lane).clone();
+        let Some(desk) = self.desks.get_mut(&lane) else { return };
+        let Some(lease) = &desk.lease else { return };
+        desk.begun = true;
         lease.session().begin(Errand {
             policy: self.policy,
             priority: prepare::priority(&self.request),
-            candidates: self.chain.candidates.clone(),
+            candidates: chain.candidates.clone(),
             current: progress.candidate,
             excluded: progress.excluded,
-            forced: self.forced,
+            forced: desk.forced,
             // What the turn achieves from now on is told by its answers: see `seam::Link`.
             patient: !self.request.options().foreground || progress.tools > 0,
             idle_ms: prepare::idle_ms(self.request.options()),
             tries: progress.streak.tries,
-            after: self.resting.clone().filter(|failure| !failure.unasked),
+            after: desk.resting.clone().filter(|failure| !failure.unasked),
             purse: Some(self.account.purse.clone()),
             activity: self.live.activity.clone(),
         });
     }
 
     /// Why a turn may not begin now, where its requests do not ask for themselves.
-    fn shut(&mut self) -> Option<Failure> {
-        if self.by_request {
+    fn shut(&mut self, lane: Lane) -> Option<Failure> {
+        if !self.desk(lane).by_turn {
             return None;
         }
-        let target = self.target()?;
-        match self.engine.inner.upstream.admit(&target, self.forced) {
+        let target = self.target(lane)?;
+        let forced = self.desk(lane).forced;
+        match self.engine.inner.upstream.admit(&target, forced) {
             Admission::Go(ticket) => {
                 let since = clock::now_ms();
                 self.live.activity.set(Doing::Asked { target: target.to_string(), since });
-                self.admitted = Some((target, ticket));
+                self.desk(lane).admitted = Some((target, ticket));
                 None
             }
             Admission::Shut(failure) => Some(failure),
@@ -192,8 +211,8 @@ impl Driver {
     }
 
     /// What became of a turn, where its requests do not report for themselves.
-    pub(super) fn report(&mut self, report: &Report<'_>) {
-        let Some((target, ticket)) = self.admitted.take() else { return };
+    pub(super) fn report(&mut self, lane: Lane, report: &Report<'_>) {
+        let Some((target, ticket)) = self.desk(lane).admitted.take() else { return };
         let upstream = &self.engine.inner.upstream;
         if *report == Report::Answered {
             upstream.report(&target, ticket, &Report::Begun);
@@ -201,96 +220,90 @@ impl Driver {
         upstream.report(&target, ticket, report);
     }
 
-    fn target(&self) -> Option<Target> {
-        let current = self.progress().candidate;
-        self.chain.candidates.get(current).map(|candidate| candidate.target.clone())
+    fn target(&self, lane: Lane) -> Option<Target> {
+        let current = self.machine.turn(lane).candidate;
+        self.chain(lane).candidates.get(current).map(|candidate| candidate.target.clone())
     }
 
-    fn progress(&self) -> Progress {
-        self.machine.turn()
-    }
-
-    fn judge(&mut self, trouble: &Trouble) {
+    fn judge(&mut self, lane: Lane, trouble: &Trouble) {
         if !trouble.failure.unasked {
-            self.report(&Report::Failed(&trouble.failure));
+            self.report(lane, &Report::Failed(&trouble.failure));
         }
         // What changes from now on may make the wait shorter.
         self.health.mark_unchanged();
-        let progress = self.progress();
-        let chain = (&*self.chain.candidates, progress.candidate, progress.excluded.as_slice());
+        let progress = self.machine.turn(lane);
+        let candidates = self.chain(lane).candidates.clone();
+        let chain = (&*candidates, progress.candidate, progress.excluded.as_slice());
         let next = {
             let mut governor = self.engine.inner.upstream.lock();
             governor.judge(&self.policy, trouble, chain, clock::moment())
         };
         tracing::debug!(class = ?trouble.failure.class, ?next, "a failure is judged");
         let rests = matches!(next, Next::Resume { .. } | Next::Retry { .. });
-        self.resting = rests.then(|| trouble.failure.clone());
-        self.operations.push(std::future::ready(Done::Input(Input::Judged(next))).boxed());
+        let desk = self.desk(lane);
+        desk.resting = rests.then(|| trouble.failure.clone());
+        desk.tell(Input::Judged(next));
     }
 
-    /// Whether it rests because nobody may be asked.
-    pub(super) fn waits_for_health(&self) -> bool {
-        let shut = self.resting.as_ref().is_some_and(|failure| failure.unasked);
-        shut && self.timers.contains_key(&Timer::Backoff)
-    }
-
-    /// Breakers or limits changed: goes on at once if somebody may be asked now.
-    pub(super) fn relent(&mut self) -> Vec<Input> {
-        let progress = self.progress();
-        let route = self.engine.inner.upstream.lock().route(
-            &self.chain.candidates,
-            &progress.excluded,
-            progress.candidate,
-            clock::now_ms(),
-        );
-        if route.is_err() || self.timers.remove(&Timer::Backoff).is_none() {
-            return Vec::new();
-        }
-        vec![Input::Timer(Timer::Backoff)]
-    }
-
-    fn open(&mut self) {
-        self.live.activity.set(Doing::Nothing);
-        let progress = self.progress();
-        let upstream = &self.engine.inner.upstream;
-        let route = upstream.lock().route(
-            &self.chain.candidates,
-            &progress.excluded,
-            progress.candidate,
-            clock::now_ms(),
-        );
-        let route = match route {
-            Ok(route) => route,
-            Err(failure) => {
-                let refused = Done::Input(Input::Refused(failure));
-                self.operations.push(std::future::ready(refused).boxed());
-                return;
+    /// Breakers or limits changed: lanes go on at once where somebody may be asked now.
+    pub(super) fn relent(&mut self) -> Vec<(Lane, Vec<Input>)> {
+        let resting = self.desks.iter().filter(|(_, desk)| desk.waits_for_health());
+        let resting: Vec<Lane> = resting.map(|(lane, _)| *lane).collect();
+        let mut inputs = Vec::new();
+        for lane in resting {
+            if self.route(lane).is_ok() && self.desk(lane).timers.remove(&Timer::Backoff).is_some()
+            {
+                inputs.push((lane, vec![Input::Timer(Timer::Backoff)]));
             }
+        }
+        inputs
+    }
+
+    /// Which of its models a lane may ask now.
+    fn route(&self, lane: Lane) -> Result<Route, Failure> {
+        let progress = self.machine.turn(lane);
+        self.engine.inner.upstream.lock().route(
+            &self.chain(lane).candidates,
+            &progress.excluded,
+            progress.candidate,
+            clock::now_ms(),
+        )
+    }
+
+    fn open(&mut self, lane: Lane) {
+        self.live.activity.set(Doing::Nothing);
+        let route = match self.route(lane) {
+            Ok(route) => route,
+            Err(failure) => return self.desk(lane).tell(Input::Refused(failure)),
         };
-        let Some(options) = self.chain.options(route.candidate).cloned() else { return };
-        self.forced = route.forced;
+        let progress = self.machine.turn(lane);
+        let Some(options) = self.chain(lane).options(route.candidate).cloned() else { return };
+        let pool = self.engine.inner.pool.clone();
+        let desk = self.desk(lane);
+        desk.forced = route.forced;
         if progress.session.is_none() && options.session == SessionChoice::New {
             // A session that is left is for others now.
-            self.place = None;
+            desk.place = None;
         }
-        if let (None, Some(session)) = (&self.place, &progress.session) {
+        if let (None, Some(session)) = (&desk.place, &progress.session) {
             // One that was parked stands at the end of its session's queue.
-            self.place = Some(self.engine.inner.pool.queue(session));
+            desk.place = Some(pool.queue(session));
         }
+        let (place, slot) = (desk.place.clone(), desk.slot.take());
+        let (before, returned) = (desk.lease.take(), desk.returned.take());
         let wanted = Wanted {
             engine: self.engine.clone(),
             live: self.live.clone(),
             options,
             cwd: self.cwd.clone(),
-            place: self.place.clone(),
-            slot: self.slot.take(),
+            place,
+            slot,
             priority: prepare::priority(&self.request),
-            before: self.lease.take(),
-            returned: self.returned.take(),
+            before,
+            returned,
             progress,
             route,
         };
-        let opening: BoxFuture<'static, Done> = open(wanted).boxed();
-        self.operations.push(opening);
+        self.desk(lane).start(open(wanted));
     }
 }

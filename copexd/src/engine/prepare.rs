@@ -176,6 +176,7 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
     }
     Ok(ChatSpec {
         run: run.to_owned(),
+        asks: run.to_owned(),
         prompt: String::new(),
         policy,
         choices: Vec::new(),

@@ -2,11 +2,11 @@
 
 use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::id::RunId;
-use copex_proto::run::RunRequest;
+use copex_proto::run::{Mode, RunRequest};
 
 use super::log::{self, RunLog};
 use super::{Engine, events, store_error};
-use crate::core::machine::{Input, Tail};
+use crate::core::machine::{Input, Lane, MAIN, Tail};
 use crate::core::stored::Stored;
 use crate::store::{RunSummary, StoreError};
 
@@ -43,7 +43,7 @@ impl Engine {
         let progress = progress.and_then(|bytes| Stored::read(&bytes));
         let last = store.last_seq(run).map_err(failed)?;
         let log = std::sync::Arc::new(RunLog::new(run, store.clone(), last, false));
-        let tail = self.tail(&log, run, last).map_err(failed)?;
+        let tail = self.tail(run, last, request.mode()).map_err(failed)?;
         let (live, inbox) =
             self.inner.registry.add(log, summary, std::collections::BTreeMap::new());
         tracing::info!(%run, last, "an unfinished run goes on");
@@ -51,9 +51,9 @@ impl Engine {
         Ok(())
     }
 
-    /// What clients saw last of a run's present turn.
-    fn tail(&self, log: &RunLog, run: RunId, last: u64) -> Result<Tail, StoreError> {
-        let mut tail = Tail::default();
+    /// What clients saw last of a run's present turns.
+    fn tail(&self, run: RunId, last: u64, mode: Mode) -> Result<Tail, StoreError> {
+        let mut whole = Tail::default();
         let mut after = 0;
         while after < last {
             let page = log::read_store(&self.inner.store, run, after, PAGE)?;
@@ -61,30 +61,50 @@ impl Engine {
             after = *seq;
             for (_, raw) in page {
                 let Ok(event) = serde_json::from_str::<RunEvent>(raw.get()) else { continue };
-                match event.body {
-                    // What was before is of turns that have ended.
-                    EventBody::Iteration { number, .. } => {
-                        tail = Tail::default();
-                        log.enter_iteration(number);
-                    }
-                    EventBody::MessageDelta { .. } => tail.unconfirmed_text = true,
-                    EventBody::Message { text } => {
-                        tail.unconfirmed_text = false;
-                        tail.messages.push(text);
-                    }
-                    EventBody::Restarted { .. } => tail.unconfirmed_text = false,
-                    EventBody::Usage(usage) => tail.usage.add(&events::core_usage(usage)),
-                    EventBody::ToolStart(tool) => {
-                        tail.tools += 1;
-                        tail.open_tools.push((tool.call, tool.name));
-                    }
-                    EventBody::ToolEnd(tool) => {
-                        tail.open_tools.retain(|(call, _)| *call != tool.call);
-                    }
-                    _ => {}
-                }
+                let tail = match lane(mode, event.path.as_deref()) {
+                    MAIN => &mut whole,
+                    lane => whole.lanes.entry(lane).or_default(),
+                };
+                add(tail, event.body);
             }
         }
-        Ok(tail)
+        Ok(whole)
+    }
+}
+
+/// The lane of an event: the number of a plan's step. A loop's iterations are all in one.
+fn lane(mode: Mode, path: Option<&str>) -> Lane {
+    if mode != Mode::Plan {
+        return MAIN;
+    }
+    let step = path.map(|path| path.split('/').next().unwrap_or(path));
+    step.and_then(|step| step.parse().ok()).unwrap_or(MAIN)
+}
+
+/// Adds an event to what was seen of its lane.
+fn add(tail: &mut Tail, body: EventBody) {
+    match body {
+        // What was before is of turns that have ended.
+        EventBody::Iteration { number, .. } => {
+            let lanes = std::mem::take(&mut tail.lanes);
+            *tail = Tail { iteration: Some(number), lanes, ..Tail::default() };
+        }
+        EventBody::Attempt(attempt) if attempt.number == 1 => {
+            let (iteration, lanes) = (tail.iteration, std::mem::take(&mut tail.lanes));
+            *tail = Tail { iteration, lanes, ..Tail::default() };
+        }
+        EventBody::MessageDelta { .. } => tail.unconfirmed_text = true,
+        EventBody::Message { text } => {
+            tail.unconfirmed_text = false;
+            tail.messages.push(text);
+        }
+        EventBody::Restarted { .. } => tail.unconfirmed_text = false,
+        EventBody::Usage(usage) => tail.usage.add(&events::core_usage(usage)),
+        EventBody::ToolStart(tool) => {
+            tail.tools += 1;
+            tail.open_tools.push((tool.call, tool.name));
+        }
+        EventBody::ToolEnd(tool) => tail.open_tools.retain(|(call, _)| *call != tool.call),
+        _ => {}
     }
 }

@@ -156,14 +156,15 @@ impl Live {
     }
 
     /// The changed summary, as an operation of the same commit.
-    pub(super) fn record(&self, bodies: &[EventBody]) -> Option<Op> {
-        let state = bodies.iter().filter_map(events::state_after).next_back();
-        let attempt = bodies.iter().any(|body| matches!(body, EventBody::Attempt(_)));
+    pub(super) fn record(&self, placed: &[(Option<String>, EventBody)]) -> Option<Op> {
+        let bodies = || placed.iter().map(|(_, body)| body);
+        let state = bodies().filter_map(events::state_after).next_back();
+        let attempt = bodies().any(|body| matches!(body, EventBody::Attempt(_)));
         if state.is_none() && !attempt {
             return None;
         }
-        let last_seq = self.log.last() + bodies.len() as u64;
-        let terminal = bodies.iter().rev().find(|body| body.is_terminal());
+        let last_seq = self.log.last() + placed.len() as u64;
+        let terminal = bodies().rev().find(|body| body.is_terminal());
         self.summary.send_modify(|summary| {
             summary.last_seq = last_seq;
             if let Some(state) = state {

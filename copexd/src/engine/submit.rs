@@ -117,7 +117,7 @@ impl Engine {
         let engine = self.clone();
         let begin = async move {
             let body = EventBody::Accepted(accepted);
-            log.append(vec![body], ops, Durability::Synced).await?;
+            log.append(vec![(None, body)], ops, Durability::Synced).await?;
             let (live, inbox) = engine.inner.registry.add(log, summary, secrets);
             engine.spawn_run(live, inbox, request, progress, Input::Start);
             Ok::<(), StoreError>(())

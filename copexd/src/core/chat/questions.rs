@@ -88,7 +88,7 @@ impl Chat {
         moment: Moment,
     ) -> Vec<Effect> {
         self.progress.asked += 1;
-        let ask = format!("{}-{}", self.spec.run, self.progress.asked);
+        let ask = format!("{}-{}", self.spec.asks, self.progress.asked);
         let expires_at = moment.now_ms + self.spec.ask_timeout_ms;
         let permission = wish.is_some();
         self.progress.open.push(OpenQuestion { ask: ask.clone(), request, wish, expires_at });

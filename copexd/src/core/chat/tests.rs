@@ -60,6 +60,7 @@ fn choice(model: &str) -> Choice {
 fn spec(mode: Mode) -> ChatSpec {
     ChatSpec {
         run: "r".to_owned(),
+        asks: "r".to_owned(),
         prompt: "hi".to_owned(),
         policy: super::Policy::try_new(mode, &[], &[], "/repo").unwrap(),
         choices: vec![choice("m"), choice("n")],

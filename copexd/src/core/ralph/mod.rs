@@ -25,7 +25,9 @@ pub use progress::{Progress, Stage};
 
 use super::chat::{self, Chat, ChatSpec};
 use super::failure::{Failure, FailureClass};
-use super::machine::{Effect, End, Fact, Input, Machine, Reply, Resolution, Tail, Timer, Verdict};
+use super::machine::{
+    Effect, End, Fact, Input, Lane, Machine, Reply, Resolution, Tail, Timer, Verdict,
+};
 use super::moment::Moment;
 use promise::Said;
 
@@ -305,7 +307,7 @@ impl Machine for Ralph {
         super::stored::Stored::Ralph(Box::new(progress)).value()
     }
 
-    fn turn(&self) -> chat::Progress {
+    fn turn(&self, _lane: Lane) -> chat::Progress {
         self.turn_now()
     }
 }

@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::approval::{Mode, Policy};
 use crate::core::chat::{Choice, OnLostSession};
-use crate::core::machine::GateResult;
-use crate::core::machine::{Found, Opened};
+use crate::core::machine::{Found, GateResult, MAIN, Opened};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::{CallUsage, Signal};
 
@@ -19,6 +18,7 @@ fn spec() -> RalphSpec {
     RalphSpec {
         chat: ChatSpec {
             run: "r".to_owned(),
+            asks: "r".to_owned(),
             prompt: String::new(),
             policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
             choices: vec![Choice { model: Some("m".to_owned()), ..Choice::default() }],
@@ -89,7 +89,7 @@ impl Rig {
     }
 
     fn open(&mut self) {
-        let session = self.ralph.turn().session;
+        let session = self.ralph.turn(MAIN).session;
         let opened = Opened {
             session: session.unwrap_or_else(|| format!("s{}", self.ralph.progress.iteration)),
             user_messages: 0,
@@ -292,7 +292,7 @@ fn a_session_is_kept_or_left_as_the_context_says() {
         let mut sessions = Vec::new();
         for _ in 0..4 {
             rig.open();
-            sessions.extend(rig.ralph.turn().session);
+            sessions.extend(rig.ralph.turn(MAIN).session);
             let text = "no".to_owned();
             rig.hear(Input::Signal(Signal::Message { text, answers: None }));
             rig.hear(Input::Signal(Signal::Idle));
@@ -328,7 +328,7 @@ fn the_time_of_all_iterations_together_is_limited() {
     assert!(rig.effects.contains(&Effect::Wait(Timer::Pause, 500)));
     rig.hear(Input::Timer(Timer::Pause));
     rig.open();
-    assert_eq!(rig.ralph.turn().deadline, Some(70_000));
+    assert_eq!(rig.ralph.turn(MAIN).deadline, Some(70_000));
     rig.answer("no");
     rig.hear(Input::Timer(Timer::Total));
     assert!(rig.exhausted().contains("60 s"), "{}", rig.exhausted());

@@ -91,7 +91,7 @@ impl Ralph {
         }
         let progress = &mut self.progress;
         progress.turn.asked += 1;
-        let ask = format!("{}-{}", self.spec.chat.run, progress.turn.asked);
+        let ask = format!("{}-{}", self.spec.chat.asks, progress.turn.asked);
         let timeout = self.spec.chat.ask_timeout_ms;
         let expires_at = moment.now_ms.saturating_add(timeout);
         progress.stage = Stage::Asking { ask: ask.clone(), question: question.clone(), expires_at };

@@ -39,7 +39,7 @@ fn a_turn_that_was_under_way_is_looked_up_and_its_iteration_is_not_begun_again()
     let mut next = crashed(&rig, spec());
     assert_eq!(iteration(&next), None);
     assert!(next.effects.contains(&Effect::Open), "{:?}", next.effects);
-    let turn = next.ralph.turn();
+    let turn = next.ralph.turn(MAIN);
     assert_eq!((turn.sent, turn.session.as_deref()), (true, Some("s1")));
     let opened = Opened {
         session: "s1".to_owned(),
@@ -113,7 +113,7 @@ fn an_iteration_that_was_cut_off_is_finished_by_the_run_that_takes_it_up() {
     assert!(matches!(rig.verdict(), Verdict::Cancelled(_)));
     let next = taken_up(&rig, spec());
     assert_eq!(iteration(&next), Some(2));
-    assert!(next.ralph.turn().sent, "the prompt is in the session already");
+    assert!(next.ralph.turn(MAIN).sent, "the prompt is in the session already");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_park_is_the_turns_own_and_outlasts_a_crash() {
     effects.extend(rig.ralph.handle(Input::Signal(Signal::Idle), NOW));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Judge(_))), "{effects:?}");
     rig.hear(Input::Judged(Next::Park { until: Some(NOW.now_ms + 3_600_000) }));
-    let parked = rig.ralph.turn().parked.unwrap();
+    let parked = rig.ralph.turn(MAIN).parked.unwrap();
     let mut next = crashed(&rig, spec());
     assert_eq!(next.effects, [Effect::Wait(Timer::Park, parked - NOW.now_ms)]);
     next.hear(Input::Wake);
