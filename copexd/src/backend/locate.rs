@@ -148,6 +148,7 @@ fn unpacked(spec: &RuntimeSpec, version: &str) -> Option<PathBuf> {
     let variable = |name: &str| spec.env.get(name).filter(|value| !value.is_empty());
     let cache = variable("COPILOT_CACHE_HOME")
         .map(PathBuf::from)
+        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| Path::new(cache).join("copilot")))
         .or_else(|| variable("HOME").map(|home| Path::new(home).join(".cache/copilot")))?;
     let platform = platform();
     let package = cache.join("pkg").join(&platform).join(version);
