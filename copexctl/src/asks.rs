@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use copex_proto::event::{Answer, Ask, AskKind, EventBody};
 use copex_proto::id::AskId;
+use copex_proto::plan::Plan;
 
 use crate::error::Result;
 use crate::follow::View;
+use crate::process;
 use crate::render::clean;
 
 /// The questions of one run that wait.
@@ -17,6 +20,10 @@ pub(crate) struct Asks {
     terminal: Terminal,
     waiting: VecDeque<Ask>,
     typed: Vec<u8>,
+    /// The user's editor.
+    editor: String,
+    /// The plan of the run, if it has one.
+    plan: Option<PathBuf>,
 }
 
 /// Whether a person sits in front of us.
@@ -30,8 +37,8 @@ pub(crate) enum Terminal {
 
 impl Asks {
     /// No question yet.
-    pub(crate) fn new(terminal: Terminal) -> Self {
-        Self { terminal, waiting: VecDeque::new(), typed: Vec::new() }
+    pub(crate) fn new(terminal: Terminal, editor: String) -> Self {
+        Self { terminal, waiting: VecDeque::new(), typed: Vec::new(), editor, plan: None }
     }
 
     /// Whether typed text is waited for.
@@ -50,6 +57,10 @@ impl Asks {
                 if self.waiting.len() == 1 {
                     view.note(&question(ask))?;
                 }
+                Ok(())
+            }
+            EventBody::Artifact { file, kind } if kind == "plan" => {
+                self.plan = Some(PathBuf::from(file));
                 Ok(())
             }
             EventBody::Answered { ask, .. } => {
@@ -85,7 +96,17 @@ impl Asks {
         };
         let line: Vec<u8> = self.typed.drain(..=end).collect();
         let Some(ask) = self.waiting.front() else { return Ok(None) };
-        let Some(answer) = read_answer(ask, String::from_utf8_lossy(&line).trim()) else {
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim();
+        if let (true, Some(plan)) = (wants_editor(ask, line), &self.plan) {
+            let readable = edited(&self.editor, plan, view)?;
+            // What is asked next is about the plan as it is now.
+            if !readable || ask.kind == AskKind::PlanApproval {
+                view.note(&question(ask))?;
+                return Ok(None);
+            }
+        }
+        let Some(answer) = read_answer(ask, line) else {
             view.note(&question(ask))?;
             return Ok(None);
         };
@@ -103,10 +124,47 @@ impl Asks {
     }
 }
 
+/// Whether a line asks for the editor: `e` where a plan is to be approved, or a choice that
+/// begins with `edit`.
+fn wants_editor(ask: &Ask, line: &str) -> bool {
+    let edit = |text: &str| text.split_whitespace().next() == Some("edit");
+    match ask.kind {
+        AskKind::PlanApproval => line == "e" || line == "edit",
+        AskKind::UserInput => {
+            matches!(
+                read_answer(ask, line), Some(Answer::Text { text }) if edit(&text)
+            ) && ask.choices.iter().any(|choice| edit(choice))
+        }
+        AskKind::Permission | AskKind::Unknown => false,
+    }
+}
+
+/// Lets a person edit the plan; whether it can be read then.
+fn edited(editor: &str, plan: &Path, view: &mut dyn View) -> io::Result<bool> {
+    if let Err(why) = process::edit(editor, plan) {
+        view.note(&format!("the editor `{editor}` {why}; set EDITOR, or edit {}", plan.display()))?;
+        return Ok(false);
+    }
+    let text = std::fs::read_to_string(plan);
+    let read = text.map_err(|error| error.to_string());
+    let read = read.and_then(|text| Plan::read(&text).map_err(|error| error.to_string()));
+    match read {
+        Ok(plan) => {
+            view.note(plan.print().trim_end())?;
+            Ok(true)
+        }
+        Err(why) => {
+            view.note(&format!("the plan cannot be read: {why}"))?;
+            Ok(false)
+        }
+    }
+}
+
 fn wait_elsewhere(ask: &Ask, view: &mut dyn View) -> io::Result<()> {
     let how = match ask.kind {
         AskKind::UserInput => "TEXT",
-        AskKind::Permission | AskKind::PlanApproval | AskKind::Unknown => "allow|deny",
+        AskKind::PlanApproval => "allow|deny|TEXT",
+        AskKind::Permission | AskKind::Unknown => "allow|deny",
     };
     view.note(&format!(
         "waits for an answer: {}: copexctl runs answer {} {how}",
@@ -126,7 +184,8 @@ fn question(ask: &Ask) -> String {
     }
     match ask.kind {
         AskKind::Permission => text.push_str("\nAllow? [y]es / [n]o / [a]lways"),
-        AskKind::PlanApproval => text.push_str("\nApprove? [y]es / [n]o"),
+        AskKind::PlanApproval => text
+            .push_str("\n[y]es / [n]o / [e]dit, or what to change (`3: …` changes step 3 alone)"),
         AskKind::UserInput | AskKind::Unknown => text.push_str("\nYour answer:"),
     }
     text
@@ -150,6 +209,10 @@ pub(crate) fn read_answer(ask: &Ask, line: &str) -> Option<Answer> {
         "n" | "no" => {
             let rest = rest.trim();
             Some(Answer::Deny { feedback: (!rest.is_empty()).then(|| rest.to_owned()) })
+        }
+        // A letter is a slip, and no words for whoever plans.
+        _ if ask.kind == AskKind::PlanApproval && line.chars().count() > 1 => {
+            Some(Answer::Text { text: line.to_owned() })
         }
         _ => None,
     }
@@ -179,9 +242,21 @@ mod tests {
         let feedback = Some("use git".to_owned());
         assert_eq!(read_answer(&permission, "n use git"), Some(Answer::Deny { feedback }));
         assert_eq!(read_answer(&ask(AskKind::PlanApproval, &[]), "a"), None);
+        let words = Answer::Text { text: "3: use sqlite".to_owned() };
+        assert_eq!(read_answer(&ask(AskKind::PlanApproval, &[]), "3: use sqlite"), Some(words));
         let choice = ask(AskKind::UserInput, &["red", "blue"]);
         assert_eq!(read_answer(&choice, "2"), Some(Answer::Text { text: "blue".to_owned() }));
         assert_eq!(read_answer(&choice, "7"), Some(Answer::Text { text: "7".to_owned() }));
+    }
+
+    #[test]
+    fn the_editor_is_asked_for_by_name_or_number() {
+        assert!(wants_editor(&ask(AskKind::PlanApproval, &[]), "e"));
+        assert!(!wants_editor(&ask(AskKind::Permission, &[]), "e"));
+        let failed = ask(AskKind::UserInput, &["retry", "skip", "edit the plan, then go on"]);
+        assert!(wants_editor(&failed, "3") && wants_editor(&failed, "edit"));
+        assert!(!wants_editor(&failed, "retry") && !wants_editor(&failed, "editor settings"));
+        assert!(!wants_editor(&ask(AskKind::UserInput, &[]), "edit the file"));
     }
 
     #[test]

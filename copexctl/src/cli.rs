@@ -1,5 +1,6 @@
 //! The command line and nothing else.
 
+mod plan;
 mod ralph;
 mod turn;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Chat(Box<ChatArgs>),
     /// Give the same task again and again, until a promise is kept and every check passes.
     Ralph(Box<RalphArgs>),
+    /// Turn a task into a plan that you may edit, and carry it out step by step.
+    Plan(Box<PlanArgs>),
     /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
     Runs {
         /// What to do with them.

@@ -53,6 +53,21 @@ pub(crate) fn version_of(program: &Path) -> Option<String> {
     output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
+/// Lets the user's editor edit a file, in this terminal, to its end. `editor` may have
+/// arguments, as git's may.
+///
+/// # Errors
+/// With words that say what became of it.
+pub(crate) fn edit(editor: &str, file: &Path) -> Result<(), String> {
+    let script = format!("{editor} \"$1\"");
+    let status = command("/bin/sh").arg("-c").arg(script).arg("sh").arg(file).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("ended with {status}")),
+        Err(error) => Err(format!("could not be started: {error}")),
+    }
+}
+
 /// Where Python copex looked for the Copilot CLI besides `$PATH`, and where Homebrew puts it.
 pub(crate) fn find_copilot(path: &str, home: &Path) -> Option<PathBuf> {
     find("copilot", path).or_else(|| {

@@ -127,7 +127,7 @@ pub(crate) fn ralph(
 }
 
 /// What every mode shares. A run that is not detached ends with its client.
-fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> Result<RunOptions> {
+pub(crate) fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> Result<RunOptions> {
     let config = &settings.config;
     let session = match (&flags.resume, flags.continue_last) {
         (Some(id), _) => SessionChoice::Resume(id.clone()),

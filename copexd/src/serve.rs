@@ -204,7 +204,12 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     let upstream = health::recall(&store, setup(&settings.config), accounts.meter.clone())?;
     let limits = pool_limits(&settings.config.pool);
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
-    let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
+    let ambient = Ambient {
+        env: settings.env.clone(),
+        home: settings.home.clone(),
+        owner,
+        state: settings.state_dir.clone(),
+    };
     let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
     if recovered > 0 {

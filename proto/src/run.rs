@@ -1,11 +1,14 @@
 //! What a client asks for, and how a run stands.
 
+mod plan;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::plan::{OnStepFailure, PlanRequest};
 pub use crate::effort::Effort;
 use crate::error::ErrorInfo;
 use crate::event::{Outcome, Usage};
@@ -117,19 +120,6 @@ pub enum RalphContext {
     Fresh,
     /// So many in one, then the next. At least 1.
     FreshEvery(u32),
-}
-
-/// A plan.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PlanRequest {
-    /// The task to plan.
-    pub task: String,
-    /// Whether to carry the plan out.
-    #[serde(default)]
-    pub execute: bool,
-    /// Everything that is the same in all modes.
-    #[serde(flatten)]
-    pub options: RunOptions,
 }
 
 /// A fleet.

@@ -21,6 +21,7 @@ mod harness;
 mod metrics;
 mod model_server;
 mod permissions;
+mod plan;
 mod pool;
 mod product;
 mod questions;

@@ -27,6 +27,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod env;
 pub mod fake_copilot;
+pub mod kills;
 pub mod model;
 pub mod process;
 pub mod rpc;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use copex_proto::plan::Drawing;
 
 /// What every mode that talks to a model takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -33,7 +34,7 @@ pub(crate) struct TurnFlags {
     #[command(flatten)]
     pub(crate) output: OutputFlags,
     /// Return at once and print the run's id alone.
-    #[arg(long, conflicts_with_all = ["output", "json", "jsonl"])]
+    #[arg(long, conflicts_with_all = ["json", "jsonl"])]
     pub(crate) detach: bool,
     /// Do not stream the answer.
     #[arg(long)]
@@ -115,6 +116,9 @@ pub(crate) struct OutputFlags {
     /// Do not show the model's reasoning. The default.
     #[arg(long)]
     pub(crate) no_reasoning: bool,
+    /// How a plan is drawn; set by the commands that have one.
+    #[arg(skip)]
+    pub(crate) drawing: Option<Drawing>,
 }
 
 /// Who decides about tools.

@@ -1,5 +1,7 @@
 //! `chat`: one prompt, one answer.
 
+use std::path::{Path, PathBuf};
+
 use copex_proto::health::SubmitResponse;
 use copex_proto::run::RunRequest;
 use serde_json::json;
@@ -32,20 +34,29 @@ pub(super) fn prepare(
     prompt: Option<&str>,
     flags: &ChatFlags,
 ) -> Result<(Settings, String)> {
-    let here = crate::env::working_folder()
-        .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
-    let layer = request::layer(&flags.turn, &ctx.home, &here)?;
+    let settings = settle(ctx, flags)?;
+    let prompt = self::prompt(prompt, flags, &here()?)?;
+    Ok((settings, prompt))
+}
+
+fn here() -> Result<PathBuf> {
+    crate::env::working_folder()
+        .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))
+}
+
+/// The settings that hold with these flags.
+pub(super) fn settle(ctx: &mut Context, flags: &ChatFlags) -> Result<Settings> {
+    let layer = request::layer(&flags.turn, &ctx.home, &here()?)?;
     let given =
         Given { file: flags.turn.config.clone(), cwd: flags.turn.cwd.clone(), flags: layer };
     let settings = settings::load(ctx, given)?;
     ctx.auto_start = settings.config.auto_start;
-    let prompt = prompt::assemble(Parts {
-        prompt,
-        from_stdin: flags.turn.stdin,
-        context: &flags.context,
-        here: &here,
-    })?;
-    Ok((settings, prompt))
+    Ok(settings)
+}
+
+/// The whole prompt.
+pub(super) fn prompt(prompt: Option<&str>, flags: &ChatFlags, here: &Path) -> Result<String> {
+    prompt::assemble(Parts { prompt, from_stdin: flags.turn.stdin, context: &flags.context, here })
 }
 
 /// Starts a run, and follows it unless it is to go on by itself.
@@ -55,6 +66,10 @@ pub(super) fn launch(
     settings: &Settings,
     flags: &ChatFlags,
 ) -> Result<Exit> {
+    if flags.turn.detach && flags.turn.output.output.is_some() {
+        return Err(Failure::usage("--output and --detach do not go together")
+            .with_hint("fetch the answer with `copexctl runs attach RUN --output FILE`"));
+    }
     let request = serde_json::value::to_raw_value(request)
         .map_err(|error| Failure::failed(format!("cannot encode the request: {error}")))?;
     let key = uuid::Uuid::new_v4().to_string();

@@ -11,6 +11,7 @@ mod init;
 mod login;
 mod metrics;
 mod models;
+mod plan;
 mod ralph;
 mod runs;
 mod status;
@@ -22,10 +23,9 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 22] = [
+const LATER: [&str; 21] = [
     "interactive",
     "tui",
-    "plan",
     "fleet",
     "council",
     "skills",
@@ -62,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
+        Command::Plan(args) => plan::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
@@ -112,8 +113,8 @@ mod tests {
 
     #[test]
     fn names_of_other_versions_are_told_apart_from_mistakes() {
-        let later = other(&["plan".to_owned()]);
-        assert_eq!(later.to_string(), "\"plan\" is not available in this version");
+        let later = other(&["fleet".to_owned()]);
+        assert_eq!(later.to_string(), "\"fleet\" is not available in this version");
         assert_eq!(later.exit() as u8, 2);
         let Failure::Told { info, .. } = other(&["chta".to_owned()]) else { panic!() };
         assert_eq!(info.hint.as_deref(), Some("did you mean `copexctl chat`?"));

@@ -37,7 +37,7 @@ pub(crate) fn watch(
         Try::Again => start::reconnect(ctx),
     };
     let person = io::stdin().is_terminal() && io::stderr().is_terminal();
-    let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody });
+    let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody }, editor(ctx));
     let follow = Follow::new(source, &mut *view, &mut connect, asks);
     let interrupts = Interrupts::catch()?;
     match follow.catch(interrupts, on_interrupt).run() {
@@ -55,6 +55,12 @@ pub(crate) fn watch(
         Err(Failure::OutputClosed) => Ok(Exit::Interrupted),
         Err(failure) => Err(failure),
     }
+}
+
+/// The user's editor, as git and others find it.
+fn editor(ctx: &Context) -> String {
+    let named = ctx.env.get("VISUAL").or_else(|| ctx.env.get("EDITOR"));
+    named.unwrap_or("vi").to_owned()
 }
 
 fn ended(event: &RunEvent, flags: &OutputFlags) -> Exit {
@@ -105,6 +111,7 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         notes: Shown::from(!flags.quiet),
         terminal: Shown::from(io::stdout().is_terminal()),
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
+        drawing: flags.drawing,
     };
     Box::new(Text::new(io::stdout(), io::stderr(), style))
 }

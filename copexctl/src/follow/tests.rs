@@ -68,7 +68,7 @@ fn follow(source: Source, scripts: Vec<Vec<String>>) -> (Result<Ended>, Seen, Ve
     streams.reverse();
     let mut seen = Seen::default();
     let mut connect = |_| streams.pop().ok_or_else(|| Failure::unavailable("no more connections"));
-    let asks = Asks::new(Terminal::Nobody);
+    let asks = Asks::new(Terminal::Nobody, String::new());
     let ended = Follow::new(source, &mut seen, &mut connect, asks).run();
     drop(streams);
     let asked = servers.into_iter().map(|server| server.join().unwrap_or_default()).collect();

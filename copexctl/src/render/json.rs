@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use copex_proto::error::ErrorInfo;
 use copex_proto::event::{EventBody, Outcome, RunEvent};
 use copex_proto::id::RunId;
+use copex_proto::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::exit;
@@ -15,6 +16,8 @@ use crate::render::brief;
 pub(crate) struct Json<O> {
     out: O,
     warnings: Vec<Value>,
+    /// Where the run's plan is, if it has one.
+    plan: Option<String>,
 }
 
 impl<O: Write> Json<O> {
@@ -22,7 +25,7 @@ impl<O: Write> Json<O> {
     pub(crate) fn new(out: O, warnings: &[String]) -> Self {
         let warnings =
             warnings.iter().map(|text| json!({ "code": "config", "message": text })).collect();
-        Self { out, warnings }
+        Self { out, warnings, plan: None }
     }
 }
 
@@ -31,10 +34,23 @@ impl<O: Write> View for Json<O> {
         if let EventBody::Warning { code, message } = &event.body {
             self.warnings.push(json!({ "code": code, "message": message }));
         }
+        if let EventBody::Artifact { file, kind } = &event.body
+            && kind == "plan"
+        {
+            self.plan = Some(file.clone());
+        }
         if !event.body.is_terminal() {
             return Ok(());
         }
-        let object = object(event, &self.warnings);
+        let mut object = object(event, &self.warnings);
+        if let Some(file) = &self.plan {
+            let content = event.body.outcome().map_or("", |outcome| &outcome.content);
+            let plan = Plan::read(content).ok();
+            object["plan"] = json!({ "file": file });
+            if let Some(Plan { task, steps }) = plan {
+                object["plan"] = json!({ "file": file, "task": task, "steps": steps });
+            }
+        }
         writeln!(self.out, "{object}")?;
         self.out.flush()
     }

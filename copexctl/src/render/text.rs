@@ -7,6 +7,8 @@
 use std::io::{self, Write};
 
 use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
+use copex_proto::plan::{Drawing, Plan};
+use copex_proto::run::Mode;
 
 use crate::follow::View;
 use crate::render::{brief, clean, duration};
@@ -28,6 +30,8 @@ pub(crate) struct Style {
     pub(crate) terminal: Shown,
     /// Dimmed words on stderr.
     pub(crate) color: Shown,
+    /// How a plan is drawn; in its own words when absent.
+    pub(crate) drawing: Option<Drawing>,
 }
 
 /// When the answer is printed.
@@ -208,7 +212,9 @@ impl<O: Write, E: Write> Text<O, E> {
     }
 
     fn done(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let content = outcome.content.as_str();
+        let drawing = self.style.drawing;
+        let drawn = drawing.and_then(|it| Some(Plan::read(&outcome.content).ok()?.draw(it)));
+        let content = drawn.as_deref().unwrap_or(&outcome.content);
         match self.style.answer {
             // In one write, so that several clients may share an output.
             AnswerStyle::AtTheEnd if content.ends_with('\n') => self.answer(content)?,
@@ -232,6 +238,11 @@ impl<O: Write, E: Write> Text<O, E> {
 impl<O: Write, E: Write> View for Text<O, E> {
     fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
         match &event.body {
+            // Its answer is the plan; the words of those who work at it are not.
+            EventBody::Accepted(accepted) if accepted.mode == Mode::Plan => {
+                self.style.answer = AnswerStyle::AtTheEnd;
+                Ok(())
+            }
             EventBody::MessageDelta { text } => self.delta(text),
             EventBody::Message { text } if self.style.answer == AnswerStyle::Stream => {
                 self.whole(text)
@@ -266,6 +277,8 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.close_open();
                 self.progress(&format!("── iteration {number} of {max} ──"))
             }
+            // What is to be done stands in the plan.
+            EventBody::Step(step) if step.state == StepState::Pending => Ok(()),
             EventBody::Step(step) => {
                 self.close_open();
                 self.progress(&step_line(step))

@@ -351,7 +351,11 @@ impl Machine for Chat {
             Input::Judged(next) => self.judged(next, moment),
             Input::Compacted(result) => self.compacted(result, moment),
             Input::Wake => self.wake(),
-            Input::Gated(_) | Input::Sensed(_) | Input::Of(..) => Vec::new(),
+            Input::Gated(_)
+            | Input::Sensed(_)
+            | Input::Drafted(_)
+            | Input::Loaded(_)
+            | Input::Of(..) => Vec::new(),
             Input::Timer(timer) => self.timer(timer, moment),
             Input::Cancel => self.cancel(),
         }

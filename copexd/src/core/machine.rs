@@ -12,6 +12,7 @@ use super::chat::Progress;
 use super::effort::Effort;
 use super::failure::Failure;
 use super::moment::Moment;
+use super::plan::{Mark, Outline};
 use super::policy::{Next, Trouble};
 use super::signal::{CallUsage, Signal};
 
@@ -51,6 +52,10 @@ pub enum Input {
     Gated(GateResult),
     /// What the run's folder holds, as a fingerprint; none where that cannot be told.
     Sensed(Option<String>),
+    /// An answer was read as a plan; else why it is none.
+    Drafted(Result<Outline, String>),
+    /// The plan's file was read, perhaps after it was changed; else why it cannot be.
+    Loaded(Result<Outline, String>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
@@ -122,6 +127,34 @@ pub enum Effect {
     },
     /// Say what the run's folder holds.
     Sense,
+    /// Read an answer as a plan.
+    ReadPlan {
+        /// What was to be planned.
+        task: String,
+        /// The answer.
+        answer: String,
+    },
+    /// Write a plan to its file, and read it.
+    WritePlan {
+        /// Its absolute path.
+        file: String,
+        /// The plan.
+        outline: Outline,
+    },
+    /// Read a plan's file.
+    LoadPlan {
+        /// Its absolute path.
+        file: String,
+    },
+    /// Put a sign into the box of a step in the plan's file, and read it.
+    MarkPlan {
+        /// Its absolute path.
+        file: String,
+        /// The step. One that is not in there any more is no error.
+        number: u32,
+        /// The sign.
+        mark: Mark,
+    },
     /// Stop what the backend is doing.
     Abort,
     /// Give the session back; `poisoned` when it must not be used warm again.
@@ -339,6 +372,15 @@ pub enum Fact {
         /// How it ended.
         result: GateResult,
     },
+    /// A plan's step changed.
+    Step(StepFact),
+    /// A file is there for the user.
+    Artifact {
+        /// Its absolute path.
+        file: String,
+        /// What it is.
+        kind: String,
+    },
     /// Something the user should know.
     Warning {
         /// A stable name.
@@ -348,6 +390,40 @@ pub enum Fact {
     },
 }
 
+/// How a plan's step stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFact {
+    /// Its number.
+    pub number: u32,
+    /// Steps of the plan.
+    pub total: u32,
+    /// Its title.
+    pub title: String,
+    /// Its state.
+    pub state: StepState,
+    /// Why, where there is something to say.
+    pub note: Option<String>,
+    /// How long the steps that are left will take, in milliseconds, by those that are done.
+    pub left_ms: Option<u64>,
+}
+
+/// The states of a plan's step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// At work.
+    Running,
+    /// Done.
+    Done,
+    /// Ended otherwise.
+    Failed,
+    /// Left out.
+    Skipped,
+    /// What it depends on failed.
+    Blocked,
+}
+
 /// A question for a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
@@ -355,6 +431,9 @@ pub struct Question {
     pub ask: String,
     /// Whether it is about a tool; otherwise the agent wants to know something.
     pub permission: bool,
+    /// Whether it is about a plan.
+    #[serde(default)]
+    pub approval: bool,
     /// The question in one line.
     pub title: String,
     /// What there is to look at.
@@ -413,6 +492,24 @@ pub struct Outcome {
     pub session: Option<String>,
     /// Rounds of a loop that were begun; none where the run is no loop.
     pub iterations: Option<u32>,
+}
+
+impl Outcome {
+    /// Adds what came of another turn: its answer counts, and what both took.
+    pub fn add(&mut self, turn: Self) {
+        let before = std::mem::take(self);
+        let mut usage = before.usage;
+        usage.add(&turn.usage);
+        let content = if turn.content.is_empty() { before.content } else { turn.content };
+        *self = Self {
+            content,
+            usage,
+            retries: before.retries + turn.retries,
+            fallbacks: before.fallbacks + turn.fallbacks,
+            tools: before.tools + turn.tools,
+            ..turn
+        };
+    }
 }
 
 /// A run's machine. It keeps no clock and does nothing itself.

@@ -24,6 +24,7 @@ pub mod machine;
 pub mod metrics;
 pub mod moment;
 pub mod pattern;
+pub mod plan;
 pub mod policy;
 pub mod ralph;
 pub mod redact;

@@ -1,6 +1,6 @@
 //! A run's checkpoint as it is stored, whatever its mode.
 
-use super::{chat, ralph};
+use super::{chat, plan, ralph};
 
 /// The field that names the mode; a chat's checkpoint has none.
 const MODE: &str = "mode";
@@ -12,28 +12,31 @@ pub enum Stored {
     Chat(Box<chat::Progress>),
     /// Of a loop.
     Ralph(Box<ralph::Progress>),
+    /// Of a plan.
+    Plan(Box<plan::Progress>),
 }
 
 impl Stored {
     /// Reads a checkpoint; nothing where it cannot be read.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-        if value[MODE] == "ralph" {
-            return serde_json::from_value(value).ok().map(Self::Ralph);
+        match value[MODE].as_str() {
+            Some("ralph") => serde_json::from_value(value).ok().map(Self::Ralph),
+            Some("plan") => serde_json::from_value(value).ok().map(Self::Plan),
+            _ => serde_json::from_value(value).ok().map(Self::Chat),
         }
-        serde_json::from_value(value).ok().map(Self::Chat)
     }
 
     /// The checkpoint for the store.
     pub fn value(&self) -> serde_json::Value {
-        match self {
-            Self::Chat(progress) => serde_json::to_value(progress).unwrap_or_default(),
-            Self::Ralph(progress) => {
-                let mut value = serde_json::to_value(progress).unwrap_or_default();
-                value[MODE] = "ralph".into();
-                value
-            }
-        }
+        let (mode, value) = match self {
+            Self::Chat(progress) => return serde_json::to_value(progress).unwrap_or_default(),
+            Self::Ralph(progress) => ("ralph", serde_json::to_value(progress)),
+            Self::Plan(progress) => ("plan", serde_json::to_value(progress)),
+        };
+        let mut value = value.unwrap_or_default();
+        value[MODE] = mode.into();
+        value
     }
 
     /// The present turn.
@@ -41,6 +44,18 @@ impl Stored {
         match self {
             Self::Chat(progress) => progress,
             Self::Ralph(progress) => &progress.turn,
+            Self::Plan(progress) => progress.turn(),
+        }
+    }
+
+    /// The session in which the run's own lane speaks next, if it does.
+    pub fn session(&self) -> Option<&String> {
+        match self {
+            Self::Chat(_) | Self::Ralph(_) => self.turn().session.as_ref(),
+            Self::Plan(progress) => {
+                let drafts = progress.stage == plan::Stage::Drafting;
+                progress.draft.session.as_ref().filter(|_| drafts)
+            }
         }
     }
 
@@ -49,6 +64,7 @@ impl Stored {
         match self {
             Self::Chat(progress) => Self::Chat(Box::new(progress.taken_up())),
             Self::Ralph(progress) => Self::Ralph(Box::new(progress.taken_up())),
+            Self::Plan(progress) => Self::Plan(Box::new(progress.taken_up())),
         }
     }
 }
@@ -66,7 +82,20 @@ mod tests {
             turn: chat.clone(),
             ..ralph::Progress::default()
         };
-        for stored in [Stored::Chat(Box::new(chat)), Stored::Ralph(Box::new(ralph))] {
+        let step =
+            plan::StepProgress { ralph: Some(Box::new(ralph.clone())), ..Default::default() };
+        let plan = plan::Progress {
+            stage: plan::Stage::Rereading { words: "w".to_owned() },
+            steps: [(3, step)].into(),
+            marks: vec![(3, plan::Mark::Done)],
+            ..plan::Progress::default()
+        };
+        let stored = [
+            Stored::Chat(Box::new(chat)),
+            Stored::Ralph(Box::new(ralph)),
+            Stored::Plan(Box::new(plan)),
+        ];
+        for stored in stored {
             let bytes = serde_json::to_vec(&stored.value()).unwrap();
             assert_eq!(Stored::read(&bytes), Some(stored));
         }

@@ -16,7 +16,7 @@ use super::chain::Chain;
 use super::desk::Desk;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
-use super::{Engine, prepare, tape};
+use super::{Engine, plan, prepare, tape};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::Report;
 use crate::core::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Outcome, Tail, Verdict};
@@ -43,6 +43,8 @@ pub(super) struct Driver {
     context: Context,
     pub(super) account: Account,
     pub(super) chain: Arc<Chain>,
+    /// The same for a plan's own lane, in which it is planned.
+    pub(super) planning: Option<Arc<Chain>>,
     pub(super) policy: Policy,
     pub(super) machine: Box<dyn Machine>,
     /// The lanes that were at work; [`MAIN`] is always there.
@@ -64,7 +66,7 @@ impl Engine {
     ) {
         let engine = self.clone();
         // Taken here and not in the task: runs speak in the order in which they were accepted.
-        let known = progress.as_ref().and_then(|progress| progress.turn().session.clone());
+        let known = progress.as_ref().and_then(|progress| progress.session().cloned());
         let session = known.or_else(|| match &request.options().session {
             SessionChoice::Resume(id) => Some(id.clone()),
             SessionChoice::New | SessionChoice::Continue => None,
@@ -114,7 +116,21 @@ impl Engine {
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
         }
         spec.warnings.extend(tape::warning(options).filter(|_| fresh));
-        let machine = prepare::machine(&request, spec, progress);
+        let (machine, planning) = match &request {
+            RunRequest::Plan(request) => {
+                let chain = match self.chain(&plan::draft_options(request), &live).await {
+                    Ok(chain) => chain,
+                    Err(error) => return refuse(&live, context, &error.message).await,
+                };
+                let ambient = &self.inner.ambient;
+                let made = plan::machine(request, (spec, &chain, &cwd), ambient, progress);
+                match made {
+                    Ok(machine) => (machine, Some(Arc::new(chain))),
+                    Err(error) => return refuse(&live, context, &error.message).await,
+                }
+            }
+            request => (prepare::machine(request, spec, progress), None),
+        };
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());
@@ -127,6 +143,7 @@ impl Engine {
             context,
             account,
             chain: Arc::new(chain),
+            planning,
             policy,
             machine,
             desks: BTreeMap::from([(MAIN, Desk { place, ..Desk::default() })]),

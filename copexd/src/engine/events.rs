@@ -2,15 +2,15 @@
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{
-    Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying, ToolEnd,
-    ToolStart, Usage,
+    Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying, Step,
+    StepState, ToolEnd, ToolStart, Usage,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::run::{Effort, RunState};
 
 use crate::core::effort;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::machine::{self, End, Fact, Question, Reply, Resolution, Verdict};
+use crate::core::machine::{self, End, Fact, Question, Reply, Resolution, StepFact, Verdict};
 use crate::core::signal::CallUsage;
 
 /// Bytes of one merged delta. A delta event stays small enough to be shown at once.
@@ -81,6 +81,8 @@ fn body(fact: Fact) -> EventBody {
             output: result.output,
             duration_ms: result.duration_ms,
         },
+        Fact::Step(step) => EventBody::Step(wire_step(step)),
+        Fact::Artifact { file, kind } => EventBody::Artifact { file, kind },
         Fact::Warning { code, message } => EventBody::Warning { code, message },
     }
 }
@@ -156,10 +158,27 @@ pub fn core_reply(answer: Answer) -> Reply {
     }
 }
 
+fn wire_step(step: StepFact) -> Step {
+    let StepFact { number, total, title, state, note, left_ms } = step;
+    let state = match state {
+        machine::StepState::Pending => StepState::Pending,
+        machine::StepState::Running => StepState::Running,
+        machine::StepState::Done => StepState::Done,
+        machine::StepState::Failed => StepState::Failed,
+        machine::StepState::Skipped => StepState::Skipped,
+        machine::StepState::Blocked => StepState::Blocked,
+    };
+    Step { number, total, title, state, note, left_ms }
+}
+
 fn wire_ask(question: Question) -> Ask {
     Ask {
         ask: AskId(question.ask),
-        kind: if question.permission { AskKind::Permission } else { AskKind::UserInput },
+        kind: match question {
+            Question { permission: true, .. } => AskKind::Permission,
+            Question { approval: true, .. } => AskKind::PlanApproval,
+            _ => AskKind::UserInput,
+        },
         title: question.title,
         detail: question.detail,
         choices: question.choices,

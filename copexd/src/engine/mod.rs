@@ -26,6 +26,8 @@ pub mod log;
 mod measure;
 mod open;
 mod perform;
+mod plan;
+mod plan_file;
 pub mod prepare;
 mod prewarm;
 mod ralph;

@@ -12,20 +12,22 @@ use super::desk::{Desk, Done};
 use super::drive::Driver;
 use super::gate::{self, Workplace};
 use super::open::{Wanted, open};
-use super::prepare;
+use super::{plan_file, prepare};
 use crate::backend::Session;
 use crate::backend::errand::{Doing, Errand};
 use crate::core::failure::Failure;
 use crate::core::governor::{Admission, Report, Route};
-use crate::core::machine::{Decision, Effect, Input, Lane, Timer};
+use crate::core::machine::{Decision, Effect, Input, Lane, MAIN, Timer};
+use crate::core::plan::Outline;
 use crate::core::policy::{Next, Trouble};
 use crate::core::target::Target;
 use crate::runtime::clock;
 
 impl Driver {
     /// Whom a lane asks.
-    pub(super) fn chain(&self, _lane: Lane) -> &Arc<Chain> {
-        &self.chain
+    pub(super) fn chain(&self, lane: Lane) -> &Arc<Chain> {
+        let planning = self.planning.as_ref().filter(|_| lane == MAIN);
+        planning.unwrap_or(&self.chain)
     }
 
     /// The desk of a lane.
@@ -69,6 +71,15 @@ impl Driver {
                 let sensed = gate::fingerprint(self.workplace());
                 self.desk(lane).start(sensed.map(|it| Done::Input(Input::Sensed(it))));
             }
+            Effect::ReadPlan { task, answer } => {
+                let read = std::future::ready(plan_file::of_answer(&task, &answer));
+                self.desk(lane).start(read.map(|it| Done::Input(Input::Drafted(it))));
+            }
+            Effect::WritePlan { file, outline } => self.file(plan_file::write(file, outline)),
+            Effect::LoadPlan { file } => self.file(plan_file::load(file)),
+            Effect::MarkPlan { file, number, mark } => {
+                self.file(plan_file::mark(file, number, mark));
+            }
             Effect::Abort => self.operate(lane, |session| async move {
                 // A runtime that does not take the abort is dead, and says so by itself.
                 let _ = session.abort().await;
@@ -82,6 +93,14 @@ impl Driver {
             // Journaled already, and taken apart by whoever calls.
             Effect::Emit(_) | Effect::Checkpoint | Effect::Finish(_) | Effect::Of(..) => {}
         }
+    }
+
+    /// Works with the plan's file.
+    fn file<F>(&mut self, work: F)
+    where
+        F: Future<Output = Result<Outline, String>> + Send + 'static,
+    {
+        self.desk(MAIN).start(work.map(|it| Done::Input(Input::Loaded(it))));
     }
 
     fn release(&mut self, lane: Lane, poisoned: bool) {

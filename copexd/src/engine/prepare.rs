@@ -11,7 +11,7 @@ use copex_proto::run::{
 use copex_proto::secret::Secret;
 
 use super::key::{self, KeyRing};
-use super::{events, ralph, use_cli};
+use super::{events, plan, ralph, use_cli};
 use crate::backend::process::Owner;
 use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
 use crate::core::admission::Priority;
@@ -50,6 +50,8 @@ pub struct Ambient {
     pub home: PathBuf,
     /// Marks the processes it starts.
     pub owner: Owner,
+    /// Where it keeps what it must not lose.
+    pub state: PathBuf,
 }
 
 /// Checks a request before anything is recorded.
@@ -59,16 +61,21 @@ pub struct Ambient {
 pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorInfo> {
     let usage = |message: String| ErrorInfo::new(ErrorClass::Usage, message);
     let prompt = match request {
-        RunRequest::Chat(chat) => &chat.prompt,
+        RunRequest::Chat(chat) => chat.prompt.as_str(),
         RunRequest::Ralph(ralph) => {
             ralph::check(ralph).map_err(usage)?;
-            &ralph.prompt
+            ralph.prompt.as_str()
+        }
+        RunRequest::Plan(plan) => {
+            plan::check(plan).map_err(usage)?;
+            let given = plan.load.is_some() || plan.plan.is_some();
+            if given { "a plan that is given" } else { &plan.task }
         }
         _ => {
             let mode = request.mode().as_str();
             let message = format!("the mode `{mode}` is not available in this version");
             return Err(ErrorInfo::new(ErrorClass::NotAvailable, message)
-                .with_hint("this version runs `chat` and `ralph`"));
+                .with_hint("this version runs `chat`, `ralph` and `plan`"));
         }
     };
     if prompt.trim().is_empty() {
@@ -140,7 +147,7 @@ fn check_limits(options: &RunOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn policy(approval: &Approval, folder: &str) -> Result<Policy, String> {
+pub(super) fn policy(approval: &Approval, folder: &str) -> Result<Policy, String> {
     Policy::try_new(mode(approval), &approval.allow, &approval.deny, folder)
 }
 

@@ -78,9 +78,13 @@ pub(super) fn check(request: &RalphRequest) -> Result<(), String> {
 /// The machine of a loop, new or where it stood.
 pub(super) fn machine(
     request: &RalphRequest,
-    chat: ChatSpec,
+    mut chat: ChatSpec,
     progress: Option<Stored>,
 ) -> Box<dyn Machine> {
+    if !request.verify.is_empty() {
+        let message = format!("gates after each iteration: {}", request.verify.join(" · "));
+        chat.warnings.push(("gates".to_owned(), message));
+    }
     let spec = RalphSpec {
         chat,
         task: request.prompt.clone(),

@@ -69,11 +69,18 @@ impl Engine {
                     _ => None,
                 }
             }
+            (RunRequest::Plan(_), Some(_), _) => {
+                let message = "a plan goes on by its file, and not with a prompt";
+                let hint = "edit the file, then resume it without one";
+                return Err(ErrorInfo::new(ErrorClass::Usage, message).with_hint(hint));
+            }
             (_, _, stored) => stored.map(Stored::taken_up),
         };
         // A loop whose iterations begin sessions has its own in its progress.
         let in_it = match &request {
             RunRequest::Ralph(ralph) => ralph.context == RalphContext::Same,
+            // Its steps have sessions of their own.
+            RunRequest::Plan(_) => false,
             _ => true,
         };
         let options = request.options_mut();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use copex_proto::run::{
     Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
-    KeySource, OnLostSession, PlanRequest, Provider, ProviderKind, RalphContext, RalphRequest,
-    RetryOptions, RunOptions, RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
+    KeySource, OnLostSession, OnStepFailure, PlanRequest, Provider, ProviderKind, RalphContext,
+    RalphRequest, RetryOptions, RunOptions, RunRequest, SessionChoice, SystemMessage,
+    SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 use copex_proto::spend::{Price, SpendLimits};
@@ -92,6 +93,27 @@ fn resilient() -> RunOptions {
     }
 }
 
+fn whole_plan() -> PlanRequest {
+    PlanRequest {
+        task: text("Add a login page"),
+        execute: true,
+        review: true,
+        load: Some(text("/home/ada/plan.md")),
+        plan: Some(text("- [ ] **1. Add the page**\n")),
+        file: Some(text("/home/ada/new.md")),
+        from_step: Some(2),
+        max_iterations: Some(5),
+        verify_timeout_s: Some(60.0),
+        max_errors: Some(2),
+        parallel: Some(3),
+        plan_model: Some(text("gpt-5.4")),
+        plan_tools: vec![text("docs-search")],
+        trust: true,
+        on_failure: OnStepFailure::Stop,
+        options: RunOptions::default(),
+    }
+}
+
 pub(super) fn all() -> Vec<Frame> {
     let options = RunOptions::default;
     let request =
@@ -149,7 +171,9 @@ pub(super) fn all() -> Vec<Frame> {
             task: text("Add a login page"),
             execute: true,
             options: options(),
+            ..PlanRequest::default()
         })),
+        frame("request.plan.whole", &RunRequest::Plan(whole_plan())),
         request(RunRequest::Fleet(FleetRequest {
             tasks: vec![task("build", vec![]), task("test", vec![text("build")])],
             max_concurrent: Some(3),

@@ -1,5 +1,6 @@
 //! A loop survives the death of its daemon, whenever it comes.
 
+use copex_tests::kills::points;
 use copex_tests::process::marked;
 use copex_tests::tap::{Tap, Tapped, assert_whole, kinds};
 use serde_json::json;
@@ -24,18 +25,6 @@ fn model(request: &RecordedRequest, folder: &str) -> Reply {
     }
     let answer = if number == LAST { format!("It is true. {PROMISE}") } else { "no".to_owned() };
     Reply::chunks([&answer[..1], &answer[1..]])
-}
-
-/// Numbers in an order that looks random and is the same each time.
-fn seeded(count: usize, most: u64) -> Vec<usize> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % most).unwrap_or(0) + 1
-    };
-    (0..count).map(|_| next()).collect()
 }
 
 fn assert_once(events: &[Tapped], product: &Product, folder: &str, context: &str) {
@@ -68,9 +57,9 @@ fn assert_once(events: &[Tapped], product: &Product, folder: &str, context: &str
 }
 
 #[test]
-fn twelve_kills_repeat_no_iteration_and_lose_none() {
+fn kills_repeat_no_iteration_and_lose_none() {
     let mut product = Product::start();
-    for (index, point) in seeded(12, 50).into_iter().enumerate() {
+    for (index, point) in points(12, 50).into_iter().enumerate() {
         let before = product.model.requests().len();
         let folder = format!("run{index}");
         let for_model = folder.clone();

@@ -12,6 +12,7 @@ const PIPE: Style = Style {
     notes: Shown::Yes,
     terminal: Shown::No,
     color: Shown::No,
+    drawing: None,
 };
 
 fn delta(text: &str) -> EventBody {

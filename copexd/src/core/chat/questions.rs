@@ -93,8 +93,15 @@ impl Chat {
         let permission = wish.is_some();
         self.progress.open.push(OpenQuestion { ask: ask.clone(), request, wish, expires_at });
         let detail = turn::clip(&detail, turn::TOOL_RESULT_BYTES);
-        let question =
-            Question { ask: ask.clone(), permission, title, detail, choices, expires_at };
+        let question = Question {
+            ask: ask.clone(),
+            permission,
+            approval: false,
+            title,
+            detail,
+            choices,
+            expires_at,
+        };
         vec![
             Effect::Emit(Fact::Ask(question)),
             Effect::Emit(Fact::Asking),

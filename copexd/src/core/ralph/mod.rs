@@ -83,6 +83,8 @@ pub struct Ralph {
     progress: Progress,
     /// The turn that runs.
     chat: Option<Chat>,
+    /// Whether the loop itself gave up, and not what it needs to go on.
+    gave_up: bool,
     ended: bool,
 }
 
@@ -94,7 +96,7 @@ impl Ralph {
 
     /// A loop that goes on from its checkpoint.
     pub fn restored(spec: RalphSpec, progress: Progress) -> Self {
-        Self { spec, progress, chat: None, ended: false }
+        Self { spec, progress, chat: None, gave_up: false, ended: false }
     }
 
     fn start(&mut self, moment: Moment) -> Vec<Effect> {
@@ -105,10 +107,6 @@ impl Ralph {
         effects.extend(self.watch_total(moment));
         for (code, message) in std::mem::take(&mut self.spec.chat.warnings) {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
-        }
-        if !self.spec.gates.is_empty() {
-            let message = format!("gates after each iteration: {}", self.spec.gates.join(" · "));
-            effects.push(Effect::Emit(Fact::Warning { code: "gates".to_owned(), message }));
         }
         let progress = &mut self.progress;
         if progress.iteration == 0 {
@@ -250,6 +248,7 @@ impl Ralph {
     /// Ends the run; one that goes on with it begins with another iteration.
     fn finish_for_good(&mut self, verdict: Verdict) -> Vec<Effect> {
         self.progress.stage = Stage::Over;
+        self.gave_up = verdict != Verdict::Done;
         self.finish(verdict)
     }
 
@@ -303,8 +302,7 @@ impl Machine for Ralph {
     }
 
     fn checkpoint(&self) -> serde_json::Value {
-        let progress = Progress { turn: self.turn_now(), ..self.progress.clone() };
-        super::stored::Stored::Ralph(Box::new(progress)).value()
+        super::stored::Stored::Ralph(Box::new(self.progress())).value()
     }
 
     fn turn(&self, _lane: Lane) -> chat::Progress {
@@ -313,6 +311,17 @@ impl Machine for Ralph {
 }
 
 impl Ralph {
+    /// Whether it ended because its own limits were reached or the agent is blocked: another
+    /// loop may do better. Otherwise what ended it would end others too.
+    pub fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// Where it stands.
+    pub fn progress(&self) -> Progress {
+        Progress { turn: self.turn_now(), ..self.progress.clone() }
+    }
+
     fn turn_now(&self) -> chat::Progress {
         match &self.chat {
             Some(chat) => chat.progress(),

@@ -199,17 +199,6 @@ fn green_gates_without_the_promise_ask_for_it() {
 }
 
 #[test]
-fn the_gates_are_told_before_anything_runs() {
-    let rig = Rig::start(gated());
-    let told = rig.effects.iter().position(|effect| {
-        matches!(effect, Effect::Emit(Fact::Warning { code, message })
-            if code == "gates" && message.contains("one · two"))
-    });
-    let opens = rig.effects.iter().position(|effect| *effect == Effect::Open);
-    assert!(told.unwrap() < opens.unwrap(), "{:?}", rig.effects);
-}
-
-#[test]
 fn the_promise_of_the_last_iteration_counts_and_nothing_later() {
     let mut rig = Rig::start(RalphSpec { max_iterations: 2, ..spec() });
     rig.answer("no");

@@ -4,7 +4,7 @@ use super::stillness::{Sense, TOO_MANY};
 use super::{Ralph, Said, Stage, promise, prompt};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{
-    Effect, End, Fact, GateResult, Outcome, Question, Reply, Resolution, Timer, Verdict,
+    Effect, End, Fact, GateResult, Question, Reply, Resolution, Timer, Verdict,
 };
 use crate::core::moment::Moment;
 
@@ -14,28 +14,12 @@ const TITLE_BYTES: usize = 200;
 impl Ralph {
     /// The turn of an iteration has ended.
     pub(super) fn turn_ended(&mut self, end: End, moment: Moment) -> Vec<Effect> {
-        self.add(end.outcome);
+        self.progress.sum.add(end.outcome);
         match end.verdict {
             Verdict::Done => self.turn_done(moment),
             Verdict::Failed(failure) if counts(&failure) => self.turn_failed(&failure, moment),
             other => self.finish(other),
         }
-    }
-
-    /// Adds a turn's outcome to what the turns before took.
-    fn add(&mut self, outcome: Outcome) {
-        let before = std::mem::take(&mut self.progress.sum);
-        let mut usage = before.usage;
-        usage.add(&outcome.usage);
-        let content = if outcome.content.is_empty() { before.content } else { outcome.content };
-        self.progress.sum = Outcome {
-            content,
-            usage,
-            retries: before.retries + outcome.retries,
-            fallbacks: before.fallbacks + outcome.fallbacks,
-            tools: before.tools + outcome.tools,
-            ..outcome
-        };
     }
 
     fn turn_failed(&mut self, failure: &Failure, moment: Moment) -> Vec<Effect> {
@@ -45,6 +29,7 @@ impl Ralph {
             let message =
                 format!("{} iterations in a row failed, the last: {failure}", progress.errors);
             let verdict = self.limit(message);
+            self.gave_up = true;
             return self.finish(verdict);
         }
         if matches!(failure.class, FailureClass::SessionGone | FailureClass::SessionCorrupt) {
@@ -102,6 +87,7 @@ impl Ralph {
             Effect::Emit(Fact::Ask(Question {
                 ask: ask.clone(),
                 permission: false,
+                approval: false,
                 title,
                 detail,
                 choices: Vec::new(),

@@ -33,7 +33,7 @@ impl Stage {
         let upstream = Upstream::new(Setup::default(), Memory::default(), Meter::default());
         let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default(), upstream);
         let home = dir.path().to_owned();
-        let ambient = Ambient { env: BTreeMap::new(), home, owner };
+        let ambient = Ambient { env: BTreeMap::new(), state: home.clone(), home, owner };
         let engine = Engine::new(store.clone(), pool, tasks, ambient, Accounts::default());
         let run = RunId::new(1, 1);
         let summary = RunSummary {
