@@ -131,9 +131,9 @@ pub enum EventBody {
         /// Its new state.
         state: RunState,
     },
-    /// A file was made for the user.
+    /// Something was made for the user.
     Artifact {
-        /// Its absolute path.
+        /// Its absolute path; of a `commit`, its branch and its id with a space between.
         file: String,
         /// What it is.
         kind: String,

@@ -349,7 +349,9 @@ impl Machine for Chat {
             Input::Judged(next) => self.judged(next, moment),
             Input::Compacted(result) => self.compacted(result, moment),
             Input::Wake => self.wake(),
-            Input::Gated(_) | Input::Sensed(_) => Vec::new(),
+            Input::Gated(_) | Input::Sensed(_) | Input::Based(_) | Input::Committed(_) => {
+                Vec::new()
+            }
             Input::Timer(timer) => self.timer(timer, moment),
             Input::Cancel => self.cancel(),
         }

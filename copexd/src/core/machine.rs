@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat::Progress;
+use super::commits::{Baseline, Made, Order};
 use super::effort::Effort;
 use super::failure::Failure;
 use super::moment::Moment;
@@ -40,6 +41,10 @@ pub enum Input {
     Gated(GateResult),
     /// What the run's folder holds, as a fingerprint; none where that cannot be told.
     Sensed(Option<String>),
+    /// The repository as it was before the run, or why nothing can be committed.
+    Based(Result<Baseline, String>),
+    /// What became of a commit, or why there is none.
+    Committed(Result<Made, String>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
@@ -109,6 +114,13 @@ pub enum Effect {
     },
     /// Say what the run's folder holds.
     Sense,
+    /// Look up what was in the run's repository before it.
+    Baseline {
+        /// What a run that is taken up found there.
+        known: Option<Baseline>,
+    },
+    /// Commit what the run changed since its baseline.
+    Commit(Box<Order>),
     /// Stop what the backend is doing.
     Abort,
     /// Give the session back; `poisoned` when it must not be used warm again.
@@ -321,6 +333,13 @@ pub enum Fact {
         command: String,
         /// How it ended.
         result: GateResult,
+    },
+    /// Something was made for the user.
+    Artifact {
+        /// Its absolute path; of a commit its branch and its id.
+        file: String,
+        /// What it is.
+        kind: String,
     },
     /// Something the user should know.
     Warning {

@@ -79,6 +79,7 @@ fn body(fact: Fact) -> EventBody {
             output: result.output,
             duration_ms: result.duration_ms,
         },
+        Fact::Artifact { file, kind } => EventBody::Artifact { file, kind },
         Fact::Warning { code, message } => EventBody::Warning { code, message },
     }
 }

@@ -12,12 +12,14 @@
 
 mod account;
 pub mod chain;
+mod commit;
 mod drive;
 mod effort;
 mod enquire;
 pub mod events;
 mod explain;
 mod gate;
+mod git;
 pub mod health;
 pub mod key;
 mod ledger;

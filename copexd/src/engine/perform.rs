@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::drive::{Done, Driver};
 use super::gate::{self, Workplace};
 use super::open::{Wanted, open};
-use super::prepare;
+use super::{commit, prepare};
 use crate::backend::Session;
 use crate::backend::errand::{Doing, Errand};
 use crate::core::chat::Progress;
@@ -62,6 +62,14 @@ impl Driver {
             Effect::Sense => {
                 let sensed = gate::fingerprint(self.workplace());
                 self.operations.push(sensed.map(|it| Done::Input(Input::Sensed(it))).boxed());
+            }
+            Effect::Baseline { known } => {
+                let based = commit::baseline(self.workplace(), known);
+                self.operations.push(based.map(|it| Done::Input(Input::Based(it))).boxed());
+            }
+            Effect::Commit(order) => {
+                let made = commit::commit(self.workplace(), *order);
+                self.operations.push(made.map(|it| Done::Input(Input::Committed(it))).boxed());
             }
             Effect::Abort => self.operate(|session| async move {
                 // A runtime that does not take the abort is dead, and says so by itself.
