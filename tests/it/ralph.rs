@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::product::{Product, of_type, shell};
 
+mod commits;
 mod crashes;
 
 const PROMISE: &str = "<promise>ALL TESTS PASSING</promise>";

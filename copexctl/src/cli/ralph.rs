@@ -44,6 +44,10 @@ pub(crate) struct LoopFlags {
     /// Seconds between two iterations.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) delay: Option<f64>,
+    /// Commit what each iteration changed, on the branch copex/ralph/RUN. What is checked out
+    /// stays as it is.
+    #[arg(long)]
+    pub(crate) commit: bool,
 }
 
 /// `same`, `fresh` or `fresh-every=N`.

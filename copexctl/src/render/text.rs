@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
 
 use crate::follow::View;
+use crate::render::commits::Commits;
 use crate::render::{brief, clean, duration};
 
 /// What is shown.
@@ -67,6 +68,7 @@ pub(crate) struct Text<O, E> {
     err_line: Line,
     /// Whether a text stands before on stdout that must not touch the next.
     separate: Shown,
+    commits: Commits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,7 @@ impl<O: Write, E: Write> Text<O, E> {
             out_line: Line::Start,
             err_line: Line::Start,
             separate: Shown::No,
+            commits: Commits::default(),
         }
     }
 
@@ -225,7 +228,17 @@ impl<O: Write, E: Write> Text<O, E> {
             }
         }
         self.end_out_line()?;
-        if self.style.summary == Shown::Yes { self.aside(&summary(outcome)) } else { Ok(()) }
+        if self.style.summary == Shown::Yes {
+            self.aside(&summary(outcome))?;
+        }
+        self.tell_commits()
+    }
+
+    fn tell_commits(&mut self) -> io::Result<()> {
+        match self.commits.way() {
+            Some(way) if self.style.progress == Shown::Yes => self.tell(&way),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -277,11 +290,15 @@ impl<O: Write, E: Write> View for Text<O, E> {
             // What will be run is news, and nothing to be warned of.
             EventBody::Warning { code, message } if code == "gates" => self.tell(message),
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
-            EventBody::Artifact { file, kind } => self.progress(&format!("{kind}: {file}")),
+            EventBody::Artifact { file, kind } => {
+                let line = self.commits.note(kind, file);
+                self.progress(&line.unwrap_or_else(|| format!("{kind}: {file}")))
+            }
             EventBody::Done(outcome) => self.done(outcome),
             body if body.is_terminal() => {
                 self.end_err_line();
-                self.end_out_line()
+                self.end_out_line()?;
+                self.tell_commits()
             }
             _ => Ok(()),
         }

@@ -81,6 +81,7 @@ pub(super) fn machine(
     chat: ChatSpec,
     progress: Option<Stored>,
 ) -> Box<dyn Machine> {
+    let branch = format!("copex/ralph/{}", chat.run);
     let spec = RalphSpec {
         chat,
         task: request.prompt.clone(),
@@ -95,6 +96,7 @@ pub(super) fn machine(
         },
         max_errors: request.max_errors.unwrap_or(ERRORS),
         delay_ms: millis(request.delay_s.unwrap_or_default()),
+        commit: request.commit.then_some(branch),
     };
     match progress {
         Some(Stored::Ralph(progress)) => Box::new(Ralph::restored(spec, *progress)),

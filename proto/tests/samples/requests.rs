@@ -142,6 +142,7 @@ pub(super) fn all() -> Vec<Frame> {
                 context: RalphContext::FreshEvery(3),
                 max_errors: Some(5),
                 delay_s: Some(1.5),
+                commit: true,
                 options: options(),
             }),
         ),

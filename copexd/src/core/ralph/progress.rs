@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stillness::Stillness;
 use crate::core::chat;
+use crate::core::commits::Commits;
 use crate::core::machine::{GateResult, Outcome};
 
 /// The stored part of the machine.
@@ -30,6 +31,10 @@ pub struct Progress {
     pub stillness: Stillness,
     /// When the run must be over, in Unix milliseconds.
     pub deadline: Option<u64>,
+    /// Where it commits.
+    pub commits: Commits,
+    /// Whether the present iteration was committed, or needs no commit.
+    pub committed: bool,
 }
 
 /// What is being done in an iteration.
@@ -81,6 +86,7 @@ impl Progress {
             turn: self.turn.taken_up(),
             sum,
             feedback: self.feedback,
+            commits: self.commits,
             ..Self::default()
         }
     }

@@ -10,6 +10,7 @@ use crate::core::machine::{Found, Opened};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::{CallUsage, Signal};
 
+mod commit;
 mod crashes;
 
 const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
@@ -38,6 +39,7 @@ fn spec() -> RalphSpec {
         context: Context::Same,
         max_errors: 2,
         delay_ms: 0,
+        commit: None,
     }
 }
 
