@@ -123,6 +123,7 @@ pub(crate) fn ralph(
         max_errors: of_loop.max_errors,
         delay_s: of_loop.delay,
         commit: of_loop.commit,
+        pause: of_loop.pause,
         options: options(ctx, settings, flags)?,
     }))
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::product::{Product, of_type, shell};
 
+mod again;
 mod commits;
 mod crashes;
 

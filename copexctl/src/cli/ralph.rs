@@ -5,12 +5,64 @@ use copex_proto::run::RalphContext;
 
 use super::TurnFlags;
 
+/// What a run that is resumed has from its first start, and no flag can change.
+pub(crate) const KEPT: [&str; 38] = [
+    "prompt",
+    "max_iterations",
+    "promise",
+    "verify",
+    "verify_timeout",
+    "context",
+    "max_errors",
+    "delay",
+    "commit",
+    "pause",
+    "model",
+    "reasoning",
+    "strict_model",
+    "config",
+    "stdin",
+    "system",
+    "no_stream",
+    "approval",
+    "auto_approve",
+    "approve",
+    "dry_run",
+    "allow_all",
+    "allow_tool",
+    "deny_tool",
+    "available_tools",
+    "excluded_tools",
+    "skill_dir",
+    "disable_skill",
+    "no_auto_skills",
+    "mcp_config",
+    "timeout",
+    "max_retries",
+    "fallback",
+    "no_park",
+    "max_parks",
+    "max_duration",
+    "context_budget",
+    "use_cli",
+];
+
 /// `ralph`.
 #[derive(Debug, Args)]
 pub(crate) struct RalphArgs {
     /// The task of every iteration. Absent: read from stdin. With a prompt, text piped in is
     /// appended to it.
     pub(crate) prompt: Option<String>,
+    /// Go on with a loop that did not end well: RUN, or the last one of this folder. One that
+    /// is at work is followed. It keeps what it was started with, but for limits.
+    #[arg(
+        long,
+        value_name = "RUN",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = KEPT
+    )]
+    pub(crate) resume: Option<String>,
     /// When the loop ends.
     #[command(flatten)]
     pub(crate) flags: LoopFlags,
@@ -48,6 +100,9 @@ pub(crate) struct LoopFlags {
     /// stays as it is.
     #[arg(long)]
     pub(crate) commit: bool,
+    /// Ask after each iteration whether to go on, here or by `runs answer`.
+    #[arg(long)]
+    pub(crate) pause: bool,
 }
 
 /// `same`, `fresh` or `fresh-every=N`.
@@ -66,6 +121,38 @@ fn context(text: &str) -> Result<RalphContext, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_that_a_resumed_loop_cannot_honour_is_refused() {
+        /// What it can: how it is shown, where it is looked for, and limits.
+        const CAN: [&str; 13] = [
+            "resume",
+            "cwd",
+            "quiet",
+            "json",
+            "jsonl",
+            "raw",
+            "output",
+            "detach",
+            "show_reasoning",
+            "no_reasoning",
+            "max_cost",
+            "max_ai_credits",
+            "max_tokens",
+        ];
+        let command = RalphArgs::augment_args(clap::Command::new("ralph"));
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            assert_ne!(KEPT.contains(&name), CAN.contains(&name), "{name}");
+        }
+        let parse = |words: &[&str]| {
+            let words = ["ralph", "--resume"].iter().chain(words);
+            command.clone().try_get_matches_from(words).map(|_| ())
+        };
+        assert!(parse(&["--json", "--max-cost", "2"]).is_ok());
+        let refused = parse(&["--model", "m"]).unwrap_err().to_string();
+        assert!(refused.contains("--resume") && refused.contains("--model"), "{refused}");
+    }
 
     #[test]
     fn a_context_is_read() {

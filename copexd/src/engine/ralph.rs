@@ -97,6 +97,7 @@ pub(super) fn machine(
         max_errors: request.max_errors.unwrap_or(ERRORS),
         delay_ms: millis(request.delay_s.unwrap_or_default()),
         commit: request.commit.then_some(branch),
+        pause: request.pause,
     };
     match progress {
         Some(Stored::Ralph(progress)) => Box::new(Ralph::restored(spec, *progress)),

@@ -143,6 +143,7 @@ pub(super) fn all() -> Vec<Frame> {
                 max_errors: Some(5),
                 delay_s: Some(1.5),
                 commit: true,
+                pause: true,
                 options: options(),
             }),
         ),

@@ -16,6 +16,7 @@
 //! a crash no turn that ended runs again, and no gate that has a result.
 
 mod commit;
+mod pause;
 mod progress;
 mod promise;
 mod prompt;
@@ -53,6 +54,8 @@ pub struct RalphSpec {
     pub delay_ms: u64,
     /// The branch on which each iteration is committed; none where it is not.
     pub commit: Option<String>,
+    /// Whether a person is asked before each iteration but the first.
+    pub pause: bool,
 }
 
 /// Which session an iteration speaks in.
@@ -156,7 +159,7 @@ impl Ralph {
         }
         let mut effects: Vec<Effect> = self.watch_total(moment).into_iter().collect();
         match self.progress.stage.clone() {
-            Stage::Asking { ask, expires_at, .. } => {
+            Stage::Asking { ask, expires_at, .. } | Stage::Held { ask, expires_at } => {
                 let left = expires_at.saturating_sub(moment.now_ms);
                 effects.push(Effect::Wait(Timer::Ask(ask), left));
             }

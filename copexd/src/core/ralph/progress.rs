@@ -57,6 +57,13 @@ pub enum Stage {
         /// When nobody answers any more, in Unix milliseconds.
         expires_at: u64,
     },
+    /// A person is asked whether the next iteration may begin.
+    Held {
+        /// Names the question.
+        ask: String,
+        /// When nobody answers any more, in Unix milliseconds.
+        expires_at: u64,
+    },
     /// The wait before the next iteration.
     Pausing {
         /// Until when, in Unix milliseconds.
@@ -74,9 +81,11 @@ impl Progress {
         let stage = match self.stage {
             Stage::Turn => Stage::Turn,
             Stage::Checking => Stage::Checking,
-            Stage::Between | Stage::Asking { .. } | Stage::Pausing { .. } | Stage::Over => {
-                Stage::Between
-            }
+            Stage::Between
+            | Stage::Asking { .. }
+            | Stage::Held { .. }
+            | Stage::Pausing { .. }
+            | Stage::Over => Stage::Between,
         };
         let sum = Outcome { content: self.sum.content, ..Outcome::default() };
         Self {

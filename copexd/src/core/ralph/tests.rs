@@ -12,6 +12,7 @@ use crate::core::signal::{CallUsage, Signal};
 
 mod commit;
 mod crashes;
+mod pause;
 
 const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 const KEPT: &str = "<promise>DONE</promise>";
@@ -40,6 +41,7 @@ fn spec() -> RalphSpec {
         max_errors: 2,
         delay_ms: 0,
         commit: None,
+        pause: false,
     }
 }
 

@@ -107,8 +107,10 @@ impl Ralph {
 
     /// A person answered, or will not.
     pub(super) fn answered(&mut self, resolution: Resolution, moment: Moment) -> Vec<Effect> {
-        let Stage::Asking { ask, question, .. } = self.progress.stage.clone() else {
-            return Vec::new();
+        let (ask, question) = match self.progress.stage.clone() {
+            Stage::Asking { ask, question, .. } => (ask, question),
+            Stage::Held { ask, .. } if ask == resolution.ask => return self.released(&resolution),
+            _ => return Vec::new(),
         };
         if ask != resolution.ask {
             return Vec::new();
@@ -202,6 +204,9 @@ impl Ralph {
             return self.used_up();
         }
         self.progress.feedback = feedback;
+        if self.spec.pause {
+            return self.hold(moment);
+        }
         if self.spec.delay_ms == 0 {
             return self.begin();
         }
