@@ -96,6 +96,11 @@ pub enum EventBody {
         /// Who gave it.
         by: AnsweredBy,
     },
+    /// A check command begins. After a crash it may begin again.
+    GateStart {
+        /// The command.
+        command: String,
+    },
     /// A check command ran.
     Gate {
         /// The command.

@@ -327,6 +327,11 @@ pub enum Fact {
         /// The last there may be.
         max: u32,
     },
+    /// A gate command begins.
+    GateStart {
+        /// The command.
+        command: String,
+    },
     /// A gate command ran.
     Gate {
         /// The command.

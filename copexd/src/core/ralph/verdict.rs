@@ -143,7 +143,8 @@ impl Ralph {
         let index = self.progress.gates.len();
         if let Some(command) = self.spec.gates.get(index).filter(|_| !stops) {
             let (command, timeout_ms) = (command.clone(), self.spec.gate_timeout_ms);
-            return vec![Effect::Gate { index, command, timeout_ms }];
+            let begins = Fact::GateStart { command: command.clone() };
+            return vec![Effect::Emit(begins), Effect::Gate { index, command, timeout_ms }];
         }
         if let Some(commit) = self.commit() {
             return vec![commit];
