@@ -48,7 +48,7 @@ impl Asks {
                 }
                 self.waiting.push_back(ask.clone());
                 if self.waiting.len() == 1 {
-                    view.note(&question(ask))?;
+                    view.question(&question(ask))?;
                 }
                 Ok(())
             }
@@ -57,7 +57,7 @@ impl Asks {
                 let before = self.waiting.len();
                 self.waiting.retain(|waiting| waiting.ask != *ask);
                 if first && before > self.waiting.len() {
-                    view.note("answered elsewhere")?;
+                    view.answered_elsewhere()?;
                     self.ask_next(view)?;
                 }
                 Ok(())
@@ -86,7 +86,7 @@ impl Asks {
         let line: Vec<u8> = self.typed.drain(..=end).collect();
         let Some(ask) = self.waiting.front() else { return Ok(None) };
         let Some(answer) = read_answer(ask, String::from_utf8_lossy(&line).trim()) else {
-            view.note(&question(ask))?;
+            view.question(&question(ask))?;
             return Ok(None);
         };
         let id = ask.ask.clone();
@@ -97,7 +97,7 @@ impl Asks {
 
     fn ask_next(&self, view: &mut dyn View) -> io::Result<()> {
         match self.waiting.front() {
-            Some(next) => view.note(&question(next)),
+            Some(next) => view.question(&question(next)),
             None => Ok(()),
         }
     }

@@ -14,6 +14,7 @@ use crate::exit::{self, Exit};
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
 use crate::render::json::{Json, Jsonl};
+use crate::render::screen::Live;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
 use crate::render::{self};
 
@@ -40,7 +41,9 @@ pub(crate) fn watch(
     let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody });
     let follow = Follow::new(source, &mut *view, &mut connect, asks);
     let interrupts = Interrupts::catch()?;
-    match follow.catch(interrupts, on_interrupt).run() {
+    let result = follow.catch(interrupts, on_interrupt).run();
+    view.close();
+    match result {
         Ok(Ended::Terminal(event)) => {
             if let Some(target) = target
                 && exit::of_event(&event.body) == Exit::Done
@@ -106,6 +109,10 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         terminal: Shown::from(io::stdout().is_terminal()),
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
     };
+    let term = ctx.env.get("TERM").filter(|term| *term != "dumb");
+    if err_terminal && !plain && term.is_some() {
+        return Box::new(Live::new(style));
+    }
     Box::new(Text::new(io::stdout(), io::stderr(), style))
 }
 

@@ -10,7 +10,7 @@ use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd,
 
 use crate::follow::View;
 use crate::render::commits::Commits;
-use crate::render::{brief, clean, duration};
+use crate::render::{brief, clean, duration, telling};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,10 +331,7 @@ fn step_line(step: &Step) -> String {
 }
 
 fn tool_start(tool: &ToolStart) -> String {
-    /// The argument that says most, by the names the Copilot CLI's tools use.
-    const TELLING: [&str; 6] = ["command", "path", "url", "query", "pattern", "description"];
-    let argument = TELLING.iter().find_map(|name| tool.arguments.get(name)?.as_str());
-    match argument {
+    match telling(tool) {
         Some(text) => format!("· {} {}", tool.name, brief(text, 90)),
         None => format!("· {}", tool.name),
     }
