@@ -23,6 +23,9 @@ use crate::core::commits::{self, Baseline, Made, Order};
 /// nobody ignores.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// Begins the name of a folder for indexes.
+const SCRATCH: &str = "copex-scratch-";
+
 /// How old a folder for indexes may get: far longer than it is used.
 const SCRATCH_LIFE: Duration = Duration::from_hours(1);
 
@@ -140,18 +143,20 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(folder: &Path) -> Result<Self, String> {
-        let all = folder.join("copex-scratch");
-        forget_old(&all);
-        let path = all.join(uuid::Uuid::new_v4().to_string());
-        std::fs::create_dir_all(&path)
+        forget_old(folder);
+        let path = folder.join(format!("{SCRATCH}{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&path)
             .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
         Ok(Self(path))
     }
 }
 
 /// Removes what a killed daemon left.
-fn forget_old(all: &Path) {
-    for entry in std::fs::read_dir(all).into_iter().flatten().flatten() {
+fn forget_old(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            continue;
+        }
         let modified = entry.metadata().and_then(|data| data.modified());
         let age = modified.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
         if age > SCRATCH_LIFE {
@@ -163,11 +168,8 @@ fn forget_old(all: &Path) {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is a few bytes that nobody reads.
+        // What cannot be removed is removed later.
         let _ = std::fs::remove_dir_all(&self.0);
-        if let Some(all) = self.0.parent() {
-            let _ = std::fs::remove_dir(all);
-        }
     }
 }
 
@@ -177,7 +179,13 @@ async fn snapshot(git: &Git, checkout: &Checkout, scratch: &Scratch) -> Result<S
     let own = checkout.folder.join("index");
     copy_index(&own, &index).map_err(|error| format!("{}: {error}", own.display()))?;
     let index = Some(index.as_path());
-    git.ask(Ask { args: &["add", "--all", "--", ":/"], index, ..Ask::default() }).await?;
+    let sparse = git.line(&["config", "--type=bool", "core.sparseCheckout"]).await;
+    // Only there: older versions of git do not know the option.
+    let add: &[&str] = match sparse.as_deref() {
+        Ok("true") => &["add", "--all", "--sparse", "--", ":/"],
+        _ => &["add", "--all", "--", ":/"],
+    };
+    git.ask(Ask { args: add, index, ..Ask::default() }).await?;
     let tree = git.ask(Ask { args: &["write-tree"], index, ..Ask::default() }).await?;
     Ok(text(&tree))
 }

@@ -1,7 +1,7 @@
 //! git, run by copex for itself: one command at a time, with an index of its own.
 //!
 //! Invariant: the user's index is never written, and nothing of the user's runs: no hook, no
-//! file watcher, no pager. Each command is a tree of processes with a mark, as gates are, so
+//! file watcher, no pager. Filters do, since they say what a file's content is. Each command is a tree of processes with a mark, as gates are, so
 //! that dropping the future ends it.
 
 use std::path::{Path, PathBuf};

@@ -233,3 +233,15 @@ async fn a_run_below_the_top_commits_the_whole_repository() {
     let made = commit(place, repo.order(1)).await.unwrap().commit.unwrap();
     assert_eq!(repo.files(&made).await, format!("{FIRST}a=2\nb=1\nin/c=2\nmine=1\n"));
 }
+
+#[tokio::test]
+async fn what_a_sparse_checkout_leaves_out_is_still_there() {
+    let mut repo = Repo::new().await;
+    repo.sh("mkdir in far; echo 1 > in/c; echo 1 > far/d; git add -A; git commit -qm more").await;
+    repo.sh("git sparse-checkout set in").await;
+    repo.begin().await;
+    repo.sh("echo 2 > in/c; mkdir far; echo new > far/new").await;
+    let made = repo.commit(1).await.commit.unwrap();
+    let changed = repo.sh(&format!("git diff --name-status main {made}")).await;
+    assert_eq!(changed, "A\tfar/new\nM\tin/c\n");
+}
