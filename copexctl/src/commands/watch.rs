@@ -110,10 +110,18 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
     };
     let term = ctx.env.get("TERM").filter(|term| *term != "dumb");
-    if err_terminal && !plain && term.is_some() {
+    let drawn = err_terminal && term.is_some() && !(plain || flags.show_reasoning || piped());
+    if drawn {
         return Box::new(Live::new(style));
     }
     Box::new(Text::new(io::stdout(), io::stderr(), style))
+}
+
+/// Whether another program reads the answer: it may write on the same terminal.
+fn piped() -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    let kind = fstat(io::stdout()).map(|stat| SFlag::from_bits_truncate(stat.st_mode));
+    kind.is_ok_and(|kind| [SFlag::S_IFIFO, SFlag::S_IFSOCK].contains(&(kind & SFlag::S_IFMT)))
 }
 
 mod answer_file {

@@ -82,6 +82,9 @@ fn what_is_no_terminal_has_plain_lines() {
     }
     let quiet = product.ctl().start_on_one_terminal(args.into_iter().chain(["-q"]));
     assert_eq!(quiet.wait().expect_code(0).stdout.trim(), PROMISE);
+    let reasoning = args.into_iter().chain(["--show-reasoning"]);
+    let shown = product.ctl().start_on_one_terminal(reasoning).wait().expect_code(0).stdout;
+    assert!(!shown.contains(ENTER), "reasoning is text: {shown}");
     // stderr is a pipe.
     let piped = product.ctl().start_on_terminal(args).wait().expect_code(0);
     assert!(!piped.stderr.contains('\u{1b}') && !piped.stdout.contains(ENTER), "{piped:?}");
