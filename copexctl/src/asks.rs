@@ -55,7 +55,7 @@ impl Asks {
                 }
                 self.waiting.push_back(ask.clone());
                 if self.waiting.len() == 1 {
-                    view.note(&question(ask))?;
+                    view.question(&question(ask))?;
                 }
                 Ok(())
             }
@@ -68,7 +68,7 @@ impl Asks {
                 let before = self.waiting.len();
                 self.waiting.retain(|waiting| waiting.ask != *ask);
                 if first && before > self.waiting.len() {
-                    view.note("answered elsewhere")?;
+                    view.answered_elsewhere()?;
                     self.ask_next(view)?;
                 }
                 Ok(())
@@ -99,15 +99,25 @@ impl Asks {
         let line = String::from_utf8_lossy(&line);
         let line = line.trim();
         if let (true, Some(plan)) = (wants_editor(ask, line), &self.plan) {
-            let readable = edited(&self.editor, plan, view)?;
-            // What is asked next is about the plan as it is now.
-            if !readable || ask.kind == AskKind::PlanApproval {
-                view.note(&question(ask))?;
+            let approval = ask.kind == AskKind::PlanApproval;
+            view.suspend();
+            let read = edited(&self.editor, plan);
+            let readable = read.is_ok();
+            let front = self.waiting.front_mut();
+            match (read, front) {
+                // What is asked is about the plan as it is now.
+                (Ok(text), Some(ask)) if approval => ask.detail = text,
+                (Ok(_), _) => {}
+                (Err(why), _) => view.note(&why)?,
+            }
+            if !readable || approval {
+                self.ask_next(view)?;
                 return Ok(None);
             }
         }
+        let Some(ask) = self.waiting.front() else { return Ok(None) };
         let Some(answer) = read_answer(ask, line) else {
-            view.note(&question(ask))?;
+            view.question(&question(ask))?;
             return Ok(None);
         };
         let id = ask.ask.clone();
@@ -118,7 +128,7 @@ impl Asks {
 
     fn ask_next(&self, view: &mut dyn View) -> io::Result<()> {
         match self.waiting.front() {
-            Some(next) => view.note(&question(next)),
+            Some(next) => view.question(&question(next)),
             None => Ok(()),
         }
     }
@@ -139,25 +149,17 @@ fn wants_editor(ask: &Ask, line: &str) -> bool {
     }
 }
 
-/// Lets a person edit the plan; whether it can be read then.
-fn edited(editor: &str, plan: &Path, view: &mut dyn View) -> io::Result<bool> {
-    if let Err(why) = process::edit(editor, plan) {
-        view.note(&format!("the editor `{editor}` {why}; set EDITOR, or edit {}", plan.display()))?;
-        return Ok(false);
-    }
-    let text = std::fs::read_to_string(plan);
-    let read = text.map_err(|error| error.to_string());
-    let read = read.and_then(|text| Plan::read(&text).map_err(|error| error.to_string()));
-    match read {
-        Ok(plan) => {
-            view.note(plan.print().trim_end())?;
-            Ok(true)
-        }
-        Err(why) => {
-            view.note(&format!("the plan cannot be read: {why}"))?;
-            Ok(false)
-        }
-    }
+/// Lets a person edit the plan; its text then, or why it is none.
+fn edited(editor: &str, plan: &Path) -> std::result::Result<String, String> {
+    process::edit(editor, plan).map_err(|why| {
+        format!("the editor `{editor}` {why}; set EDITOR, or edit {}", plan.display())
+    })?;
+    let text = std::fs::read_to_string(plan).map_err(|error| error.to_string());
+    let read = text.and_then(|text| match Plan::read(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(error.to_string()),
+    });
+    read.map_err(|why| format!("the plan {} cannot be read: {why}", plan.display()))
 }
 
 fn wait_elsewhere(ask: &Ask, view: &mut dyn View) -> io::Result<()> {

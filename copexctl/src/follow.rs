@@ -5,7 +5,7 @@
 //! for again under its idempotency key, which finds it or makes it.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -77,6 +77,33 @@ pub(crate) trait View {
     fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()>;
     /// Words beside the run, for a person.
     fn note(&mut self, text: &str) -> io::Result<()>;
+
+    /// A question that is answered by typing, again when the answer was none.
+    fn question(&mut self, text: &str) -> io::Result<()> {
+        self.note(text)
+    }
+
+    /// The question was answered by somebody else.
+    fn answered_elsewhere(&mut self) -> io::Result<()> {
+        self.note("answered elsewhere")
+    }
+
+    /// Nothing more is to be read at the moment: what has changed may be drawn. Gives how long
+    /// it may be until it is called again; none for as long as nothing happens.
+    fn rest(&mut self) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    /// What wakes it besides.
+    fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// The terminal is another program's for a while.
+    fn suspend(&mut self) {}
+
+    /// Nothing more will come.
+    fn close(&mut self) {}
 }
 
 /// How it ended.
@@ -259,7 +286,8 @@ impl<'a> Follow<'a> {
             if wire.flush().is_err() {
                 return Ok(Step::Lost);
             }
-            let ready = self.wait(&wire);
+            let rest = self.view.rest()?;
+            let ready = self.wait(&wire, rest);
             if ready.silence {
                 return Err(Failure::unavailable("copexd does not answer")
                     .with_hint("copexctl daemon logs"));
@@ -278,7 +306,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    fn wait(&self, wire: &Wire) -> Ready {
+    fn wait(&self, wire: &Wire, rest: Option<Duration>) -> Ready {
         let stdin = io::stdin();
         let mut fds = vec![PollFd::new(wire.as_fd(), PollFlags::POLLIN)];
         let interrupt = self.interrupts.as_ref().map(|interrupts| {
@@ -289,13 +317,15 @@ impl<'a> Follow<'a> {
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
             fds.len() - 1
         });
-        let timeout = match self.greeted {
-            Greeted::No => PollTimeout::from(HELLO_PATIENCE),
-            Greeted::Yes => PollTimeout::NONE,
+        fds.extend(self.view.wakes().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let timeout = match (self.greeted, rest) {
+            (Greeted::No, _) => PollTimeout::from(HELLO_PATIENCE),
+            (Greeted::Yes, None) => PollTimeout::NONE,
+            (Greeted::Yes, Some(rest)) => PollTimeout::try_from(rest).unwrap_or(PollTimeout::NONE),
         };
         match poll(&mut fds, timeout) {
             Err(_) => return Ready::default(),
-            Ok(0) => return Ready { silence: true, ..Ready::default() },
+            Ok(0) => return Ready { silence: self.greeted == Greeted::No, ..Ready::default() },
             Ok(_) => {}
         }
         let is = |index: usize| fds[index].any().unwrap_or(true);

@@ -122,6 +122,8 @@ pub(crate) fn ralph(
         context: of_loop.context.unwrap_or_default(),
         max_errors: of_loop.max_errors,
         delay_s: of_loop.delay,
+        commit: of_loop.commit,
+        pause: of_loop.pause,
         options: options(ctx, settings, flags)?,
     }))
 }

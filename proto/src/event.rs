@@ -96,6 +96,11 @@ pub enum EventBody {
         /// Who gave it.
         by: AnsweredBy,
     },
+    /// A check command begins. After a crash it may begin again.
+    GateStart {
+        /// The command.
+        command: String,
+    },
     /// A check command ran.
     Gate {
         /// The command.
@@ -131,9 +136,9 @@ pub enum EventBody {
         /// Its new state.
         state: RunState,
     },
-    /// A file was made for the user.
+    /// Something was made for the user.
     Artifact {
-        /// Its absolute path.
+        /// Its absolute path; of a `commit`, its branch and its id with a space between.
         file: String,
         /// What it is.
         kind: String,

@@ -104,6 +104,13 @@ pub struct RalphRequest {
     /// Seconds between two iterations (default 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_s: Option<f64>,
+    /// Whether what each iteration changed is committed, on the branch `copex/ralph/RUN`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub commit: bool,
+    /// Whether a person is asked before each iteration but the first: `go on`, `stop`, or words
+    /// for the agent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pause: bool,
     /// Everything that is the same in all modes.
     #[serde(flatten)]
     pub options: RunOptions,

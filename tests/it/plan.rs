@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use copex_tests::model::{Gate, RecordedRequest, Reply};
-use copex_tests::process::Output;
+use copex_tests::process::{Launch, Output};
 use serde_json::{Value, json};
 
 use crate::product::{Product, of_type, shell};
@@ -206,6 +206,44 @@ fn what_is_offered_for_planning_cannot_write_whatever_it_is() {
     respond(&product, &[(&[], "")]);
     plan(&product, ["Build it", "--plan-tool", "bash", "--allow-all"]).ok();
     assert!(!file(&product, "written").exists());
+}
+
+#[test]
+fn each_step_is_committed_on_a_branch_of_its_own() {
+    let product = Product::start();
+    respond(&product, &[(&[], ""), (&[1], "")]);
+    let git = |script: &str| {
+        let sandbox = product.daemon.sandbox();
+        let output = Launch::inside(sandbox, "/bin/sh").args(["-c", script]).run();
+        output.ok().trim().to_owned()
+    };
+    git("git init -q . && git config user.name ada && git config user.email a@b && \
+         echo mine > mine && git add -A && git commit -qm first && echo more >> mine");
+    let before = git("git status --porcelain; git rev-parse HEAD; git branch --show-current");
+    let args = ["Build it", "-e", "--commit", "--json"];
+    let told = plan(&product, args).expect_code(0).json();
+    let branch = format!("copex/plan/{}", told["run"].as_str().unwrap());
+    let log = git(&format!("git log --format=%s --name-only {branch}"));
+    assert_eq!(log, "plan 2: Part 2\n\n2\nplan 1: Part 1\n\n1\nfirst\n\nmine");
+    let after = git("git status --porcelain; git rev-parse HEAD; git branch --show-current");
+    let made = after.lines().filter(|line| !line.starts_with("?? ")).collect::<Vec<_>>();
+    assert_eq!(made.join("\n"), before, "nothing of the user's is touched");
+}
+
+#[test]
+fn an_ended_plan_is_gone_on_with_by_its_mode() {
+    let product = Product::start();
+    product.model.respond(|request| match step(request) {
+        None => answer(&[(&[], "test -e go"), (&[1], "")]),
+        Some(number) => work(request, number),
+    });
+    let args = ["Build it", "-e", "--trust-plan", "-n", "1"];
+    let _ended = plan(&product, args).expect_code(4);
+    std::fs::write(file(&product, "go"), "").unwrap();
+    let text = plan(&product, ["--resume"]).ok();
+    assert_eq!(text.matches("- [x] ").count(), 2, "{text}");
+    let nothing = plan(&product, ["--resume"]).expect_code(2);
+    assert!(nothing.stderr.contains("nothing to resume"), "{nothing:?}");
 }
 
 #[test]

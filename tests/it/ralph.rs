@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use crate::product::{Product, of_type, shell};
 
+mod again;
+mod commits;
 mod crashes;
+mod screen;
 
 const PROMISE: &str = "<promise>ALL TESTS PASSING</promise>";
 

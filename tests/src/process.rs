@@ -137,7 +137,9 @@ impl Launch {
         let size = nix::pty::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = nix::pty::openpty(Some(&size), None).expect("a terminal");
         let mut command = self.command();
-        command.env("TERM", "xterm-256color");
+        if !self.env.iter().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
         command.stdin(pty.slave.try_clone().expect("a second handle on the terminal"));
         stderr(&mut command, &pty.slave);
         command.stdout(pty.slave);

@@ -7,6 +7,24 @@ use copex_proto::plan::Drawing;
 use copex_proto::run::OnStepFailure;
 
 use super::TurnFlags;
+use super::turn::KEPT;
+
+/// What a plan that is resumed has from its first start, beside [`KEPT`].
+const KEPT_PLAN: [&str; 13] = [
+    "task",
+    "review",
+    "load",
+    "from_step",
+    "max_iterations",
+    "plan_model",
+    "plan_tool",
+    "parallel",
+    "trust_plan",
+    "verify_timeout",
+    "max_errors",
+    "commit",
+    "on_failure",
+];
 
 /// `plan`.
 #[derive(Debug, Args)]
@@ -14,6 +32,18 @@ pub(crate) struct PlanArgs {
     /// What to plan. Absent, and nothing loaded: read from stdin. With a task, text piped in
     /// is appended to it.
     pub(crate) task: Option<String>,
+    /// Go on with a plan that did not end well: RUN, or the last one of this folder. One that
+    /// is at work is followed. It keeps what it was started with, but for limits; its file may
+    /// be edited before.
+    #[arg(
+        long,
+        value_name = "RUN",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = KEPT_PLAN,
+        conflicts_with_all = KEPT
+    )]
+    pub(crate) resume: Option<String>,
     /// How it is planned and carried out.
     #[command(flatten)]
     pub(crate) flags: PlanFlags,
@@ -62,6 +92,9 @@ pub(crate) struct PlanFlags {
     /// Failed iterations in a row that end a step [default: 3].
     #[arg(long, value_name = "N")]
     pub(crate) max_errors: Option<u32>,
+    /// Commit what a step changed once it is done, on the branch copex/plan/RUN.
+    #[arg(long)]
+    pub(crate) commit: bool,
     /// What to do about a step that failed: ask, or stop [default: ask; stop where nobody sits
     /// at a terminal and the run is not detached].
     #[arg(long, value_name = "WHAT")]
@@ -83,5 +116,45 @@ impl From<OnFailure> for OnStepFailure {
             OnFailure::Ask => Self::Ask,
             OnFailure::Stop => Self::Stop,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_a_resumed_plan_cannot_honour_is_refused() {
+        /// What it can: how it is shown, where it is looked for, and limits. `--execute` says
+        /// what is done anyway.
+        const CAN: [&str; 15] = [
+            "resume",
+            "execute",
+            "visualize",
+            "cwd",
+            "quiet",
+            "json",
+            "jsonl",
+            "raw",
+            "output",
+            "detach",
+            "show_reasoning",
+            "no_reasoning",
+            "max_cost",
+            "max_ai_credits",
+            "max_tokens",
+        ];
+        let command = PlanArgs::augment_args(clap::Command::new("plan"));
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            let kept = KEPT.contains(&name) || KEPT_PLAN.contains(&name);
+            assert_ne!(kept, CAN.contains(&name), "{name}");
+        }
+        let parse = |words: &[&str]| {
+            let words = ["plan", "--resume"].iter().chain(words);
+            command.clone().try_get_matches_from(words).map(|_| ())
+        };
+        assert!(parse(&["-e", "--json", "--max-cost", "2"]).is_ok());
+        assert!(parse(&["--parallel", "2"]).is_err());
     }
 }

@@ -4,6 +4,21 @@ use clap::Args;
 use copex_proto::run::RalphContext;
 
 use super::TurnFlags;
+use super::turn::KEPT;
+
+/// What a loop that is resumed has from its first start, beside [`KEPT`].
+const KEPT_LOOP: [&str; 10] = [
+    "prompt",
+    "max_iterations",
+    "promise",
+    "verify",
+    "verify_timeout",
+    "context",
+    "max_errors",
+    "delay",
+    "commit",
+    "pause",
+];
 
 /// `ralph`.
 #[derive(Debug, Args)]
@@ -11,6 +26,17 @@ pub(crate) struct RalphArgs {
     /// The task of every iteration. Absent: read from stdin. With a prompt, text piped in is
     /// appended to it.
     pub(crate) prompt: Option<String>,
+    /// Go on with a loop that did not end well: RUN, or the last one of this folder. One that
+    /// is at work is followed. It keeps what it was started with, but for limits.
+    #[arg(
+        long,
+        value_name = "RUN",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = KEPT_LOOP,
+        conflicts_with_all = KEPT
+    )]
+    pub(crate) resume: Option<String>,
     /// When the loop ends.
     #[command(flatten)]
     pub(crate) flags: LoopFlags,
@@ -44,6 +70,13 @@ pub(crate) struct LoopFlags {
     /// Seconds between two iterations.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) delay: Option<f64>,
+    /// Commit what each iteration changed, on the branch copex/ralph/RUN. What is checked out
+    /// stays as it is.
+    #[arg(long)]
+    pub(crate) commit: bool,
+    /// Ask after each iteration whether to go on, here or by `runs answer`.
+    #[arg(long)]
+    pub(crate) pause: bool,
 }
 
 /// `same`, `fresh` or `fresh-every=N`.
@@ -62,6 +95,39 @@ fn context(text: &str) -> Result<RalphContext, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_that_a_resumed_loop_cannot_honour_is_refused() {
+        /// What it can: how it is shown, where it is looked for, and limits.
+        const CAN: [&str; 13] = [
+            "resume",
+            "cwd",
+            "quiet",
+            "json",
+            "jsonl",
+            "raw",
+            "output",
+            "detach",
+            "show_reasoning",
+            "no_reasoning",
+            "max_cost",
+            "max_ai_credits",
+            "max_tokens",
+        ];
+        let command = RalphArgs::augment_args(clap::Command::new("ralph"));
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            let kept = KEPT.contains(&name) || KEPT_LOOP.contains(&name);
+            assert_ne!(kept, CAN.contains(&name), "{name}");
+        }
+        let parse = |words: &[&str]| {
+            let words = ["ralph", "--resume"].iter().chain(words);
+            command.clone().try_get_matches_from(words).map(|_| ())
+        };
+        assert!(parse(&["--json", "--max-cost", "2"]).is_ok());
+        let refused = parse(&["--model", "m"]).unwrap_err().to_string();
+        assert!(refused.contains("--resume") && refused.contains("--model"), "{refused}");
+    }
 
     #[test]
     fn a_context_is_read() {

@@ -5,6 +5,38 @@ use std::path::PathBuf;
 use clap::Args;
 use copex_proto::plan::Drawing;
 
+/// What a run that is resumed has from its first start, and no flag can change.
+pub(crate) const KEPT: [&str; 28] = [
+    "model",
+    "reasoning",
+    "strict_model",
+    "config",
+    "stdin",
+    "system",
+    "no_stream",
+    "approval",
+    "auto_approve",
+    "approve",
+    "dry_run",
+    "allow_all",
+    "allow_tool",
+    "deny_tool",
+    "available_tools",
+    "excluded_tools",
+    "skill_dir",
+    "disable_skill",
+    "no_auto_skills",
+    "mcp_config",
+    "timeout",
+    "max_retries",
+    "fallback",
+    "no_park",
+    "max_parks",
+    "max_duration",
+    "context_budget",
+    "use_cli",
+];
+
 /// What every mode that talks to a model takes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Turn")]

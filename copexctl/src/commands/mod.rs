@@ -1,5 +1,6 @@
 //! One verb per file.
 
+mod again;
 mod breakers;
 mod chat;
 mod completions;

@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use copex_proto::plan::{Drawing, Plan, waves};
-use copex_proto::run::{OnStepFailure, PlanRequest, RunRequest};
+use copex_proto::run::{Mode, OnStepFailure, PlanRequest, RunRequest};
 use serde_json::json;
 
 use crate::cli::{ChatFlags, PlanArgs, PlanFlags};
-use crate::commands::chat;
+use crate::commands::{again, chat};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
@@ -17,13 +17,16 @@ use crate::{render, request};
 
 /// Makes a plan, shows it, and carries it out.
 pub(crate) fn run(mut ctx: Context, args: PlanArgs) -> Result<Exit> {
-    let PlanArgs { task, flags: of_plan, mut turn } = args;
+    let PlanArgs { task, resume, flags: of_plan, mut turn } = args;
+    turn.output.drawing = of_plan.visualize;
+    if let Some(wanted) = resume {
+        return again::run(&ctx, Mode::Plan, &wanted, &turn);
+    }
     // Python copex: never executes.
     let dry_run = std::mem::take(&mut turn.approval.dry_run);
     let here = crate::env::working_folder()
         .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
     let output = turn.output.output.take().map(|file| here.join(file));
-    turn.output.drawing = of_plan.visualize;
     let loaded = of_plan.load.as_deref().map(|file| load(&here.join(file))).transpose()?;
     let execute = (of_plan.execute || of_plan.review) && !dry_run;
     if let (Some(loaded), false) = (&loaded, execute) {
@@ -63,6 +66,7 @@ pub(crate) fn run(mut ctx: Context, args: PlanArgs) -> Result<Exit> {
         plan_model: of_plan.plan_model,
         plan_tools: of_plan.plan_tool,
         trust: of_plan.trust_plan,
+        commit: of_plan.commit,
         on_failure: on_failure.unwrap_or(if unattended {
             OnStepFailure::Stop
         } else {

@@ -14,6 +14,7 @@ use crate::exit::{self, Exit};
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
 use crate::render::json::{Json, Jsonl};
+use crate::render::screen::Live;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
 use crate::render::{self};
 
@@ -40,7 +41,9 @@ pub(crate) fn watch(
     let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody }, editor(ctx));
     let follow = Follow::new(source, &mut *view, &mut connect, asks);
     let interrupts = Interrupts::catch()?;
-    match follow.catch(interrupts, on_interrupt).run() {
+    let result = follow.catch(interrupts, on_interrupt).run();
+    view.close();
+    match result {
         Ok(Ended::Terminal(event)) => {
             if let Some(target) = target
                 && exit::of_event(&event.body) == Exit::Done
@@ -113,7 +116,19 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
         drawing: flags.drawing,
     };
+    let term = ctx.env.get("TERM").filter(|term| *term != "dumb");
+    let drawn = err_terminal && term.is_some() && !(plain || flags.show_reasoning || piped());
+    if drawn {
+        return Box::new(Live::new(style));
+    }
     Box::new(Text::new(io::stdout(), io::stderr(), style))
+}
+
+/// Whether another program reads the answer: it may write on the same terminal.
+fn piped() -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    let kind = fstat(io::stdout()).map(|stat| SFlag::from_bits_truncate(stat.st_mode));
+    kind.is_ok_and(|kind| [SFlag::S_IFIFO, SFlag::S_IFSOCK].contains(&(kind & SFlag::S_IFMT)))
 }
 
 mod answer_file {

@@ -1,13 +1,15 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
+pub(crate) mod commits;
 pub(crate) mod json;
 pub(crate) mod prometheus;
+pub(crate) mod screen;
 pub(crate) mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use copex_proto::error::ErrorInfo;
-use copex_proto::event::Usage;
+use copex_proto::event::{ToolStart, Usage};
 
 /// Prints a line on stdout.
 pub(crate) fn line(text: &str) -> io::Result<()> {
@@ -68,6 +70,12 @@ pub(crate) fn brief(text: &str, most: usize) -> String {
     let mut cut: String = line.chars().take(most.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+/// The argument of a tool that says most, by the names that the Copilot CLI's tools use.
+pub(crate) fn telling(tool: &ToolStart) -> Option<&str> {
+    const TELLING: [&str; 6] = ["command", "path", "url", "query", "pattern", "description"];
+    TELLING.iter().find_map(|name| tool.arguments.get(name)?.as_str())
 }
 
 /// A duration for people.

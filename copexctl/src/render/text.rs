@@ -11,7 +11,8 @@ use copex_proto::plan::{Drawing, Plan};
 use copex_proto::run::Mode;
 
 use crate::follow::View;
-use crate::render::{brief, clean, duration};
+use crate::render::commits::Commits;
+use crate::render::{brief, clean, duration, telling};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub(crate) struct Text<O, E> {
     err_line: Line,
     /// Whether a text stands before on stdout that must not touch the next.
     separate: Shown,
+    commits: Commits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl<O: Write, E: Write> Text<O, E> {
             out_line: Line::Start,
             err_line: Line::Start,
             separate: Shown::No,
+            commits: Commits::default(),
         }
     }
 
@@ -231,7 +234,17 @@ impl<O: Write, E: Write> Text<O, E> {
             }
         }
         self.end_out_line()?;
-        if self.style.summary == Shown::Yes { self.aside(&summary(outcome)) } else { Ok(()) }
+        if self.style.summary == Shown::Yes {
+            self.aside(&summary(outcome))?;
+        }
+        self.tell_commits()
+    }
+
+    fn tell_commits(&mut self) -> io::Result<()> {
+        match self.commits.way() {
+            Some(way) if self.style.progress == Shown::Yes => self.tell(&way),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -290,11 +303,15 @@ impl<O: Write, E: Write> View for Text<O, E> {
             // What will be run is news, and nothing to be warned of.
             EventBody::Warning { code, message } if code == "gates" => self.tell(message),
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
-            EventBody::Artifact { file, kind } => self.progress(&format!("{kind}: {file}")),
+            EventBody::Artifact { file, kind } => {
+                let line = self.commits.note(kind, file);
+                self.progress(&line.unwrap_or_else(|| format!("{kind}: {file}")))
+            }
             EventBody::Done(outcome) => self.done(outcome),
             body if body.is_terminal() => {
                 self.end_err_line();
-                self.end_out_line()
+                self.end_out_line()?;
+                self.tell_commits()
             }
             _ => Ok(()),
         }
@@ -327,10 +344,7 @@ fn step_line(step: &Step) -> String {
 }
 
 fn tool_start(tool: &ToolStart) -> String {
-    /// The argument that says most, by the names the Copilot CLI's tools use.
-    const TELLING: [&str; 6] = ["command", "path", "url", "query", "pattern", "description"];
-    let argument = TELLING.iter().find_map(|name| tool.arguments.get(name)?.as_str());
-    match argument {
+    match telling(tool) {
         Some(text) => format!("· {} {}", tool.name, brief(text, 90)),
         None => format!("· {}", tool.name),
     }

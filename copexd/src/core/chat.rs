@@ -354,6 +354,8 @@ impl Machine for Chat {
             Input::Gated(_)
             | Input::Sensed(_)
             | Input::Drafted(_)
+            | Input::Based(_)
+            | Input::Committed(_)
             | Input::Loaded(_)
             | Input::Of(..) => Vec::new(),
             Input::Timer(timer) => self.timer(timer, moment),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::chat::Progress;
+use super::commits::{Baseline, Made, Order};
 use super::effort::Effort;
 use super::failure::Failure;
 use super::moment::Moment;
@@ -56,6 +57,10 @@ pub enum Input {
     Drafted(Result<Outline, String>),
     /// The plan's file was read, perhaps after it was changed; else why it cannot be.
     Loaded(Result<Outline, String>),
+    /// The repository as it was before the run, or why nothing can be committed.
+    Based(Result<Baseline, String>),
+    /// What became of a commit, or why there is none.
+    Committed(Result<Made, String>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
@@ -155,6 +160,13 @@ pub enum Effect {
         /// The sign.
         mark: Mark,
     },
+    /// Look up what was in the run's repository before it.
+    Baseline {
+        /// What a run that is taken up found there.
+        known: Option<Baseline>,
+    },
+    /// Commit what the run changed since its baseline.
+    Commit(Box<Order>),
     /// Stop what the backend is doing.
     Abort,
     /// Give the session back; `poisoned` when it must not be used warm again.
@@ -365,6 +377,11 @@ pub enum Fact {
         /// The last there may be.
         max: u32,
     },
+    /// A gate command begins.
+    GateStart {
+        /// The command.
+        command: String,
+    },
     /// A gate command ran.
     Gate {
         /// The command.
@@ -374,9 +391,9 @@ pub enum Fact {
     },
     /// A plan's step changed.
     Step(StepFact),
-    /// A file is there for the user.
+    /// Something was made for the user.
     Artifact {
-        /// Its absolute path.
+        /// Its absolute path; of a commit its branch and its id.
         file: String,
         /// What it is.
         kind: String,

@@ -13,6 +13,7 @@ pub mod breaker;
 pub mod budget;
 pub mod cassette;
 pub mod chat;
+pub mod commits;
 pub mod day;
 pub mod effort;
 pub mod failure;

@@ -75,6 +75,7 @@ fn body(fact: Fact) -> EventBody {
         Fact::Ask(question) => EventBody::Ask(wire_ask(question)),
         Fact::Answered(resolution) => answered(resolution),
         Fact::Iteration { number, max } => EventBody::Iteration { number, max },
+        Fact::GateStart { command } => EventBody::GateStart { command },
         Fact::Gate { command, result } => EventBody::Gate {
             command,
             exit_code: result.exit_code,

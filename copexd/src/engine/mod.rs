@@ -12,6 +12,7 @@
 
 mod account;
 pub mod chain;
+mod commit;
 mod desk;
 mod drive;
 mod effort;
@@ -19,6 +20,7 @@ mod enquire;
 pub mod events;
 mod explain;
 mod gate;
+mod git;
 pub mod health;
 pub mod key;
 mod ledger;

@@ -12,7 +12,7 @@ use super::desk::{Desk, Done};
 use super::drive::Driver;
 use super::gate::{self, Workplace};
 use super::open::{Wanted, open};
-use super::{plan_file, prepare};
+use super::{commit, plan_file, prepare};
 use crate::backend::Session;
 use crate::backend::errand::{Doing, Errand};
 use crate::core::failure::Failure;
@@ -70,6 +70,14 @@ impl Driver {
             Effect::Sense => {
                 let sensed = gate::fingerprint(self.workplace());
                 self.desk(lane).start(sensed.map(|it| Done::Input(Input::Sensed(it))));
+            }
+            Effect::Baseline { known } => {
+                let based = commit::baseline(self.workplace(), known);
+                self.desk(lane).start(based.map(|it| Done::Input(Input::Based(it))));
+            }
+            Effect::Commit(order) => {
+                let made = commit::commit(self.workplace(), *order);
+                self.desk(lane).start(made.map(|it| Done::Input(Input::Committed(it))));
             }
             Effect::ReadPlan { task, answer } => {
                 let read = std::future::ready(plan_file::of_answer(&task, &answer));

@@ -137,6 +137,7 @@ pub(super) fn machine(
             OnStepFailure::Ask => OnFailure::Ask,
             OnStepFailure::Stop => OnFailure::Stop,
         },
+        commit: request.commit.then(|| format!("copex/plan/{}", chat.run)),
         max_iterations: request.max_iterations.unwrap_or(ITERATIONS),
         gate_timeout_ms: millis(request.verify_timeout_s.unwrap_or(GATE_TIMEOUT_S)),
         max_errors: request.max_errors.unwrap_or(ERRORS),

@@ -85,6 +85,7 @@ pub(super) fn machine(
         let message = format!("gates after each iteration: {}", request.verify.join(" · "));
         chat.warnings.push(("gates".to_owned(), message));
     }
+    let branch = format!("copex/ralph/{}", chat.run);
     let spec = RalphSpec {
         chat,
         task: request.prompt.clone(),
@@ -99,6 +100,8 @@ pub(super) fn machine(
         },
         max_errors: request.max_errors.unwrap_or(ERRORS),
         delay_ms: millis(request.delay_s.unwrap_or_default()),
+        commit: request.commit.then_some(branch),
+        pause: request.pause,
     };
     match progress {
         Some(Stored::Ralph(progress)) => Box::new(Ralph::restored(spec, *progress)),

@@ -54,6 +54,10 @@ pub struct PlanRequest {
     /// always are.
     #[serde(default, skip_serializing_if = "is_false")]
     pub trust: bool,
+    /// Whether what a step changed is committed once it is done, on the branch
+    /// `copex/plan/RUN`. Nothing else in the repository is touched.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub commit: bool,
     /// What to do about a step that failed, once no other can go on.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnStepFailure,

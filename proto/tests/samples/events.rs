@@ -111,6 +111,7 @@ fn people() -> Vec<EventBody> {
             by: AnsweredBy::Client,
         },
         EventBody::Artifact { file: text("/home/ada/out.md"), kind: text("answer") },
+        EventBody::GateStart { command: text("cargo test") },
         EventBody::Gate {
             command: text("cargo test"),
             exit_code: Some(101),

@@ -109,6 +109,7 @@ fn whole_plan() -> PlanRequest {
         plan_model: Some(text("gpt-5.4")),
         plan_tools: vec![text("docs-search")],
         trust: true,
+        commit: true,
         on_failure: OnStepFailure::Stop,
         options: RunOptions::default(),
     }
@@ -164,6 +165,8 @@ pub(super) fn all() -> Vec<Frame> {
                 context: RalphContext::FreshEvery(3),
                 max_errors: Some(5),
                 delay_s: Some(1.5),
+                commit: true,
+                pause: true,
                 options: options(),
             }),
         ),

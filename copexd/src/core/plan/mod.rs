@@ -18,6 +18,7 @@
 //! or said that it is to be trusted.
 
 mod ask;
+mod commit;
 mod outline;
 mod progress;
 mod prompt;
@@ -64,6 +65,8 @@ pub struct PlanSpec {
     pub parallel: usize,
     /// What to do about a step that failed, once no other can go on.
     pub on_failure: OnFailure,
+    /// The branch for a commit after each step, if there are to be any.
+    pub commit: Option<String>,
     /// The most iterations of a step.
     pub max_iterations: u32,
     /// How long a check command may run, in milliseconds.
@@ -101,17 +104,20 @@ pub struct Plan {
     chat: Option<Chat>,
     /// The steps at work.
     running: BTreeMap<u32, Ralph>,
-    /// What is being done with the file.
+    /// What is being done with files.
     filing: Option<Filing>,
     ended: bool,
 }
 
-/// What is being done with the file. One thing at a time.
+/// What is being done with the plan's file, or with the repository. One thing at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Filing {
     Load,
     Write,
     Mark(u32, Mark),
+    /// What was there before the run is looked up.
+    Base,
+    Commit(u32),
 }
 
 impl Plan {
@@ -431,6 +437,8 @@ impl Machine for Plan {
             Input::Of(lane, input) => self.step_hears(lane, *input, moment),
             Input::Drafted(result) => self.drafted(result, moment),
             Input::Loaded(result) => self.loaded(result, moment),
+            Input::Based(found) => self.based(found, moment),
+            Input::Committed(made) => self.committed(made),
             Input::Answered(resolution) if self.asks(&resolution.ask) => {
                 self.answered(resolution, moment)
             }

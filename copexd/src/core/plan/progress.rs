@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::outline::{Mark, Outline};
+use crate::core::commits::Commits;
 use crate::core::failure::Failure;
 use crate::core::machine::{Outcome, StepState};
 use crate::core::{chat, ralph};
@@ -33,6 +34,10 @@ pub struct Progress {
     pub steps: BTreeMap<u32, StepProgress>,
     /// Signs that the file does not have yet.
     pub marks: Vec<(u32, Mark)>,
+    /// Steps that are done and not committed yet.
+    pub to_commit: Vec<u32>,
+    /// The commits of the run.
+    pub commits: Commits,
     /// The question to a person that waits.
     pub question: Option<Waiting>,
     /// Questions asked so far.
@@ -170,6 +175,8 @@ impl Progress {
             approved: self.approved,
             steps: self.steps.into_iter().map(|(number, it)| (number, step(it))).collect(),
             marks: self.marks,
+            to_commit: self.to_commit,
+            commits: self.commits,
             ..Self::default()
         }
     }

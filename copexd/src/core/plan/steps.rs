@@ -45,7 +45,11 @@ impl Plan {
         self.progress.stage = Stage::Executing;
         let mut effects = self.tell_gates();
         effects.extend(self.tell_steps());
-        effects.extend(self.advance(moment));
+        if self.wants_base() {
+            effects.extend(self.next_file_work());
+        } else {
+            effects.extend(self.advance(moment));
+        }
         effects
     }
 
@@ -87,8 +91,11 @@ impl Plan {
         self.progress.marks.push((number, mark));
     }
 
-    /// Brings the file up to date, or reads it.
+    /// Commits what is to be committed, then brings the file up to date, else reads it.
     pub(super) fn next_file_work(&mut self) -> Option<Effect> {
+        if let Some(commit) = self.next_commit() {
+            return Some(commit);
+        }
         match self.progress.marks.first().copied() {
             _ if self.filing.is_some() => None,
             Some((number, mark)) => {
@@ -211,6 +218,9 @@ impl Plan {
             gate_timeout_ms: spec.gate_timeout_ms,
             max_iterations: spec.max_iterations,
             context: Context::Same,
+            // The plan commits, step by step.
+            commit: None,
+            pause: false,
             max_errors: spec.max_errors,
             delay_ms: 0,
         };
@@ -283,6 +293,9 @@ impl Plan {
                 step.ralph = None;
                 step.took_ms = Some(moment.now_ms.saturating_sub(step.began_at));
                 self.set_mark(number, Mark::Done);
+                if self.spec.commit.is_some() {
+                    self.progress.to_commit.push(number);
+                }
             }
             Some(ending) if gave_up => {
                 step.failed = Some(ending);

@@ -211,11 +211,20 @@ proptest! {
         after in prop::collection::vec(1..80_usize, 1..4),
         parallel in 1..4_usize,
         review in any::<bool>(),
+        commits in any::<bool>(),
         nonsense in 0..3_usize,
         bad in prop::option::of(1..6_u32),
     ) {
         let world = World { nonsense, bad: bad.into_iter().collect(), ..World::default() };
-        let mut rig = Rig::start(PlanSpec { review, parallel, ..spec() }, world);
+        let mut rig = Rig::start(
+            PlanSpec {
+                review,
+                parallel,
+                commit: commits.then(|| "copex/plan/r".to_owned()),
+                ..spec()
+            },
+            world,
+        );
         for after in after {
             rig.crash_after = Some(rig.commits + after);
             rig.go_on();
@@ -246,5 +255,6 @@ proptest! {
             |fact| matches!(fact, Fact::Step(step) if step.state == StepState::Done),
         );
         prop_assert_eq!(done.count(), 5);
+        prop_assert_eq!(rig.world.commits.len(), if commits { 5 } else { 0 });
     }
 }

@@ -1,7 +1,7 @@
 //! The ralph machine: the same task again and again, until it is true.
 //!
 //! ```text
-//! Between --> Turn --Done--> Checking --green, promised--> ended
+//! Between --> Turn --Done--> Checking, Commit --green, promised--> ended
 //!    ^         |  \             | red, or no promise
 //!    |    failed   needs-human  v
 //!    +---- Pausing <-- Asking, Sensed
@@ -15,6 +15,8 @@
 //! Invariant: what ends an iteration's stage is in the checkpoint of the same commit, so after
 //! a crash no turn that ended runs again, and no gate that has a result.
 
+mod commit;
+mod pause;
 mod progress;
 mod promise;
 mod prompt;
@@ -52,6 +54,10 @@ pub struct RalphSpec {
     pub max_errors: u32,
     /// The wait between two iterations, in milliseconds.
     pub delay_ms: u64,
+    /// The branch on which each iteration is committed; none where it is not.
+    pub commit: Option<String>,
+    /// Whether a person is asked before each iteration but the first.
+    pub pause: bool,
 }
 
 /// Which session an iteration speaks in.
@@ -108,6 +114,17 @@ impl Ralph {
         for (code, message) in std::mem::take(&mut self.spec.chat.warnings) {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
         }
+        if self.wants_base() {
+            effects.push(self.progress.commits.look());
+        } else {
+            effects.extend(self.set_out(moment));
+        }
+        effects
+    }
+
+    /// Begins, or goes on where another run ended.
+    fn set_out(&mut self, moment: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
         let progress = &mut self.progress;
         if progress.iteration == 0 {
             progress.max = self.spec.max_iterations;
@@ -125,7 +142,7 @@ impl Ralph {
             Stage::Checking => {
                 effects.push(self.tell_iteration());
                 effects.push(Effect::Checkpoint);
-                effects.extend(self.check());
+                effects.extend(self.check(moment));
             }
             _ => effects.extend(self.begin()),
         }
@@ -133,7 +150,7 @@ impl Ralph {
     }
 
     fn recover(&mut self, tail: Tail, moment: Moment) -> Vec<Effect> {
-        if self.progress.iteration == 0 {
+        if self.progress.iteration == 0 || self.wants_base() {
             return self.start(moment);
         }
         if self.progress.stage == Stage::Turn {
@@ -142,14 +159,14 @@ impl Ralph {
         }
         let mut effects: Vec<Effect> = self.watch_total(moment).into_iter().collect();
         match self.progress.stage.clone() {
-            Stage::Asking { ask, expires_at, .. } => {
+            Stage::Asking { ask, expires_at, .. } | Stage::Held { ask, expires_at } => {
                 let left = expires_at.saturating_sub(moment.now_ms);
                 effects.push(Effect::Wait(Timer::Ask(ask), left));
             }
             Stage::Pausing { until } => {
                 effects.push(Effect::Wait(Timer::Pause, until.saturating_sub(moment.now_ms)));
             }
-            Stage::Checking => effects.extend(self.check()),
+            Stage::Checking => effects.extend(self.check(moment)),
             Stage::Between | Stage::Turn | Stage::Over => effects.extend(self.begin()),
         }
         effects
@@ -185,6 +202,7 @@ impl Ralph {
         progress.iteration += 1;
         progress.stage = Stage::Turn;
         progress.gates.clear();
+        progress.committed = false;
         let before = std::mem::take(&mut progress.turn);
         let kept = before.session.filter(|_| !self.spec.context.begins(progress.iteration));
         progress.turn = chat::Progress {
@@ -254,7 +272,9 @@ impl Ralph {
 
     fn hear(&mut self, input: Input, moment: Moment) -> Vec<Effect> {
         match input {
-            Input::Gated(result) if self.checks() => self.gated(result),
+            Input::Based(found) => self.based(found, moment),
+            Input::Gated(result) if self.checks() => self.gated(result, moment),
+            Input::Committed(made) if self.checks() => self.committed(made, moment),
             Input::Sensed(tree) if self.checks() => self.sensed(tree, moment),
             Input::Answered(resolution) => self.answered(resolution, moment),
             Input::Timer(Timer::Ask(ask)) => {

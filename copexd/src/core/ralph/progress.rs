@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stillness::Stillness;
 use crate::core::chat;
+use crate::core::commits::Commits;
 use crate::core::machine::{GateResult, Outcome};
 
 /// The stored part of the machine.
@@ -30,6 +31,10 @@ pub struct Progress {
     pub stillness: Stillness,
     /// When the run must be over, in Unix milliseconds.
     pub deadline: Option<u64>,
+    /// Where it commits.
+    pub commits: Commits,
+    /// Whether the present iteration was committed, or needs no commit.
+    pub committed: bool,
 }
 
 /// What is being done in an iteration.
@@ -52,6 +57,13 @@ pub enum Stage {
         /// When nobody answers any more, in Unix milliseconds.
         expires_at: u64,
     },
+    /// A person is asked whether the next iteration may begin.
+    Held {
+        /// Names the question.
+        ask: String,
+        /// When nobody answers any more, in Unix milliseconds.
+        expires_at: u64,
+    },
     /// The wait before the next iteration.
     Pausing {
         /// Until when, in Unix milliseconds.
@@ -69,9 +81,11 @@ impl Progress {
         let stage = match self.stage {
             Stage::Turn => Stage::Turn,
             Stage::Checking => Stage::Checking,
-            Stage::Between | Stage::Asking { .. } | Stage::Pausing { .. } | Stage::Over => {
-                Stage::Between
-            }
+            Stage::Between
+            | Stage::Asking { .. }
+            | Stage::Held { .. }
+            | Stage::Pausing { .. }
+            | Stage::Over => Stage::Between,
         };
         let sum = Outcome { content: self.sum.content, ..Outcome::default() };
         Self {
@@ -81,6 +95,7 @@ impl Progress {
             turn: self.turn.taken_up(),
             sum,
             feedback: self.feedback,
+            commits: self.commits,
             ..Self::default()
         }
     }

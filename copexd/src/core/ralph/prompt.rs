@@ -93,3 +93,8 @@ pub(super) fn failed(why: &str) -> String {
 pub(super) fn answered(question: &str, answer: &str) -> String {
     format!("You asked: {question}\nA person answers: {answer}\n")
 }
+
+/// What a person has to say between two iterations.
+pub(super) fn told(words: &str) -> String {
+    format!("A person says: {words}\n")
+}

@@ -9,7 +9,9 @@ use crate::core::machine::{Found, GateResult, MAIN, Opened};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::{CallUsage, Signal};
 
+mod commit;
 mod crashes;
+mod pause;
 
 const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 const KEPT: &str = "<promise>DONE</promise>";
@@ -38,6 +40,8 @@ fn spec() -> RalphSpec {
         context: Context::Same,
         max_errors: 2,
         delay_ms: 0,
+        commit: None,
+        pause: false,
     }
 }
 

@@ -50,17 +50,9 @@ impl Ralph {
 
     fn turn_done(&mut self, moment: Moment) -> Vec<Effect> {
         self.progress.errors = 0;
-        let said = self.said();
-        if let Some(reason) = said.blocked {
-            let verdict = self.blocked(format!("the agent is blocked: {reason}"));
-            return self.finish_for_good(verdict);
-        }
-        if let Some(question) = said.question {
-            return self.ask(question, moment);
-        }
         self.progress.stage = Stage::Checking;
         let mut effects = vec![Effect::Checkpoint];
-        effects.extend(self.check());
+        effects.extend(self.check(moment));
         effects
     }
 
@@ -101,8 +93,10 @@ impl Ralph {
 
     /// A person answered, or will not.
     pub(super) fn answered(&mut self, resolution: Resolution, moment: Moment) -> Vec<Effect> {
-        let Stage::Asking { ask, question, .. } = self.progress.stage.clone() else {
-            return Vec::new();
+        let (ask, question) = match self.progress.stage.clone() {
+            Stage::Asking { ask, question, .. } => (ask, question),
+            Stage::Held { ask, .. } if ask == resolution.ask => return self.released(&resolution),
+            _ => return Vec::new(),
         };
         if ask != resolution.ask {
             return Vec::new();
@@ -127,18 +121,30 @@ impl Ralph {
         effects
     }
 
-    /// Runs the next gate; after the last it is decided.
-    pub(super) fn check(&mut self) -> Vec<Effect> {
+    /// Runs the next gate; after the last comes the commit, and then it is decided. For an
+    /// agent that does not go on by itself no gate runs.
+    pub(super) fn check(&mut self, moment: Moment) -> Vec<Effect> {
+        let said = self.said();
+        let stops = said.blocked.is_some() || said.question.is_some();
         let index = self.progress.gates.len();
-        if let Some(command) = self.spec.gates.get(index) {
+        if let Some(command) = self.spec.gates.get(index).filter(|_| !stops) {
             let (command, timeout_ms) = (command.clone(), self.spec.gate_timeout_ms);
-            return vec![Effect::Gate { index, command, timeout_ms }];
+            let begins = Fact::GateStart { command: command.clone() };
+            return vec![Effect::Emit(begins), Effect::Gate { index, command, timeout_ms }];
         }
-        let promised = self.said().promised;
+        if let Some(commit) = self.commit() {
+            return vec![commit];
+        }
+        if let Some(reason) = said.blocked {
+            let verdict = self.blocked(format!("the agent is blocked: {reason}"));
+            return self.finish_for_good(verdict);
+        }
+        if let Some(question) = said.question {
+            return self.ask(question, moment);
+        }
         let proven = self.spec.promise.is_some() || !self.spec.gates.is_empty();
-        let kept = promised || self.spec.promise.is_none();
-        let green = self.progress.gates.iter().all(GateResult::green);
-        if proven && kept && green {
+        let kept = said.promised || self.spec.promise.is_none();
+        if proven && kept && self.all_green() {
             return self.finish_for_good(Verdict::Done);
         }
         if self.progress.iteration >= self.progress.max {
@@ -148,14 +154,14 @@ impl Ralph {
     }
 
     /// A gate has ended.
-    pub(super) fn gated(&mut self, result: GateResult) -> Vec<Effect> {
+    pub(super) fn gated(&mut self, result: GateResult, moment: Moment) -> Vec<Effect> {
         if result.index != self.progress.gates.len() {
             return Vec::new();
         }
         let command = self.spec.gates.get(result.index).cloned().unwrap_or_default();
         self.progress.gates.push(result.clone());
         let mut effects = vec![Effect::Emit(Fact::Gate { command, result }), Effect::Checkpoint];
-        effects.extend(self.check());
+        effects.extend(self.check(moment));
         effects
     }
 
@@ -185,6 +191,9 @@ impl Ralph {
             return self.used_up();
         }
         self.progress.feedback = feedback;
+        if self.spec.pause {
+            return self.hold(moment);
+        }
         if self.spec.delay_ms == 0 {
             return self.begin();
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::super::*;
 use crate::core::approval::{Mode, Policy};
 use crate::core::chat::{Choice, OnLostSession};
+use crate::core::commits::{Baseline, Made};
 use crate::core::machine::{Found, GateResult, Opened, StepState};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
@@ -41,6 +42,7 @@ pub(super) fn spec() -> PlanSpec {
         from_step: 1,
         parallel: 1,
         on_failure: OnFailure::Ask,
+        commit: None,
         max_iterations: 2,
         gate_timeout_ms: 1_000,
         max_errors: 3,
@@ -71,6 +73,8 @@ pub(super) struct World {
     pub(super) bad: Vec<u32>,
     /// How often a step's prompt was answered.
     pub(super) tried: BTreeMap<u32, usize>,
+    /// Messages of commits; the same message is one commit.
+    pub(super) commits: Vec<String>,
     /// The most steps at once.
     pub(super) wide: usize,
 }
@@ -194,6 +198,14 @@ impl Rig {
                     outline.mark(number, mark);
                 }
                 self.load();
+            }
+            Effect::Baseline { .. } => self.hear(Input::Based(Ok(Baseline::default()))),
+            Effect::Commit(order) => {
+                if !self.world.commits.contains(&order.message) {
+                    self.world.commits.push(order.message);
+                }
+                let commit = Some(self.world.commits.len().to_string());
+                self.hear(Input::Committed(Ok(Made { commit, left_out: Vec::new() })));
             }
             // The sessions of this world end at once.
             Effect::Abort => self.of(lane, Input::Signal(Signal::Idle)),

@@ -5,7 +5,7 @@ use crate::core::failure::Scope;
 use crate::core::stored::Stored;
 
 /// The same loop as the next daemon has it.
-fn crashed(rig: &Rig, spec: RalphSpec) -> Rig {
+pub(super) fn crashed(rig: &Rig, spec: RalphSpec) -> Rig {
     let bytes = serde_json::to_vec(&rig.ralph.checkpoint()).unwrap();
     let Some(Stored::Ralph(progress)) = Stored::read(&bytes) else { panic!() };
     let mut next = Rig::of(Ralph::restored(spec, *progress));
@@ -14,7 +14,7 @@ fn crashed(rig: &Rig, spec: RalphSpec) -> Rig {
 }
 
 /// The same loop as a run that takes it up has it.
-fn taken_up(rig: &Rig, spec: RalphSpec) -> Rig {
+pub(super) fn taken_up(rig: &Rig, spec: RalphSpec) -> Rig {
     let bytes = serde_json::to_vec(&rig.ralph.checkpoint()).unwrap();
     let Some(Stored::Ralph(progress)) = Stored::read(&bytes).map(Stored::taken_up) else {
         panic!()

@@ -1,0 +1,53 @@
+//! The commits of a run, for people.
+
+use crate::render::clean;
+
+/// Characters of a commit's id that are shown.
+const SHORT: usize = 10;
+
+/// The commits that were told so far.
+#[derive(Debug, Default)]
+pub(crate) struct Commits {
+    branch: String,
+    count: u32,
+}
+
+impl Commits {
+    /// Takes note of a thing that was made; a line about it when it is a commit.
+    pub(crate) fn note(&mut self, kind: &str, file: &str) -> Option<String> {
+        let (branch, commit) = file.rsplit_once(' ').filter(|_| kind == "commit")?;
+        self.branch = clean(branch);
+        self.count += 1;
+        let short: String = commit.chars().take(SHORT).collect();
+        Some(format!("committed {} on {}", clean(&short), self.branch))
+    }
+
+    /// How to take them over; nothing when there are none.
+    ///
+    /// In the run's own folder the same changes lie about, so that `git merge` would refuse.
+    pub(crate) fn way(&self) -> Option<String> {
+        let Self { branch, count } = self;
+        let commits = if *count == 1 { "commit" } else { "commits" };
+        (*count > 0).then(|| {
+            format!(
+                "{count} {commits} on {branch}: `git reset {branch}` takes over in this folder \
+                 and keeps what was yours, `git merge {branch}` in a clean one"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_counted_and_other_things_are_not() {
+        let mut commits = Commits::default();
+        assert_eq!(commits.note("plan", "/a b"), None);
+        assert_eq!(commits.way(), None);
+        let line = commits.note("commit", "copex/ralph/r 0123456789abcdef").unwrap();
+        assert_eq!(line, "committed 0123456789 on copex/ralph/r");
+        assert!(commits.way().unwrap().starts_with("1 commit on copex/ralph/r: "));
+    }
+}

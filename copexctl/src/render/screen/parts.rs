@@ -1,0 +1,210 @@
+//! The parts of the screen, and what is left of it at the end. Pure.
+
+use copex_proto::event::{Step, StepState};
+use copex_proto::run::RunState;
+
+use super::line::{Line, Tone};
+use super::model::{Doing, Gate, Model, Round};
+use crate::render::{brief, cost, duration};
+
+/// Iterations that the summary names; those before are counted.
+const ROUNDS: usize = 20;
+
+/// Characters of a command in a line beside other things.
+const COMMAND: usize = 60;
+
+/// A span of time in whole seconds: what changes each second must not change its form.
+fn span(ms: u64) -> String {
+    if ms < 60_000 { format!("{} s", ms / 1_000) } else { duration(ms) }
+}
+
+/// Who, how far, and for how long.
+pub(crate) fn head(model: &Model, now_ms: u64, columns: usize) -> Line {
+    let mode = model.mode.map_or("run", copex_proto::run::Mode::as_str);
+    let mut line = Line::of(Tone::Strong, mode);
+    for text in progress(model) {
+        line = line.and(Tone::Plain, " · ").and(Tone::Strong, &text);
+    }
+    line = line.and(Tone::Faint, &format!(" · {}", model.run));
+    let took = span(now_ms.saturating_sub(model.accepted_at));
+    line.with_right(Line::of(Tone::Plain, &took), columns)
+}
+
+fn progress(model: &Model) -> Vec<String> {
+    let mut parts = Vec::new();
+    if let Some(step) = model.present_step() {
+        parts.push(format!("step {} of {}", step.number, total(model)));
+    }
+    if let Some((number, max)) = model.iteration {
+        parts.push(format!("iteration {number} of {max}"));
+    }
+    parts
+}
+
+fn total(model: &Model) -> u32 {
+    let told = model.steps.iter().map(|step| step.total.max(step.number)).max();
+    told.unwrap_or_default()
+}
+
+/// What it is about.
+pub(crate) fn title(model: &Model) -> Vec<Line> {
+    let title = model.present_step().map_or(&model.title, |step| &step.title);
+    if title.is_empty() { Vec::new() } else { vec![Line::of(Tone::Faint, title)] }
+}
+
+/// What it took, and how long the rest will take.
+pub(crate) fn spend(model: &Model, columns: usize) -> Line {
+    let usage = &model.usage;
+    let mut parts: Vec<String> = model.asked.iter().cloned().collect();
+    parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
+    parts.extend(cost(usage));
+    let line = Line::of(Tone::Faint, &parts.join(" · "));
+    match model.left_ms {
+        Some(left) => {
+            let left = format!("about {} left", span(left));
+            line.with_right(Line::of(Tone::Faint, &left), columns)
+        }
+        None => line,
+    }
+}
+
+/// What is being done, and since when.
+pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Line {
+    let line = match model.asks.first() {
+        Some(_) if model.question.is_some() => Line::of(Tone::Busy, "? waits for your answer"),
+        Some(ask) => Line::of(Tone::Busy, "? waits for an answer: ")
+            .and(Tone::Plain, &format!("copexctl runs answer {} · {}", ask.ask, ask.title)),
+        None => doing(model, now_ms),
+    };
+    let since = span(now_ms.saturating_sub(model.since));
+    if model.since == 0 {
+        return line;
+    }
+    line.with_right(Line::of(Tone::Faint, &since), columns)
+}
+
+fn doing(model: &Model, now_ms: u64) -> Line {
+    let of = |what: &str| Line::of(Tone::Busy, &format!("▸ {what}"));
+    let until = |at: u64| span(at.saturating_sub(now_ms));
+    match &model.doing {
+        Doing::Starting => of("starting"),
+        Doing::Asked => of("waits for the model"),
+        Doing::Answering => of("the model answers"),
+        Doing::Tool { name, argument } => of(name).and(Tone::Plain, &format!("  {argument}")),
+        Doing::Gate { command } => of("check").and(Tone::Plain, &format!("  {command}")),
+        Doing::Between => of("between two iterations"),
+        Doing::Retrying { until: at, why } => {
+            of(&format!("tries again in {}", until(*at))).and(Tone::Plain, &format!(": {why}"))
+        }
+        Doing::Parked { until: None, why } => of("parked").and(Tone::Plain, &format!(": {why}")),
+        Doing::Parked { until: Some(at), why } => {
+            of(&format!("parked, goes on in {}", until(*at))).and(Tone::Plain, &format!(": {why}"))
+        }
+    }
+}
+
+/// The checks that ran last, those that failed first.
+pub(crate) fn gates(model: &Model) -> Vec<Line> {
+    let (red, green): (Vec<_>, Vec<_>) = model.gates.iter().partition(|gate| !gate.green());
+    red.into_iter().chain(green).map(gate).collect()
+}
+
+fn gate(gate: &Gate) -> Line {
+    let took = duration(gate.duration_ms);
+    if gate.green() {
+        return Line::of(Tone::Good, "✓ ")
+            .and(Tone::Plain, &gate.command)
+            .and(Tone::Faint, &format!(" ({took})"));
+    }
+    Line::of(Tone::Bad, "✗ ")
+        .and(Tone::Plain, &brief(&gate.command, COMMAND))
+        .and(Tone::Faint, &format!(" {} ({took})", exit(gate)))
+        .and(Tone::Plain, &said(gate))
+}
+
+fn exit(gate: &Gate) -> String {
+    gate.exit_code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"))
+}
+
+fn said(gate: &Gate) -> String {
+    let last = gate.last.trim();
+    if last.is_empty() { String::new() } else { format!(": {last}") }
+}
+
+/// The steps of a plan, and the row of the present one.
+pub(crate) fn steps(model: &Model) -> (Vec<Line>, usize) {
+    let present = model.present_step().map(|step| step.number);
+    let row = model.steps.iter().position(|step| Some(step.number) == present);
+    (model.steps.iter().map(step).collect(), row.unwrap_or_default())
+}
+
+fn step(step: &Step) -> Line {
+    let (tone, mark) = match step.state {
+        StepState::Pending => (Tone::Faint, '·'),
+        StepState::Running => (Tone::Busy, '▸'),
+        StepState::Done => (Tone::Good, '✓'),
+        StepState::Failed => (Tone::Bad, '✗'),
+        StepState::Skipped => (Tone::Faint, '-'),
+        StepState::Blocked => (Tone::Bad, '!'),
+    };
+    let text = match step.state {
+        StepState::Pending | StepState::Skipped => Tone::Faint,
+        StepState::Running => Tone::Strong,
+        StepState::Done | StepState::Failed | StepState::Blocked => Tone::Plain,
+    };
+    let line = Line::of(tone, &format!("{mark} {:>2} ", step.number)).and(text, &step.title);
+    match &step.note {
+        Some(note) => line.and(Tone::Faint, &format!(": {note}")),
+        None => line,
+    }
+}
+
+/// What a person was told.
+pub(crate) fn notes(model: &Model) -> Vec<Line> {
+    model.notes.iter().map(|note| Line::of(Tone::Faint, note)).collect()
+}
+
+/// What is left of the screen when it is gone.
+pub(crate) fn summary(model: &Model) -> Vec<Line> {
+    let mode = model.mode.map_or("run", copex_proto::run::Mode::as_str);
+    let (tone, state) = match model.end {
+        None => (Tone::Faint, "at work"),
+        Some(RunState::Done) => (Tone::Good, "done"),
+        Some(RunState::Blocked) => (Tone::Bad, "blocked"),
+        Some(RunState::Exhausted) => (Tone::Bad, "at a limit"),
+        Some(RunState::Cancelled) => (Tone::Faint, "cancelled"),
+        Some(_) => (Tone::Bad, "failed"),
+    };
+    let head = Line::of(Tone::Strong, &format!("{mode} {} ", model.run)).and(tone, state);
+    let mut lines = vec![head.and(Tone::Plain, &format!(": {}", model.title))];
+    lines.extend(model.steps.iter().map(|it| indented(step(it))));
+    if model.steps.is_empty() {
+        let before = model.rounds.len().saturating_sub(ROUNDS);
+        if before > 0 {
+            lines.push(indented(Line::of(Tone::Faint, &format!("… {before} before"))));
+        }
+        lines.extend(model.rounds.iter().skip(before).map(|it| indented(round(it))));
+    }
+    let notes = model.notes.iter();
+    lines.extend(notes.map(|note| Line::of(Tone::Faint, &format!("copexctl: {note}"))));
+    lines
+}
+
+fn indented(line: Line) -> Line {
+    let mut indented = Line::of(Tone::Plain, "  ");
+    indented.spans.extend(line.spans);
+    indented
+}
+
+fn round(round: &Round) -> Line {
+    let named =
+        |tone, mark| Line::of(tone, mark).and(Tone::Plain, &format!(" iteration {}", round.number));
+    match &round.red {
+        Some(red) => named(Tone::Bad, "✗").and(
+            Tone::Faint,
+            &format!(": {} {}{}", brief(&red.command, COMMAND), exit(red), brief(&said(red), 90)),
+        ),
+        None if round.gates > 0 => named(Tone::Good, "✓"),
+        None => named(Tone::Faint, "·"),
+    }
+}

@@ -1,0 +1,226 @@
+//! One run on the screen: when it is drawn, and what is left when it is gone.
+
+use std::cell::Cell;
+use std::io::{self, Stderr, Stdout, Write};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use copex_proto::event::{EventBody, RunEvent};
+
+use super::model::Model;
+use super::paint::{Extent, Painter, write_line};
+use super::signals::{Signals, obey};
+use super::{layout, parts};
+use crate::clock;
+use crate::follow::View;
+use crate::render;
+use crate::render::text::{AnswerStyle, Shown, Style, Text};
+
+/// Between two drawings of what has changed, in milliseconds: faster than anybody reads.
+const CHANGED_MS: u64 = 50;
+
+/// Between two drawings when nothing has changed but the time, in milliseconds.
+const CLOCK_MS: u64 = 1_000;
+
+/// How long the log is read before anything is drawn, in milliseconds: a run that has ended
+/// needs no screen.
+const FIRST_MS: u64 = 150;
+
+/// The size of a terminal that does not say.
+const USUAL: (usize, usize) = (80, 24);
+
+/// stderr, once the screen is gone.
+struct Later(Rc<Cell<bool>>);
+
+impl Write for Later {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.get() { io::stderr().write(bytes) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A run on the screen.
+pub(super) struct Stage {
+    style: Style,
+    model: Model,
+    painter: Painter<Stderr>,
+    /// The answer: into a pipe as it comes, on a terminal at the end.
+    text: Text<Stdout, Later>,
+    free: Rc<Cell<bool>>,
+    signals: Signals,
+    size: (usize, usize),
+    /// What is to be drawn; none when everything is.
+    due: Option<Extent>,
+    since: u64,
+    painted_at: u64,
+}
+
+impl Stage {
+    /// Nothing is drawn yet.
+    ///
+    /// # Errors
+    /// When signals cannot be received.
+    pub(super) fn new(style: Style) -> io::Result<Self> {
+        let free = Rc::new(Cell::new(false));
+        let answer = match style.terminal {
+            Shown::Yes => AnswerStyle::AtTheEnd,
+            Shown::No => style.answer,
+        };
+        let text = Style { answer, reasoning: Shown::No, ..style };
+        Ok(Self {
+            style,
+            model: Model::default(),
+            painter: Painter::new(io::stderr(), style.color),
+            text: Text::new(io::stdout(), Later(Rc::clone(&free)), text),
+            free,
+            signals: Signals::catch()?,
+            size: USUAL,
+            due: Some(Extent::Changed),
+            since: clock::unix_ms(),
+            painted_at: 0,
+        })
+    }
+
+    fn want(&mut self, extent: Extent) {
+        if self.due != Some(Extent::All) {
+            self.due = Some(extent);
+        }
+    }
+
+    fn paint(&mut self, now: u64, extent: Extent) -> io::Result<()> {
+        let frame = layout::frame(&self.model, now, self.size);
+        (self.due, self.painted_at) = (None, now);
+        self.painter.paint(frame, self.size.1, extent)
+    }
+
+    /// Takes note of signals.
+    fn look(&mut self) {
+        if !self.signals.take() {
+            return;
+        }
+        if let Some(signal) = self.signals.leaving() {
+            self.painter.leave();
+            obey(signal);
+        }
+        self.want(Extent::All);
+    }
+
+    fn measure(&mut self) {
+        let size = terminal_size::terminal_size_of(io::stderr());
+        let size = size.map_or(USUAL, |(columns, rows)| (columns.0.into(), rows.0.into()));
+        if size != self.size {
+            self.size = size;
+            self.want(Extent::All);
+        }
+    }
+
+    /// Takes the screen away and says what is left of it.
+    fn end(&mut self) -> io::Result<()> {
+        self.painter.leave();
+        if self.free.replace(true) {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        for line in parts::summary(&self.model) {
+            write_line(&mut text, &line, self.style.color)?;
+            text.push(b'\n');
+        }
+        // A stderr that is gone is no reason to lose the answer.
+        let _ = io::stderr().write_all(&text);
+        Ok(())
+    }
+
+    fn terminal(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
+        self.end()?;
+        self.text.event(event, raw)?;
+        let ending = event.body.ending().filter(|_| self.style.terminal == Shown::Yes);
+        match ending.map(|ending| ending.outcome.content.trim_end()) {
+            Some(content) if !content.is_empty() => render::line(&render::clean(content)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl View for Stage {
+    fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
+        self.model.apply(event);
+        let extent = match &event.body {
+            // What was typed stands where it was typed.
+            EventBody::Ask(_) | EventBody::Answered { .. } => Extent::All,
+            _ => Extent::Changed,
+        };
+        self.want(extent);
+        if event.body.is_terminal() {
+            return self.terminal(event, raw);
+        }
+        self.text.event(event, raw)
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        if self.free.get() {
+            return self.text.note(text);
+        }
+        self.model.note(text);
+        self.want(Extent::Changed);
+        Ok(())
+    }
+
+    fn question(&mut self, text: &str) -> io::Result<()> {
+        self.model.question = Some(text.to_owned());
+        self.want(Extent::All);
+        Ok(())
+    }
+
+    fn answered_elsewhere(&mut self) -> io::Result<()> {
+        // It is seen: the question is gone.
+        Ok(())
+    }
+
+    fn rest(&mut self) -> io::Result<Option<Duration>> {
+        self.look();
+        if self.free.get() {
+            return Ok(None);
+        }
+        let now = clock::unix_ms();
+        let (after, wait) = if self.painter.is_shown() {
+            self.measure();
+            (self.painted_at, if self.due.is_some() { CHANGED_MS } else { CLOCK_MS })
+        } else {
+            (self.since, FIRST_MS)
+        };
+        let passed = now.saturating_sub(after);
+        if passed < wait {
+            return Ok(Some(Duration::from_millis(wait - passed)));
+        }
+        if !self.painter.is_shown() {
+            self.measure();
+        }
+        let extent = self.due.unwrap_or(Extent::Mend);
+        self.paint(now, extent)?;
+        Ok(Some(Duration::from_millis(CLOCK_MS)))
+    }
+
+    fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.signals.as_fd())
+    }
+
+    fn suspend(&mut self) {
+        self.painter.leave();
+        self.want(Extent::All);
+    }
+
+    fn close(&mut self) {
+        // A stderr that is gone shows nothing any more.
+        let _ = self.end();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.painter.leave();
+    }
+}
