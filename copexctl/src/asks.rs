@@ -7,6 +7,7 @@ use std::io;
 use copex_proto::event::{Answer, Ask, AskKind, EventBody};
 use copex_proto::id::AskId;
 
+use crate::answer;
 use crate::error::Result;
 use crate::follow::View;
 use crate::render::clean;
@@ -104,12 +105,9 @@ impl Asks {
 }
 
 fn wait_elsewhere(ask: &Ask, view: &mut dyn View) -> io::Result<()> {
-    let how = match ask.kind {
-        AskKind::UserInput => "TEXT",
-        AskKind::Permission | AskKind::PlanApproval | AskKind::Unknown => "allow|deny",
-    };
+    let how = answer::ways(ask);
     view.note(&format!(
-        "waits for an answer: {}: copexctl runs answer {} {how}",
+        "waits for an answer: {}: copexctl inbox answer {} {how}",
         clean(&ask.title),
         ask.ask
     ))

@@ -1,5 +1,6 @@
 //! The command line and nothing else.
 
+mod inbox;
 mod ralph;
 mod turn;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
@@ -52,6 +54,16 @@ pub(crate) enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: RunsCommand,
+    },
+    /// Questions of all runs that wait for you: list, show, answer.
+    #[command(args_conflicts_with_subcommands = true)]
+    Inbox {
+        /// Which are listed.
+        #[command(flatten)]
+        list: InboxList,
+        /// What to do with them; `list` when absent.
+        #[command(subcommand)]
+        command: Option<InboxCommand>,
     },
     /// Circuit breakers and limits of models and endpoints.
     Breakers {
@@ -232,14 +244,13 @@ pub(crate) enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Answer a question that a run waits on.
+    /// Answer a question that a run waits on; the same as `inbox answer`.
     Answer {
         /// The question's id.
         ask: String,
-        /// allow, always, deny, or the text asked for.
-        answer: String,
-        /// Words for the agent, with `deny`.
-        feedback: Option<String>,
+        /// yes, always, no and a reason, or the text asked for.
+        #[arg(required = true)]
+        answer: Vec<String>,
     },
     /// Print a run's log.
     Logs {

@@ -6,6 +6,7 @@
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
 
+use crate::ask::{AskFilter, AskList};
 use crate::breaker::{BreakerList, ResetResponse};
 use crate::event::Answer;
 #[cfg(feature = "client")]
@@ -86,6 +87,11 @@ pub trait CopexApi {
     /// Answers a question of a run. The first answer wins.
     #[method(name = "run.answer", param_kind = map)]
     async fn run_answer(&self, ask: AskId, answer: Answer) -> RpcResult<AnswerResponse>;
+
+    /// Questions that wait for a person, of all runs that have not ended, oldest first, at most
+    /// `limit` (default 100, most 500).
+    #[method(name = "ask.list", param_kind = map)]
+    async fn ask_list(&self, filter: Option<AskFilter>, limit: Option<u32>) -> RpcResult<AskList>;
 
     /// Why a run waits, and what would let it go on.
     #[method(name = "run.explain", param_kind = map)]

@@ -7,6 +7,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::ask::{AskFilter, AskList};
 use crate::breaker::{BreakerList, ResetResponse};
 use crate::error::{ErrorInfo, code};
 use crate::event::{Answer, RunEvent};
@@ -181,6 +182,11 @@ impl Document {
             .param::<RunId>("run", Need::Required)
             .fails(&["NotFound", "Store"])
             .gives::<Explanation>();
+        self.method("ask.list", "Questions that wait for a person, of all runs that have not ended, oldest first, at most `limit` (default 100, most 500).")
+            .param::<AskFilter>("filter", Need::Optional)
+            .param::<u32>("limit", Need::Optional)
+            .fails(&["NotFound", "Store"])
+            .gives::<AskList>();
         self.method("run.answer", "Answers a question of a run. The first answer wins.")
             .param::<AskId>("ask", Need::Required)
             .param::<Answer>("answer", Need::Required)

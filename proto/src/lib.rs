@@ -16,6 +16,7 @@
 #[cfg(any(feature = "server", feature = "client"))]
 #[allow(clippy::disallowed_methods, reason = "jsonrpsee's macro spawns subscription tasks")]
 pub mod api;
+pub mod ask;
 pub mod breaker;
 pub mod config;
 pub mod discover;

@@ -18,6 +18,7 @@ mod conformance;
 mod fake_copilot;
 mod faults;
 mod harness;
+mod inbox;
 mod metrics;
 mod model_server;
 mod permissions;

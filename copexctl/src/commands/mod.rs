@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod doctor;
 mod explain;
+mod inbox;
 mod init;
 mod login;
 mod metrics;
@@ -22,7 +23,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 22] = [
+const LATER: [&str; 21] = [
     "interactive",
     "tui",
     "plan",
@@ -31,7 +32,6 @@ const LATER: [&str; 22] = [
     "skills",
     "render",
     "sessions",
-    "inbox",
     "acp",
     "squad",
     "agent",
@@ -63,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
+        Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use copex_proto::id::{AskId, RunId, SessionId};
+use copex_proto::id::{RunId, SessionId};
 use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use super::account::Account;
 use super::chain::Chain;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
-use super::{Engine, prepare, tape};
+use super::{Engine, inbox, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::{Report, Ticket};
@@ -26,7 +26,7 @@ use crate::core::stored::Stored;
 use crate::core::target::Target;
 use crate::pool::{Lease, Queued};
 use crate::runtime::clock;
-use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
+use crate::store::{Durability, Op, SessionRecord, StoreError};
 
 /// Signals taken together into one commit. A commit costs 0.2 ms; what a model says in
 /// that time fits many times over.
@@ -327,6 +327,7 @@ impl Driver {
                 self.report(&Report::Answered);
             }
             bodies.push(events::terminal(end, self.context, now));
+            inbox::drop_waiting(&self.engine.inner.store, run, &mut ops, now);
             self.ended = true;
             ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });
         } else if checkpoint {
@@ -368,24 +369,10 @@ impl Driver {
                     detail: serde_json::Value::Null,
                 })]
             }
-            Fact::Ask(question) => vec![Op::PutAsk(AskRecord {
-                ask: AskId(question.ask.clone()),
-                run,
-                opened_at: now,
-                due_at: Some(question.expires_at),
-                closed_at: None,
-                question: serde_json::to_value(question).unwrap_or_default(),
-                answer: None,
-            })],
+            Fact::Ask(question) => vec![inbox::opened(run, question, now)],
             Fact::Answered(resolution) => {
-                let ask = AskId(resolution.ask.clone());
-                let known = self.engine.inner.store.ask(&ask).ok().flatten();
-                let closed = known.map(|known| AskRecord {
-                    closed_at: Some(now),
-                    answer: serde_json::to_value(resolution).ok(),
-                    ..known
-                });
-                closed.into_iter().map(Op::PutAsk).collect()
+                let closed = inbox::answered(&self.engine.inner.store, resolution, now);
+                closed.into_iter().collect()
             }
             _ => Vec::new(),
         }

@@ -154,7 +154,8 @@ pub fn core_reply(answer: Answer) -> Reply {
     }
 }
 
-fn wire_ask(question: Question) -> Ask {
+/// A question on the wire.
+pub fn wire_ask(question: Question) -> Ask {
     Ask {
         ask: AskId(question.ask),
         kind: if question.permission { AskKind::Permission } else { AskKind::UserInput },

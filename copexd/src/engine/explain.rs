@@ -80,7 +80,7 @@ impl Engine {
                 detail: title,
                 since: Some(record.opened_at),
                 until: record.due_at,
-                unblock: format!("copexctl runs answer {ask} allow|always|deny|TEXT"),
+                unblock: format!("copexctl inbox answer {ask} yes|always|no|TEXT"),
             });
         }
         Ok(waits)

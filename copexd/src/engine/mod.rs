@@ -19,6 +19,7 @@ pub mod events;
 mod explain;
 mod gate;
 pub mod health;
+mod inbox;
 pub mod key;
 mod ledger;
 pub mod log;
@@ -52,6 +53,7 @@ use crate::store::{Store, StoreError};
 use registry::Registry;
 
 pub use account::Accounts;
+pub use inbox::MOST_ASKS;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
 pub use submit::Submitted;

@@ -1,5 +1,6 @@
 //! One frame of every type, with every field set that can be.
 
+mod asks;
 mod breakers;
 mod events;
 mod health;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(health::all());
     frames.extend(spend::all());
     frames.extend(breakers::all());
+    frames.extend(asks::all());
     frames
 }
 
