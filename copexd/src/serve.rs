@@ -204,7 +204,8 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
     let upstream = health::recall(&store, setup(&settings.config), accounts.meter.clone())?;
     let limits = pool_limits(&settings.config.pool);
     let pool = Pool::new(owner.clone(), tasks.clone(), limits, upstream);
-    let ambient = Ambient { env: settings.env.clone(), home: settings.home.clone(), owner };
+    let (env, home) = (settings.env.clone(), settings.home.clone());
+    let ambient = Ambient { env, home, owner, notify: settings.config.notify.clone() };
     let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
     if recovered > 0 {
@@ -311,6 +312,10 @@ fn describe(settings: &Settings) -> serde_json::Value {
             "max_connections": config.limits.max_connections,
             "max_message_bytes": config.limits.max_message_bytes,
             "max_cost_per_day": config.limits.max_cost_per_day,
+        },
+        "notify": {
+            "command": config.notify.command,
+            "on": config.notify.on,
         },
     })
 }

@@ -26,6 +26,7 @@ pub mod event;
 pub mod explain;
 pub mod health;
 pub mod id;
+pub mod notify;
 pub mod provider;
 pub mod retry;
 pub mod run;

@@ -21,6 +21,7 @@ mod harness;
 mod inbox;
 mod metrics;
 mod model_server;
+mod notify;
 mod permissions;
 mod pool;
 mod product;

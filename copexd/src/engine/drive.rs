@@ -132,11 +132,11 @@ impl Engine {
         let context = Context { accepted_at };
         let mut spec = match prepare::chat_spec(run.as_str(), options, &cwd) {
             Ok(spec) => spec,
-            Err(error) => return refuse(&live, context, &error.message).await,
+            Err(error) => return self.refuse(&live, context, &error.message).await,
         };
         let chain = match self.chain(options, &live).await {
             Ok(chain) => chain,
-            Err(error) => return refuse(&live, context, &error.message).await,
+            Err(error) => return self.refuse(&live, context, &error.message).await,
         };
         spec.choices.clone_from(&chain.choices);
         let warning = spec.choices.first().and_then(|first| first.warning.clone());
@@ -223,15 +223,19 @@ impl Engine {
         let signed_in = runtime.auth().await.is_ok_and(|auth| auth.authenticated);
         request.options_mut().demo = !signed_in;
     }
-}
 
-/// Ends a run that cannot even begin.
-async fn refuse(live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
-    let failure = Failure::new(FailureClass::Usage, why);
-    let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
-    let body = events::terminal(end, context, clock::now_ms());
-    let ops = live.record(std::slice::from_ref(&body)).into_iter().collect();
-    live.log.append(vec![body], ops, Durability::Synced).await
+    /// Ends a run that cannot even begin.
+    async fn refuse(&self, live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
+        let failure = Failure::new(FailureClass::Usage, why);
+        let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
+        let now = clock::now_ms();
+        let bodies = vec![events::terminal(end, context, now)];
+        let news = self.inner.notifier.news(live, &bodies, now);
+        let ops = live.record(&bodies).into_iter().collect();
+        live.log.append(bodies, ops, Durability::Synced).await?;
+        self.inner.notifier.tell(news);
+        Ok(())
+    }
 }
 
 /// The signals that are there now, at least one.
@@ -334,10 +338,12 @@ impl Driver {
             ops.push(self.checkpoint(run));
         }
         self.account.measure(&bodies, now);
+        let news = self.engine.inner.notifier.news(&self.live, &bodies, now);
         ops.extend(self.live.record(&bodies));
         let promised = checkpoint || bodies.iter().any(events::promises);
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
         self.live.log.append(bodies, ops, durability).await?;
+        self.engine.inner.notifier.tell(news);
         if self.live.parked() {
             // A draining daemon does not wait for it.
             self.engine.inner.registry.look_again();

@@ -24,6 +24,7 @@ pub mod key;
 mod ledger;
 pub mod log;
 mod measure;
+mod notify;
 mod open;
 mod perform;
 pub mod prepare;
@@ -50,6 +51,7 @@ use crate::backend::upstream::Upstream;
 use crate::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use crate::store::{Store, StoreError};
+use notify::Notifier;
 use registry::Registry;
 
 pub use account::Accounts;
@@ -73,6 +75,7 @@ struct Inner {
     registry: Registry,
     ambient: Ambient,
     accounts: Accounts,
+    notifier: Notifier,
     /// Serialises submissions that carry an idempotency key: look-up and write are one.
     keyed: tokio::sync::Mutex<()>,
     /// Fires when the daemon is on its way out: connections that close then say nothing
@@ -97,6 +100,7 @@ impl Engine {
     ) -> Self {
         let upstream = pool.upstream().clone();
         let registry = Registry::default();
+        let notifier = Notifier::new(&ambient.notify, &ambient, &tasks);
         let keyed = tokio::sync::Mutex::default();
         let leaving = tasks.stopping().child_token();
         let watchers = TaskTracker::new();
@@ -108,6 +112,7 @@ impl Engine {
             registry,
             ambient,
             accounts,
+            notifier,
             keyed,
             leaving,
             watchers,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use copex_proto::config::NotifyConfig;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{
     self as wire, Approval, ApprovalMode, KeySource, Mode, ProviderKind, RunOptions, RunRequest,
@@ -50,6 +51,8 @@ pub struct Ambient {
     pub home: PathBuf,
     /// Marks the processes it starts.
     pub owner: Owner,
+    /// Who is told of runs.
+    pub notify: NotifyConfig,
 }
 
 /// Checks a request before anything is recorded.

@@ -4,6 +4,7 @@ mod asks;
 mod breakers;
 mod events;
 mod health;
+mod notices;
 mod requests;
 mod spend;
 
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(spend::all());
     frames.extend(breakers::all());
     frames.extend(asks::all());
+    frames.extend(notices::all());
     frames
 }
 
