@@ -220,13 +220,16 @@ pub(crate) enum RunsCommand {
         /// The run.
         id: String,
     },
-    /// Go on where an ended run stopped: a new run in the same session.
+    /// Go on where an ended run stopped: a new run in the same session. A parked one goes on in place.
     Resume {
         /// The run.
         id: String,
         /// What to say; absent: go on with the unfinished turn, or at the loop's iteration.
         prompt: Option<String>,
-        /// Return at once and print the new run's id alone.
+        /// Let a parked run go on before its time; an error when it is not parked.
+        #[arg(long, conflicts_with_all = ["prompt", "max_cost", "max_ai_credits", "max_tokens"])]
+        now: bool,
+        /// Return at once and print the run's id alone.
         #[arg(long)]
         detach: bool,
         /// In place of the ended run's own limits.

@@ -77,6 +77,10 @@ pub(crate) trait View {
     fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()>;
     /// Words beside the run, for a person.
     fn note(&mut self, text: &str) -> io::Result<()>;
+    /// Shows what changes with time alone; when it wants to do so again.
+    fn tick(&mut self) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
 }
 
 /// How it ended.
@@ -259,7 +263,8 @@ impl<'a> Follow<'a> {
             if wire.flush().is_err() {
                 return Ok(Step::Lost);
             }
-            let ready = self.wait(&wire);
+            let tick = self.view.tick()?;
+            let ready = self.wait(&wire, tick);
             if ready.silence {
                 return Err(Failure::unavailable("copexd does not answer")
                     .with_hint("copexctl daemon logs"));
@@ -278,7 +283,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    fn wait(&self, wire: &Wire) -> Ready {
+    fn wait(&self, wire: &Wire, tick: Option<Duration>) -> Ready {
         let stdin = io::stdin();
         let mut fds = vec![PollFd::new(wire.as_fd(), PollFlags::POLLIN)];
         let interrupt = self.interrupts.as_ref().map(|interrupts| {
@@ -291,11 +296,13 @@ impl<'a> Follow<'a> {
         });
         let timeout = match self.greeted {
             Greeted::No => PollTimeout::from(HELLO_PATIENCE),
-            Greeted::Yes => PollTimeout::NONE,
+            Greeted::Yes => tick.map_or(PollTimeout::NONE, |tick| {
+                PollTimeout::try_from(tick).unwrap_or(PollTimeout::MAX)
+            }),
         };
         match poll(&mut fds, timeout) {
             Err(_) => return Ready::default(),
-            Ok(0) => return Ready { silence: true, ..Ready::default() },
+            Ok(0) => return Ready { silence: self.greeted == Greeted::No, ..Ready::default() },
             Ok(_) => {}
         }
         let is = |index: usize| fds[index].any().unwrap_or(true);

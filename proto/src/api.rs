@@ -75,13 +75,15 @@ pub trait CopexApi {
     async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse>;
 
     /// Starts a new run that goes on where an ended one stopped, in the same session. What
-    /// `limits` names takes the place of the ended run's own.
+    /// `limits` names takes the place of the ended run's own. A parked run goes on in place;
+    /// with `now` no other is resumed.
     #[method(name = "run.resume", param_kind = map, with_extensions)]
     async fn run_resume(
         &self,
         run: RunId,
         prompt: Option<String>,
         limits: Option<SpendLimits>,
+        now: Option<bool>,
     ) -> RpcResult<SubmitResponse>;
 
     /// Answers a question of a run. The first answer wins.

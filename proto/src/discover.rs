@@ -171,11 +171,12 @@ impl Document {
             .gives::<CancelResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
         .param::<SpendLimits>("limits", Need::Optional)
+        .param::<bool>("now", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
         self.method("run.explain", "Why a run waits, and what would let it go on.")

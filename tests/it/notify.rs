@@ -98,7 +98,7 @@ fn a_park_is_told_once_whatever_becomes_of_the_daemon() {
     let parked = heard.of("parked", &run);
     assert!(parked["until"].as_u64() > parked["at"].as_u64(), "{parked}");
     assert!(parked["reason"].as_str().unwrap().contains("too many requests"), "{parked}");
-    assert_eq!(parked["next"], format!("copexctl runs resume {run}"));
+    assert_eq!(parked["next"], format!("copexctl runs resume --now {run}"));
     for _ in 0..2 {
         let _killed = product.daemon.kill9();
         product.daemon.restart();

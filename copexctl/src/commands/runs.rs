@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::follow::{OnInterrupt, Source};
-use crate::render::{self, brief, duration};
+use crate::render::{self, brief, countdown, duration};
 use crate::request;
 use crate::when::moment;
 
@@ -61,11 +61,11 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
             watch(ctx, Source::Watch { run }, &output, OnInterrupt::Leave, &[])
         }
         RunsCommand::Cancel { id } => cancel(ctx, &id),
-        RunsCommand::Resume { id, prompt, detach, limits, output } => {
+        RunsCommand::Resume { id, prompt, now, detach, limits, output } => {
             let limits = request::limits(&limits)?;
             let mut connection = Connection::open(ctx)?;
             let run = find(&mut connection, &id)?;
-            let params = json!({ "run": run, "prompt": prompt, "limits": limits });
+            let params = json!({ "run": run, "prompt": prompt, "limits": limits, "now": now });
             let new: SubmitResponse = connection.call("run.resume", &params)?;
             if detach {
                 render::line(new.run.as_str())?;
@@ -188,6 +188,10 @@ fn detail_text(detail: &RunDetail) -> String {
     let tokens = format!("{} in, {} out", usage.input_tokens, usage.output_tokens);
     add("tokens", Some(tokens));
     add("cost", render::cost(usage));
+    if summary.state == RunState::Parked {
+        let run = summary.run.as_str();
+        add("parked", Some(countdown::way_on(run)));
+    }
     for ask in &detail.asks {
         add("waits for", Some(format!("an answer: copexctl inbox show {ask}")));
     }

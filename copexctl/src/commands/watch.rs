@@ -13,6 +13,7 @@ use crate::error::{Failure, Result};
 use crate::exit::{self, Exit};
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
+use crate::render::countdown::Countdown;
 use crate::render::json::{Json, Jsonl};
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
 use crate::render::{self};
@@ -40,7 +41,10 @@ pub(crate) fn watch(
     let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody });
     let follow = Follow::new(source, &mut *view, &mut connect, asks);
     let interrupts = Interrupts::catch()?;
-    match follow.catch(interrupts, on_interrupt).run() {
+    let outcome = follow.catch(interrupts, on_interrupt).run();
+    // What it draws for the moment is gone before anything else is told.
+    drop(view);
+    match outcome {
         Ok(Ended::Terminal(event)) => {
             if let Some(target) = target
                 && exit::of_event(&event.body) == Exit::Done
@@ -106,7 +110,11 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         terminal: Shown::from(io::stdout().is_terminal()),
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
     };
-    Box::new(Text::new(io::stdout(), io::stderr(), style))
+    let text = Text::new(io::stdout(), io::stderr(), style);
+    if err_terminal && !plain && ctx.env.get("TERM") != Some("dumb") {
+        return Box::new(Countdown::new(text, io::stderr()));
+    }
+    Box::new(text)
 }
 
 mod answer_file {

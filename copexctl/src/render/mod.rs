@@ -1,5 +1,6 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
+pub(crate) mod countdown;
 pub(crate) mod json;
 pub(crate) mod prometheus;
 pub(crate) mod text;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
 
 use crate::follow::View;
-use crate::render::{brief, clean, duration};
+use crate::render::{brief, clean, countdown, duration};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,8 +259,10 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
             }
             EventBody::Parked { reason, until } => {
-                let until = until.map(|at| format!(" until {}", crate::when::moment(at)));
-                self.tell(&format!("parked{}: {reason}", until.unwrap_or_default()))
+                let way_on = countdown::way_on(event.run.as_str());
+                let until = until.unwrap_or(event.at);
+                let words = countdown::parked(reason, until, crate::clock::unix_ms());
+                self.tell(&format!("{words}; {way_on}"))
             }
             EventBody::Iteration { number, max } => {
                 self.close_open();

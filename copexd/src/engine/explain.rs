@@ -172,7 +172,7 @@ fn parked(run: RunId, until: u64, now: u64) -> Wait {
         detail: format!("it is parked for {} more", span(until.saturating_sub(now))),
         since: None,
         until: Some(until),
-        unblock: format!("copexctl runs resume {run} goes on now"),
+        unblock: format!("copexctl runs resume --now {run}"),
     }
 }
 

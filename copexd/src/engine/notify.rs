@@ -162,7 +162,7 @@ fn notice(
             NoticeEvent::Ask
         }
         EventBody::Parked { reason, until } => {
-            notice.next = format!("copexctl runs resume {run}");
+            notice.next = format!("copexctl runs resume --now {run}");
             notice.reason = Some(clean(reason));
             notice.until = *until;
             NoticeEvent::Parked

@@ -197,8 +197,13 @@ impl CopexApiServer for Api {
         run: RunId,
         prompt: Option<String>,
         limits: Option<SpendLimits>,
+        now: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         let engine = self.engine().await?;
+        if now.unwrap_or(false) {
+            engine.wake(run).await.map_err(refusal)?;
+            return Ok(SubmitResponse { run, created: false });
+        }
         let limits = limits.unwrap_or_default();
         let submitted = engine.resume(run, prompt, limits).await.map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })

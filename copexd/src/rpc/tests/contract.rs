@@ -115,6 +115,7 @@ impl CopexApiServer for Nothing {
         _: RunId,
         _: Option<String>,
         _: Option<SpendLimits>,
+        _: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         nothing()
     }
