@@ -29,6 +29,7 @@ mod questions;
 mod ralph;
 mod recover;
 mod resilience;
+mod returning;
 mod scripts;
 mod sessions;
 mod shell;

@@ -16,6 +16,7 @@ use super::account::Account;
 use super::chain::Chain;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
+use super::returning::Returning;
 use super::{Engine, inbox, prepare, tape};
 use crate::backend::upstream::Place;
 use crate::core::failure::{Failure, FailureClass};
@@ -43,11 +44,13 @@ pub(super) enum Done {
 }
 
 /// A run as it is set to work.
-struct Begun {
-    request: RunRequest,
-    progress: Option<Stored>,
-    first: Input,
-    place: Option<Queued>,
+pub(super) struct Begun {
+    pub(super) request: RunRequest,
+    pub(super) progress: Option<Stored>,
+    pub(super) first: Input,
+    /// The place in its session's queue, where it goes on in one.
+    pub(super) place: Option<Queued>,
+    pub(super) returning: Returning,
 }
 
 /// One run at work.
@@ -67,6 +70,8 @@ pub(super) struct Driver {
     /// The place in the session's queue, kept to the end: a turn that is tried again goes
     /// on before anybody else speaks in its session.
     pub(super) place: Option<Queued>,
+    /// The run's way back after a restart.
+    pub(super) returning: Returning,
     /// The place among the runs at work. A parked run has none.
     pub(super) slot: Option<Place>,
     /// Whether the model is asked although its breaker is open.
@@ -96,20 +101,27 @@ impl Engine {
         progress: Option<Stored>,
         first: Input,
     ) {
-        let engine = self.clone();
         // Taken here and not in the task: runs speak in the order in which they were accepted.
-        let known = progress.as_ref().and_then(|progress| progress.turn().session.clone());
-        let session = known.or_else(|| match &request.options().session {
-            SessionChoice::Resume(id) => Some(id.clone()),
-            SessionChoice::New | SessionChoice::Continue => None,
-        });
+        let session = session_of(&request, progress.as_ref());
         let place = session.map(|id| self.inner.pool.queue(&id));
+        let returning = Returning::default();
+        self.spawn_begun(live, inbox, Begun { request, progress, first, place, returning });
+    }
+
+    /// The same for a run that has its places in queues already.
+    pub(super) fn spawn_begun(
+        &self,
+        live: Arc<Live>,
+        inbox: mpsc::Receiver<Command>,
+        begun: Begun,
+    ) {
+        let engine = self.clone();
         self.inner.tasks.spawn("run", async move {
-            let run = live.summary.borrow().run;
-            let begun = Begun { request, progress, first, place };
+            let (run, returning) = (live.summary.borrow().run, begun.returning.clone());
             if let Err(error) = engine.clone().drive(live, inbox, begun).await {
                 tracing::error!(%run, %error, "the run stops: the store refuses");
             }
+            returning.leave();
             engine.inner.registry.remove(run);
         });
     }
@@ -120,7 +132,7 @@ impl Engine {
         mut inbox: mpsc::Receiver<Command>,
         begun: Begun,
     ) -> Result<(), StoreError> {
-        let Begun { mut request, progress, first, place } = begun;
+        let Begun { mut request, progress, first, place, returning } = begun;
         let fresh = first == Input::Start;
         let (run, cwd, accepted_at) = {
             let summary = live.summary.borrow();
@@ -166,6 +178,7 @@ impl Engine {
             lease: None,
             returned: None,
             place,
+            returning,
             slot: None,
             forced: false,
             begun: false,
@@ -238,6 +251,15 @@ impl Engine {
     }
 }
 
+/// The session that a run goes on in, where it is known.
+pub(super) fn session_of(request: &RunRequest, progress: Option<&Stored>) -> Option<String> {
+    let known = progress.and_then(|progress| progress.turn().session.clone());
+    known.or_else(|| match &request.options().session {
+        SessionChoice::Resume(id) => Some(id.clone()),
+        SessionChoice::New | SessionChoice::Continue => None,
+    })
+}
+
 /// The signals that are there now, at least one.
 async fn listen(lease: Option<&Lease>) -> Vec<Input> {
     let Some(lease) = lease else { return std::future::pending().await };
@@ -295,6 +317,7 @@ impl Driver {
         let mut effects = VecDeque::new();
         for mut input in inputs {
             self.account.hear(&mut input);
+            self.returning.hear(&input);
             for effect in self.machine.handle(input, clock::moment()) {
                 match effect {
                     Effect::Emit(fact) => facts.push(fact),

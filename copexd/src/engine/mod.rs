@@ -34,6 +34,7 @@ mod recover;
 mod registry;
 mod report;
 mod resume;
+mod returning;
 mod steer;
 mod submit;
 mod tape;

@@ -70,6 +70,7 @@ impl Driver {
             }),
             Effect::Release { poisoned } => {
                 self.operations.clear();
+                self.returning.leave();
                 self.slot = None;
                 self.report(&Report::Abandoned);
                 if self.progress().parked.is_some() {
@@ -289,6 +290,7 @@ impl Driver {
             returned: self.returned.take(),
             progress,
             route,
+            returning: self.returning.clone(),
         };
         let opening: BoxFuture<'static, Done> = open(wanted).boxed();
         self.operations.push(opening);

@@ -213,3 +213,19 @@ fn a_parked_run_counts_down_on_a_terminal_and_goes_on_when_told() {
     let unknown = product.runs(["resume", "--now", "0000000000000"]).expect_code(1);
     assert!(unknown.stderr.contains("0000000000000"), "{}", unknown.stderr);
 }
+
+#[test]
+fn the_session_of_a_parked_run_is_free_after_a_restart_too() {
+    let mut product = limited("user_global_rate_limited", Some(90));
+    let (run, _) = parked(&product, json!({}));
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut rpc = product.rpc();
+    let session = rpc.call("run.get", &json!({"run": run}))["summary"]["session"].take();
+    product.model.respond(|_| Reply::text("meanwhile"));
+    let _count = rpc.call("breaker.reset", &json!({}));
+    let spoken = product.chat(["hi", "--resume", session.as_str().unwrap(), "-q"]).ok();
+    assert_eq!(spoken, "meanwhile\n");
+    assert_eq!(state(&mut rpc, &run), "parked");
+    let _cancelled = product.runs(["cancel", &run]).expect_code(0);
+}
