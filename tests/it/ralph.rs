@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::product::{Product, of_type, shell};
 
 mod crashes;
+mod parking;
 
 const PROMISE: &str = "<promise>ALL TESTS PASSING</promise>";
 
