@@ -9,6 +9,7 @@ use copex_proto::event::{Answer, Ask, AskKind, EventBody};
 use copex_proto::id::AskId;
 use copex_proto::plan::Plan;
 
+use crate::answer;
 use crate::error::Result;
 use crate::follow::View;
 use crate::process;
@@ -163,13 +164,9 @@ fn edited(editor: &str, plan: &Path) -> std::result::Result<String, String> {
 }
 
 fn wait_elsewhere(ask: &Ask, view: &mut dyn View) -> io::Result<()> {
-    let how = match ask.kind {
-        AskKind::UserInput => "TEXT",
-        AskKind::PlanApproval => "allow|deny|TEXT",
-        AskKind::Permission | AskKind::Unknown => "allow|deny",
-    };
+    let how = answer::ways(ask);
     view.note(&format!(
-        "waits for an answer: {}: copexctl runs answer {} {how}",
+        "waits for an answer: {}: copexctl inbox answer {} {how}",
         clean(&ask.title),
         ask.ask
     ))

@@ -1,5 +1,6 @@
 //! The command line and nothing else.
 
+mod inbox;
 mod plan;
 mod ralph;
 mod turn;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
@@ -56,6 +58,16 @@ pub(crate) enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: RunsCommand,
+    },
+    /// Questions of all runs that wait for you: list, show, answer.
+    #[command(args_conflicts_with_subcommands = true)]
+    Inbox {
+        /// Which are listed.
+        #[command(flatten)]
+        list: InboxList,
+        /// What to do with them; `list` when absent.
+        #[command(subcommand)]
+        command: Option<InboxCommand>,
     },
     /// Circuit breakers and limits of models and endpoints.
     Breakers {
@@ -212,13 +224,16 @@ pub(crate) enum RunsCommand {
         /// The run.
         id: String,
     },
-    /// Go on where an ended run stopped: a new run in the same session.
+    /// Go on where an ended run stopped: a new run in the same session. A parked one goes on in place.
     Resume {
         /// The run.
         id: String,
         /// What to say; absent: go on with the unfinished turn, or at the loop's iteration.
         prompt: Option<String>,
-        /// Return at once and print the new run's id alone.
+        /// Let a parked run go on before its time; an error when it is not parked.
+        #[arg(long, conflicts_with_all = ["prompt", "max_cost", "max_ai_credits", "max_tokens"])]
+        now: bool,
+        /// Return at once and print the run's id alone.
         #[arg(long)]
         detach: bool,
         /// In place of the ended run's own limits.
@@ -236,14 +251,13 @@ pub(crate) enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Answer a question that a run waits on.
+    /// Answer a question that a run waits on; the same as `inbox answer`.
     Answer {
         /// The question's id.
         ask: String,
-        /// allow, always, deny, or the text asked for.
-        answer: String,
-        /// Words for the agent, with `deny`.
-        feedback: Option<String>,
+        /// yes, always, no and a reason, or the text asked for.
+        #[arg(required = true)]
+        answer: Vec<String>,
     },
     /// Print a run's log.
     Logs {

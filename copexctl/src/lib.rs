@@ -9,6 +9,7 @@
 //!
 //! Not here: retries, approval rules, sessions. The daemon decides; we show.
 
+mod answer;
 mod asks;
 mod cli;
 mod clock;

@@ -11,6 +11,12 @@ pub(crate) fn moment(unix_ms: u64) -> String {
     format(unix_ms, "%Y-%m-%d %H:%M:%S")
 }
 
+/// A moment that is near `now`: the time, with its day when that is another.
+pub(crate) fn soon(unix_ms: u64, now: u64) -> String {
+    let same_day = format(unix_ms, "%F") == format(now, "%F");
+    format(unix_ms, if same_day { "%H:%M" } else { "%F %H:%M" })
+}
+
 /// The time alone, to the millisecond.
 pub(crate) fn clock(unix_ms: u64) -> String {
     format(unix_ms, "%H:%M:%S%.3f")

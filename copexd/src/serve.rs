@@ -71,6 +71,7 @@ fn complain(error: &StartError) {
 fn start(flags: &Flags) -> Result<(), StartError> {
     let settings = Settings::resolve(flags, crate::env::read())?;
     log_to_stderr(&settings.log_level);
+    set_clock(&settings);
     if let Some(file) = &flags.export {
         return transfer::export(&settings.state_dir, file);
     }
@@ -86,6 +87,18 @@ fn start(flags: &Flags) -> Result<(), StartError> {
         .build()
         .map_err(|source| StartError::System { doing: "start threads", source })?;
     runtime.block_on(run(settings, bound))
+}
+
+/// A test's daemon may be told that it is later than it is.
+fn set_clock(settings: &Settings) {
+    let Some(ahead) = settings.env.get(clock::AHEAD_VARIABLE) else { return };
+    match ahead.parse() {
+        Ok(ms) => {
+            clock::set_ahead(ms);
+            tracing::warn!(ms, "for a test, the clock is ahead");
+        }
+        Err(error) => tracing::warn!(%error, "{} is no number", clock::AHEAD_VARIABLE),
+    }
 }
 
 fn take_socket(settings: &Settings) -> Result<Bound, StartError> {
@@ -209,6 +222,7 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         home: settings.home.clone(),
         owner,
         state: settings.state_dir.clone(),
+        notify: settings.config.notify.clone(),
     };
     let engine = Engine::new(store, pool, tasks.clone(), ambient, accounts);
     let recovered = engine.recover()?;
@@ -316,6 +330,10 @@ fn describe(settings: &Settings) -> serde_json::Value {
             "max_connections": config.limits.max_connections,
             "max_message_bytes": config.limits.max_message_bytes,
             "max_cost_per_day": config.limits.max_cost_per_day,
+        },
+        "notify": {
+            "command": config.notify.command,
+            "on": config.notify.on,
         },
     })
 }

@@ -6,6 +6,7 @@
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
 
+use crate::ask::{AskFilter, AskList};
 use crate::breaker::{BreakerList, ResetResponse};
 use crate::event::Answer;
 #[cfg(feature = "client")]
@@ -74,18 +75,25 @@ pub trait CopexApi {
     async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse>;
 
     /// Starts a new run that goes on where an ended one stopped, in the same session. What
-    /// `limits` names takes the place of the ended run's own.
+    /// `limits` names takes the place of the ended run's own. A parked run goes on in place;
+    /// with `now` no other is resumed.
     #[method(name = "run.resume", param_kind = map, with_extensions)]
     async fn run_resume(
         &self,
         run: RunId,
         prompt: Option<String>,
         limits: Option<SpendLimits>,
+        now: Option<bool>,
     ) -> RpcResult<SubmitResponse>;
 
     /// Answers a question of a run. The first answer wins.
     #[method(name = "run.answer", param_kind = map)]
     async fn run_answer(&self, ask: AskId, answer: Answer) -> RpcResult<AnswerResponse>;
+
+    /// Questions that wait for a person, of all runs that have not ended, oldest first, at most
+    /// `limit` (default 100, most 500).
+    #[method(name = "ask.list", param_kind = map)]
+    async fn ask_list(&self, filter: Option<AskFilter>, limit: Option<u32>) -> RpcResult<AskList>;
 
     /// Why a run waits, and what would let it go on.
     #[method(name = "run.explain", param_kind = map)]

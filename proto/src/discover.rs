@@ -7,6 +7,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::ask::{AskFilter, AskList};
 use crate::breaker::{BreakerList, ResetResponse};
 use crate::error::{ErrorInfo, code};
 use crate::event::{Answer, RunEvent};
@@ -170,17 +171,23 @@ impl Document {
             .gives::<CancelResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
         .param::<SpendLimits>("limits", Need::Optional)
+        .param::<bool>("now", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
         self.method("run.explain", "Why a run waits, and what would let it go on.")
             .param::<RunId>("run", Need::Required)
             .fails(&["NotFound", "Store"])
             .gives::<Explanation>();
+        self.method("ask.list", "Questions that wait for a person, of all runs that have not ended, oldest first, at most `limit` (default 100, most 500).")
+            .param::<AskFilter>("filter", Need::Optional)
+            .param::<u32>("limit", Need::Optional)
+            .fails(&["NotFound", "Store"])
+            .gives::<AskList>();
         self.method("run.answer", "Answers a question of a run. The first answer wins.")
             .param::<AskId>("ask", Need::Required)
             .param::<Answer>("answer", Need::Required)

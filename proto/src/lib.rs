@@ -16,6 +16,7 @@
 #[cfg(any(feature = "server", feature = "client"))]
 #[allow(clippy::disallowed_methods, reason = "jsonrpsee's macro spawns subscription tasks")]
 pub mod api;
+pub mod ask;
 pub mod breaker;
 pub mod config;
 pub mod discover;
@@ -25,6 +26,7 @@ pub mod event;
 pub mod explain;
 pub mod health;
 pub mod id;
+pub mod notify;
 pub mod plan;
 pub mod provider;
 pub mod retry;

@@ -220,8 +220,8 @@ fn an_answer_elsewhere_is_seen_by_everybody_who_watches() {
     let list = product.runs(["list", "--state", "asking", "--json"]).expect_code(0).json();
     let run = list["runs"][0]["run"].as_str().unwrap();
     let watcher = product.ctl().start(["runs", "attach", run]);
-    let noted = watcher.wait_stderr("copexctl runs answer");
-    let ask = noted.split("runs answer ").nth(1).unwrap().split(' ').next().unwrap();
+    let noted = watcher.wait_stderr("copexctl inbox answer ");
+    let ask = noted.split("inbox answer ").nth(1).unwrap().split(' ').next().unwrap();
     let _answered = product.runs(["answer", ask, "allow"]).expect_code(0);
     person.wait_stdout("answered elsewhere");
     assert!(person.wait().ok().contains("the end"));

@@ -11,6 +11,7 @@ use crate::product::{Product, of_type, shell};
 mod again;
 mod commits;
 mod crashes;
+mod parking;
 mod screen;
 
 const PROMISE: &str = "<promise>ALL TESTS PASSING</promise>";

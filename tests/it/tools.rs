@@ -216,9 +216,9 @@ fn fetching_a_url_asks_first() {
     model.push(Reply::tool("web_fetch", &json!({"url": url})));
     model.push(Reply::text("the end"));
     let running = daemon.ctl().start(["chat", "go", "-m", "gpt-5.4"]);
-    let noted = running.wait_stderr("copexctl runs answer ");
+    let noted = running.wait_stderr("copexctl inbox answer ");
     assert!(noted.contains(&url), "{noted}");
-    let ask = noted.split("runs answer ").nth(1).unwrap().split(' ').next().unwrap();
+    let ask = noted.split("inbox answer ").nth(1).unwrap().split(' ').next().unwrap();
     let _answered = daemon.ctl().run(["runs", "answer", ask, "deny", "stay here"]).expect_code(0);
     assert_eq!(running.wait().ok(), "the end\n");
     let told = model.requests().pop().unwrap().tool_results().pop().unwrap();

@@ -8,6 +8,7 @@ mod config;
 mod daemon;
 mod doctor;
 mod explain;
+mod inbox;
 mod init;
 mod login;
 mod metrics;
@@ -24,7 +25,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 21] = [
+const LATER: [&str; 20] = [
     "interactive",
     "tui",
     "fleet",
@@ -32,7 +33,6 @@ const LATER: [&str; 21] = [
     "skills",
     "render",
     "sessions",
-    "inbox",
     "acp",
     "squad",
     "agent",
@@ -65,6 +65,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
+        Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {

@@ -1,10 +1,9 @@
 //! `runs`: what the daemon did and does.
 
+use copex_proto::ask::AskList;
 use copex_proto::error::ErrorClass;
-use copex_proto::event::{Answer, RunEvent};
-use copex_proto::health::{
-    AnswerResponse, CancelResponse, ListResponse, RunFilter, SubmitResponse,
-};
+use copex_proto::event::RunEvent;
+use copex_proto::health::{CancelResponse, ListResponse, RunFilter, SubmitResponse};
 use copex_proto::id::{RunId, Seq};
 use copex_proto::run::{RunDetail, RunState, RunSummary};
 use serde::Deserialize;
@@ -12,14 +11,14 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::cli::{RunsCommand, StateName};
-use crate::commands::explain;
 use crate::commands::watch::watch;
+use crate::commands::{explain, inbox};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::follow::{OnInterrupt, Source};
-use crate::render::{self, brief, duration};
+use crate::render::{self, brief, countdown, duration};
 use crate::request;
 use crate::when::moment;
 
@@ -62,11 +61,11 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
             watch(ctx, Source::Watch { run }, &output, OnInterrupt::Leave, &[])
         }
         RunsCommand::Cancel { id } => cancel(ctx, &id),
-        RunsCommand::Resume { id, prompt, detach, limits, output } => {
+        RunsCommand::Resume { id, prompt, now, detach, limits, output } => {
             let limits = request::limits(&limits)?;
             let mut connection = Connection::open(ctx)?;
             let run = find(&mut connection, &id)?;
-            let params = json!({ "run": run, "prompt": prompt, "limits": limits });
+            let params = json!({ "run": run, "prompt": prompt, "limits": limits, "now": now });
             let new: SubmitResponse = connection.call("run.resume", &params)?;
             if detach {
                 render::line(new.run.as_str())?;
@@ -79,7 +78,7 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
             let run = find(&mut connection, &id)?;
             explain::run(&mut connection, run, json)
         }
-        RunsCommand::Answer { ask, answer, feedback } => reply(ctx, &ask, &answer, feedback),
+        RunsCommand::Answer { ask, answer } => inbox::reply(ctx, &ask, &answer, None),
         RunsCommand::Logs { id, jsonl } => logs(ctx, &id, jsonl.into()),
     }
 }
@@ -123,7 +122,9 @@ pub(crate) fn state_name(state: RunState) -> String {
 fn list(ctx: &Context, filter: &RunFilter, limit: u32, form: Form) -> Result<Exit> {
     let mut connection = Connection::open(ctx)?;
     let params = json!({ "filter": filter, "limit": limit });
-    let list: ListResponse = connection.call("run.list", &params)?;
+    let listing = connection.send("run.list", &params)?;
+    let waiting = inbox::count(&mut connection)?;
+    let list: ListResponse = connection.answer(listing)?;
     if form == Form::Programs {
         render::value(&list)?;
         return Ok(Exit::Done);
@@ -144,6 +145,10 @@ fn list(ctx: &Context, filter: &RunFilter, limit: u32, form: Form) -> Result<Exi
     render::text(render::table(&rows).as_bytes())?;
     if list.cursor.is_some() {
         render::note("there are more: -n N");
+    }
+    let waiting: AskList = connection.answer(waiting)?;
+    if let Some(words) = inbox::waiting(waiting.waiting) {
+        render::note(&words);
     }
     Ok(Exit::Done)
 }
@@ -183,8 +188,12 @@ fn detail_text(detail: &RunDetail) -> String {
     let tokens = format!("{} in, {} out", usage.input_tokens, usage.output_tokens);
     add("tokens", Some(tokens));
     add("cost", render::cost(usage));
+    if summary.state == RunState::Parked {
+        let run = summary.run.as_str();
+        add("parked", Some(countdown::way_on(run)));
+    }
     for ask in &detail.asks {
-        add("waits for", Some(format!("copexctl runs answer {ask} allow|deny")));
+        add("waits for", Some(format!("an answer: copexctl inbox show {ask}")));
     }
     add("error", detail.error.as_ref().map(|error| error.message.clone()));
     add("hint", detail.error.as_ref().and_then(|error| error.hint.clone()));
@@ -203,25 +212,6 @@ fn cancel(ctx: &Context, id: &str) -> Result<Exit> {
     let answer: CancelResponse = connection.call("run.cancel", &json!({ "run": run }))?;
     render::line(&format!("{run} {}", state_name(answer.state)))?;
     Ok(Exit::Done)
-}
-
-fn reply(ctx: &Context, ask: &str, words: &str, feedback: Option<String>) -> Result<Exit> {
-    let answer = match words.to_ascii_lowercase().as_str() {
-        "allow" | "yes" | "y" => Answer::Allow,
-        "always" | "a" => Answer::AllowAlways,
-        "deny" | "no" | "n" => Answer::Deny { feedback },
-        _ => Answer::Text { text: words.to_owned() },
-    };
-    let mut connection = Connection::open(ctx)?;
-    let params = json!({ "ask": ask, "answer": answer });
-    let given: AnswerResponse = connection.call("run.answer", &params)?;
-    if given.accepted {
-        render::line(&format!("{ask} answered"))?;
-        return Ok(Exit::Done);
-    }
-    let counts = serde_json::to_string(&given.answer).unwrap_or_default();
-    render::note(&format!("{ask} was answered before: {counts}"));
-    Ok(Exit::Failed)
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use copex_proto::ask::AskList;
 use copex_proto::breaker::{BreakerList, BreakerState};
 use copex_proto::health::{
     AuthStatus, DaemonStatus, ListResponse, PoolStatus, Recycled, RuntimeStatus, Warmth,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cli::JsonFlag;
 use crate::clock;
-use crate::commands::{breakers, metrics, models, runs};
+use crate::commands::{breakers, inbox, metrics, models, runs};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::Result;
@@ -36,12 +37,14 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     let daemon = connection.send("daemon.status", &json!({}))?;
     let pool = connection.send("pool.status", &json!({}))?;
     let active = connection.send("run.list", &filter)?;
+    let asks = inbox::count(&mut connection)?;
     let health = connection.send("breaker.list", &json!({}))?;
     let today = json!({ "since": clock::unix_ms(), "by": "model" });
     let spend = connection.send("spend.get", &today)?;
     let daemon: DaemonStatus = connection.answer(daemon)?;
     let pool: PoolStatus = connection.answer(pool)?;
     let active: ListResponse = connection.answer(active)?;
+    let asks: AskList = connection.answer(asks)?;
     let health: BreakerList = connection.answer(health)?;
     let spend: SpendReport = connection.answer(spend)?;
     // With an endpoint of the user's own nobody needs to be signed in. And only a runtime
@@ -63,6 +66,7 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
             "auth": auth,
             "provider": provider(&settings),
             "runs": active.runs,
+            "asks_waiting": asks.waiting,
             "spend": spend,
         }))?;
         return Ok(Exit::Done);
@@ -74,6 +78,7 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     rows.push(row("spend today", metrics::today(&spend)));
     rows.push(row("runs", format!("{} active", daemon.active_runs)));
     rows.extend(active.runs.iter().map(run_row));
+    rows.extend(inbox::waiting(asks.waiting).map(|words| row("inbox", words)));
     rows.extend(daemon.notes.iter().map(|text| row("note", text.clone())));
     render::text(render::table(&rows).as_bytes())?;
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ use crate::error::{Failure, Result};
 use crate::exit::{self, Exit};
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
+use crate::render::countdown::Countdown;
 use crate::render::json::{Json, Jsonl};
 use crate::render::screen::Live;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
@@ -41,9 +42,11 @@ pub(crate) fn watch(
     let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody }, editor(ctx));
     let follow = Follow::new(source, &mut *view, &mut connect, asks);
     let interrupts = Interrupts::catch()?;
-    let result = follow.catch(interrupts, on_interrupt).run();
+    let outcome = follow.catch(interrupts, on_interrupt).run();
     view.close();
-    match result {
+    // What it draws for the moment is gone before anything else is told.
+    drop(view);
+    match outcome {
         Ok(Ended::Terminal(event)) => {
             if let Some(target) = target
                 && exit::of_event(&event.body) == Exit::Done
@@ -117,11 +120,12 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         drawing: flags.drawing,
     };
     let term = ctx.env.get("TERM").filter(|term| *term != "dumb");
-    let drawn = err_terminal && term.is_some() && !(plain || flags.show_reasoning || piped());
-    if drawn {
+    let drawn = err_terminal && term.is_some() && !plain;
+    if drawn && !(flags.show_reasoning || piped()) {
         return Box::new(Live::new(style));
     }
-    Box::new(Text::new(io::stdout(), io::stderr(), style))
+    let text = Text::new(io::stdout(), io::stderr(), style);
+    if drawn { Box::new(Countdown::new(text, io::stderr())) } else { Box::new(text) }
 }
 
 /// Whether another program reads the answer: it may write on the same terminal.

@@ -160,5 +160,5 @@ fn a_question_nobody_can_answer_here_is_told() {
     let mut script = lines(&[1, 2]);
     script.extend([ask, event(4)]);
     let (_, seen, _) = follow(start(), vec![script]);
-    assert!(seen.notes[0].contains("copexctl runs answer q1 allow|deny"), "{:?}", seen.notes);
+    assert!(seen.notes[0].contains("copexctl inbox answer q1 yes|always|no"), "{:?}", seen.notes);
 }

@@ -1,6 +1,7 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
 pub(crate) mod commits;
+pub(crate) mod countdown;
 pub(crate) mod json;
 pub(crate) mod prometheus;
 pub(crate) mod screen;

@@ -12,7 +12,7 @@ use copex_proto::run::Mode;
 
 use crate::follow::View;
 use crate::render::commits::Commits;
-use crate::render::{brief, clean, duration, telling};
+use crate::render::{brief, clean, countdown, duration, telling};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,8 +283,10 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
             }
             EventBody::Parked { reason, until } => {
-                let until = until.map(|at| format!(" until {}", crate::when::moment(at)));
-                self.tell(&format!("parked{}: {reason}", until.unwrap_or_default()))
+                let way_on = countdown::way_on(event.run.as_str());
+                let until = until.unwrap_or(event.at);
+                let words = countdown::parked(reason, until, crate::clock::unix_ms());
+                self.tell(&format!("{words}; {way_on}"))
             }
             EventBody::Iteration { number, max } => {
                 self.close_open();

@@ -35,6 +35,18 @@ const SUCCESSES: u32 = 3;
 /// when it was throttled are refused too, and say the same thing.
 const HALVE_PAUSE_MS: u64 = 1_000;
 
+/// The queue of runs that come back after a restart: it has no endpoint.
+pub const RETURNING: &str = "runs that come back";
+
+/// Runs that come back at once. Opening a session again costs the runtime up to 170 ms of a
+/// core, and each asks its model next: eight keep both busy, and fifty would be a storm.
+pub const RETURNING_AT_ONCE: u32 = 8;
+
+/// How many may be in a queue's place at once, where `most` is what holds for endpoints.
+pub fn ceiling(queue: &str, most: u32) -> u32 {
+    if queue == RETURNING { most.min(RETURNING_AT_ONCE) } else { most }
+}
+
 /// Names someone who waits.
 pub type Ticket = u64;
 

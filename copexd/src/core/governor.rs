@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::admission::Limiter;
+use super::admission::{self, Limiter};
 use super::breaker::{Breaker, BreakerRules, Pass, State};
 use super::budget::Budget;
 use super::failure::{Failure, FailureClass};
@@ -163,7 +163,7 @@ impl Governor {
 
     /// The limiter of an endpoint.
     pub fn gate(&mut self, endpoint: &str) -> &mut Limiter {
-        let ceiling = self.ceiling;
+        let ceiling = admission::ceiling(endpoint, self.ceiling);
         if self.gates.len() >= MOST_GATES && !self.gates.contains_key(endpoint) {
             // Those that nobody is at begin anew when they are wanted again.
             self.gates.retain(|_, gate| !gate.is_empty());

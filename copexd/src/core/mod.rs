@@ -19,6 +19,7 @@ pub mod effort;
 pub mod failure;
 pub mod fallback;
 pub mod governor;
+pub mod ids;
 pub mod latency;
 pub mod limits;
 pub mod machine;

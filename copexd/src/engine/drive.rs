@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use copex_proto::event::EventBody;
-use copex_proto::id::{AskId, RunId, SessionId};
+use copex_proto::id::{RunId, SessionId};
 use copex_proto::run::{RunRequest, SessionChoice};
 use futures_util::FutureExt as _;
 use futures_util::future::select_all;
@@ -16,7 +16,8 @@ use super::chain::Chain;
 use super::desk::Desk;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
-use super::{Engine, plan, prepare, tape};
+use super::returning::Returning;
+use super::{Engine, inbox, plan, prepare, tape};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::Report;
 use crate::core::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Outcome, Tail, Verdict};
@@ -24,14 +25,16 @@ use crate::core::policy::Policy;
 use crate::core::stored::Stored;
 use crate::pool::Queued;
 use crate::runtime::clock;
-use crate::store::{AskRecord, Durability, Op, SessionRecord, StoreError};
+use crate::store::{Durability, Op, SessionRecord, StoreError};
 
 /// A run as it is set to work.
-struct Begun {
-    request: RunRequest,
-    progress: Option<Stored>,
-    first: Input,
-    place: Option<Queued>,
+pub(super) struct Begun {
+    pub(super) request: RunRequest,
+    pub(super) progress: Option<Stored>,
+    pub(super) first: Input,
+    /// The place in its session's queue, where it goes on in one.
+    pub(super) place: Option<Queued>,
+    pub(super) returning: Returning,
 }
 
 /// One run at work.
@@ -49,6 +52,8 @@ pub(super) struct Driver {
     pub(super) machine: Box<dyn Machine>,
     /// The lanes that were at work; [`MAIN`] is always there.
     pub(super) desks: BTreeMap<Lane, Desk>,
+    /// The run's way back after a restart.
+    pub(super) returning: Returning,
     /// Fires when breakers or limits change.
     pub(super) health: watch::Receiver<u64>,
     ended: bool,
@@ -64,20 +69,27 @@ impl Engine {
         progress: Option<Stored>,
         first: Input,
     ) {
-        let engine = self.clone();
         // Taken here and not in the task: runs speak in the order in which they were accepted.
-        let known = progress.as_ref().and_then(|progress| progress.session().cloned());
-        let session = known.or_else(|| match &request.options().session {
-            SessionChoice::Resume(id) => Some(id.clone()),
-            SessionChoice::New | SessionChoice::Continue => None,
-        });
+        let session = session_of(&request, progress.as_ref());
         let place = session.map(|id| self.inner.pool.queue(&id));
+        let returning = Returning::default();
+        self.spawn_begun(live, inbox, Begun { request, progress, first, place, returning });
+    }
+
+    /// The same for a run that has its places in queues already.
+    pub(super) fn spawn_begun(
+        &self,
+        live: Arc<Live>,
+        inbox: mpsc::Receiver<Command>,
+        begun: Begun,
+    ) {
+        let engine = self.clone();
         self.inner.tasks.spawn("run", async move {
-            let run = live.summary.borrow().run;
-            let begun = Begun { request, progress, first, place };
+            let (run, returning) = (live.summary.borrow().run, begun.returning.clone());
             if let Err(error) = engine.clone().drive(live, inbox, begun).await {
                 tracing::error!(%run, %error, "the run stops: the store refuses");
             }
+            returning.leave();
             engine.inner.registry.remove(run);
         });
     }
@@ -88,7 +100,7 @@ impl Engine {
         mut inbox: mpsc::Receiver<Command>,
         begun: Begun,
     ) -> Result<(), StoreError> {
-        let Begun { mut request, progress, first, place } = begun;
+        let Begun { mut request, progress, first, place, returning } = begun;
         let fresh = first == Input::Start;
         let (run, cwd, accepted_at) = {
             let summary = live.summary.borrow();
@@ -100,11 +112,11 @@ impl Engine {
         let context = Context { accepted_at };
         let mut spec = match prepare::chat_spec(run.as_str(), options, &cwd) {
             Ok(spec) => spec,
-            Err(error) => return refuse(&live, context, &error.message).await,
+            Err(error) => return self.refuse(&live, context, &error.message).await,
         };
         let chain = match self.chain(options, &live).await {
             Ok(chain) => chain,
-            Err(error) => return refuse(&live, context, &error.message).await,
+            Err(error) => return self.refuse(&live, context, &error.message).await,
         };
         spec.choices.clone_from(&chain.choices);
         let warning = spec.choices.first().and_then(|first| first.warning.clone());
@@ -120,13 +132,13 @@ impl Engine {
             RunRequest::Plan(request) => {
                 let chain = match self.chain(&plan::draft_options(request), &live).await {
                     Ok(chain) => chain,
-                    Err(error) => return refuse(&live, context, &error.message).await,
+                    Err(error) => return self.refuse(&live, context, &error.message).await,
                 };
                 let ambient = &self.inner.ambient;
                 let made = plan::machine(request, (spec, &chain, &cwd), ambient, progress);
                 match made {
                     Ok(machine) => (machine, Some(Arc::new(chain))),
-                    Err(error) => return refuse(&live, context, &error.message).await,
+                    Err(error) => return self.refuse(&live, context, &error.message).await,
                 }
             }
             request => (prepare::machine(request, spec, progress), None),
@@ -147,6 +159,7 @@ impl Engine {
             policy,
             machine,
             desks: BTreeMap::from([(MAIN, Desk { place, ..Desk::default() })]),
+            returning,
             health,
             ended: false,
         };
@@ -217,15 +230,28 @@ impl Engine {
         let signed_in = runtime.auth().await.is_ok_and(|auth| auth.authenticated);
         request.options_mut().demo = !signed_in;
     }
+
+    /// Ends a run that cannot even begin.
+    async fn refuse(&self, live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
+        let failure = Failure::new(FailureClass::Usage, why);
+        let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
+        let now = clock::now_ms();
+        let bodies = vec![(None, events::terminal(end, context, now))];
+        let news = self.inner.notifier.news(live, &bodies, now);
+        let ops = live.record(&bodies).into_iter().collect();
+        live.log.append(bodies, ops, Durability::Synced).await?;
+        self.inner.notifier.tell(news);
+        Ok(())
+    }
 }
 
-/// Ends a run that cannot even begin.
-async fn refuse(live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
-    let failure = Failure::new(FailureClass::Usage, why);
-    let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
-    let bodies = vec![(None, events::terminal(end, context, clock::now_ms()))];
-    let ops = live.record(&bodies).into_iter().collect();
-    live.log.append(bodies, ops, Durability::Synced).await
+/// The session that a run goes on in, where it is known.
+pub(super) fn session_of(request: &RunRequest, progress: Option<&Stored>) -> Option<String> {
+    let known = progress.and_then(|progress| progress.session().cloned());
+    known.or_else(|| match &request.options().session {
+        SessionChoice::Resume(id) => Some(id.clone()),
+        SessionChoice::New | SessionChoice::Continue => None,
+    })
 }
 
 /// A command as the machine's input.
@@ -250,6 +276,7 @@ impl Driver {
         let mut effects = VecDeque::new();
         for mut input in inputs {
             self.account.hear(&mut input);
+            self.returning.hear(&input);
             let input = if lane == MAIN { input } else { Input::Of(lane, Box::new(input)) };
             for effect in self.machine.handle(input, clock::moment()) {
                 let (lane, effect) = match effect {
@@ -292,16 +319,19 @@ impl Driver {
             }
             // The end is the whole run's.
             bodies.push((None, events::terminal(end, self.context, now)));
+            inbox::drop_waiting(&self.engine.inner.store, run, &mut ops, now);
             self.ended = true;
             ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });
         } else if checkpoint {
             ops.push(self.checkpoint(run));
         }
         self.account.measure(&bodies, now);
+        let news = self.engine.inner.notifier.news(&self.live, &bodies, now);
         ops.extend(self.live.record(&bodies));
         let promised = checkpoint || bodies.iter().any(|(_, body)| events::promises(body));
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
         self.live.log.append(bodies, ops, durability).await?;
+        self.engine.inner.notifier.tell(news);
         if self.live.parked() {
             // A draining daemon does not wait for it.
             self.engine.inner.registry.look_again();
@@ -352,24 +382,10 @@ impl Driver {
                     detail: serde_json::Value::Null,
                 })]
             }
-            Fact::Ask(question) => vec![Op::PutAsk(AskRecord {
-                ask: AskId(question.ask.clone()),
-                run,
-                opened_at: now,
-                due_at: Some(question.expires_at),
-                closed_at: None,
-                question: serde_json::to_value(question).unwrap_or_default(),
-                answer: None,
-            })],
+            Fact::Ask(question) => vec![inbox::opened(run, question, now)],
             Fact::Answered(resolution) => {
-                let ask = AskId(resolution.ask.clone());
-                let known = self.engine.inner.store.ask(&ask).ok().flatten();
-                let closed = known.map(|known| AskRecord {
-                    closed_at: Some(now),
-                    answer: serde_json::to_value(resolution).ok(),
-                    ..known
-                });
-                closed.into_iter().map(Op::PutAsk).collect()
+                let closed = inbox::answered(&self.engine.inner.store, resolution, now);
+                closed.into_iter().collect()
             }
             _ => Vec::new(),
         }

@@ -172,7 +172,8 @@ fn wire_step(step: StepFact) -> Step {
     Step { number, total, title, state, note, left_ms }
 }
 
-fn wire_ask(question: Question) -> Ask {
+/// A question on the wire.
+pub fn wire_ask(question: Question) -> Ask {
     Ask {
         ask: AskId(question.ask),
         kind: match question {

@@ -10,6 +10,7 @@ use super::registry::Live;
 use super::{Engine, chain, store_error};
 use crate::backend::errand::Doing;
 use crate::backend::upstream::RUNS;
+use crate::core::admission::RETURNING;
 use crate::core::breaker::State;
 use crate::core::chat::Progress;
 use crate::core::failure::{FailureClass, Scope};
@@ -80,7 +81,7 @@ impl Engine {
                 detail: title,
                 since: Some(record.opened_at),
                 until: record.due_at,
-                unblock: format!("copexctl runs answer {ask} allow|always|deny|TEXT"),
+                unblock: format!("copexctl inbox answer {ask} yes|always|no|TEXT"),
             });
         }
         Ok(waits)
@@ -172,7 +173,7 @@ fn parked(run: RunId, until: u64, now: u64) -> Wait {
         detail: format!("it is parked for {} more", span(until.saturating_sub(now))),
         since: None,
         until: Some(until),
-        unblock: format!("copexctl runs resume {run} goes on now"),
+        unblock: format!("copexctl runs resume --now {run}"),
     }
 }
 
@@ -202,20 +203,10 @@ fn doing(run: RunId, live: &Live, now: u64) -> Wait {
             None,
             format!("the command ends, or its time is up; {cancel}"),
         ),
-        Doing::Place { endpoint, since } if endpoint == RUNS => wait(
-            WaitKind::Slot,
-            "it waits for a place among the runs at work".to_owned(),
-            Some(since),
-            None,
-            "another run ends, or `limits.max_running` is raised".to_owned(),
-        ),
-        Doing::Place { endpoint, since } => wait(
-            WaitKind::Admission,
-            format!("its request waits for a place among those to {endpoint}"),
-            Some(since),
-            None,
-            "another request ends; fewer are let through after throttling".to_owned(),
-        ),
+        Doing::Place { endpoint, since } => {
+            let (kind, detail, unblock) = place(&endpoint);
+            wait(kind, detail, Some(since), None, unblock.to_owned())
+        }
         Doing::Asked { target, since } => wait(
             WaitKind::Model,
             format!("{target} was asked {} ago and has not begun to answer", ago(since)),
@@ -251,6 +242,27 @@ fn doing(run: RunId, live: &Live, now: u64) -> Wait {
             None,
             None,
             format!("copexctl runs logs {run} shows what it did last"),
+        ),
+    }
+}
+
+/// What a wait for a place is about, and what gives one.
+fn place(queue: &str) -> (WaitKind, String, &'static str) {
+    match queue {
+        RUNS => (
+            WaitKind::Slot,
+            "it waits for a place among the runs at work".to_owned(),
+            "another run ends, or `limits.max_running` is raised",
+        ),
+        RETURNING => (
+            WaitKind::Slot,
+            "it comes back after a restart, and others are before it".to_owned(),
+            "one of those that come back hears from its model",
+        ),
+        endpoint => (
+            WaitKind::Admission,
+            format!("its request waits for a place among those to {endpoint}"),
+            "another request ends; fewer are let through after throttling",
         ),
     }
 }

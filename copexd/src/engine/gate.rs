@@ -1,4 +1,4 @@
-//! Commands of a run that copex itself runs: gates, and the look at the working folder.
+//! Commands that copex itself runs: gates, the look at the working folder, notifications.
 //!
 //! Each is a tree of processes with a mark, in a process group of its own. Dropping the
 //! future ends all of it, and what a killed daemon left of it is ended by the next one.
@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use crate::backend::process::{self, Owner, Program};
@@ -54,9 +54,29 @@ pub(super) async fn run(
     command: String,
     timeout: Duration,
 ) -> GateResult {
-    let since = Instant::now();
+    let (since, input) = (Instant::now(), Vec::new());
+    let Fed { exit_code, output } = feed(place, command, timeout, input).await;
+    let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    GateResult { index, exit_code, output, duration_ms }
+}
+
+/// How a command ended that was given something to read.
+pub(super) struct Fed {
+    /// Its exit status; none when it was killed or could not be run.
+    pub(super) exit_code: Option<i32>,
+    /// What it printed, clipped.
+    pub(super) output: String,
+}
+
+/// The same with `input` to read. A command that does not read it is none the worse.
+pub(super) async fn feed(
+    place: Workplace,
+    command: String,
+    timeout: Duration,
+    input: Vec<u8>,
+) -> Fed {
     let mut kept = Clipped::default();
-    let ended = shell(&place, &command, timeout, |bytes| kept.add(bytes)).await;
+    let ended = shell(&place, (&command, &input), timeout, |bytes| kept.add(bytes)).await;
     let mut output = kept.text();
     let exit_code = match ended {
         Ok(code) => code,
@@ -65,21 +85,20 @@ pub(super) async fn run(
             None
         }
     };
-    let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    GateResult { index, exit_code, output, duration_ms }
+    Fed { exit_code, output }
 }
 
 /// What the working folder holds, as a fingerprint. None where it is no repository.
 pub(super) async fn fingerprint(place: Workplace) -> Option<String> {
     let mut hasher = DefaultHasher::new();
-    let ended = shell(&place, FINGERPRINT, LOOK, |bytes| hasher.write(bytes)).await;
+    let ended = shell(&place, (FINGERPRINT, b""), LOOK, |bytes| hasher.write(bytes)).await;
     (ended == Ok(Some(0))).then(|| format!("{:016x}", hasher.finish()))
 }
 
 /// Runs a command; its exit status, or why there is none.
 async fn shell(
     place: &Workplace,
-    command: &str,
+    (command, input): (&str, &[u8]),
     timeout: Duration,
     mut take: impl FnMut(&[u8]),
 ) -> Result<Option<i32>, String> {
@@ -91,20 +110,28 @@ async fn shell(
     };
     let (mut child, tree) = process::start(&program, &place.owner)
         .map_err(|error| format!("it could not be started: {error}\n"))?;
-    // Nobody types: a command that reads finds the end.
-    drop(child.stdin.take());
+    let stdin = child.stdin.take();
+    // Nobody types: a command that reads on finds the end.
+    let feeding = async move {
+        if let Some(mut stdin) = stdin {
+            // One that does not read does not want to know.
+            let _ = stdin.write_all(input).await;
+        }
+    };
+    tokio::pin!(feeding);
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let mut buffers = (vec![0; 8 * 1024], vec![0; 8 * 1024]);
     let deadline = tokio::time::sleep(timeout);
     tokio::pin!(deadline);
     let mut status = None;
-    let mut late = false;
+    let (mut late, mut fed) = (false, false);
     while status.is_none() || out.is_some() || err.is_some() {
         tokio::select! {
             () = &mut deadline, if !late => {
                 late = true;
                 tree.kill();
             }
+            () = &mut feeding, if !fed => fed = true,
             ended = child.wait(), if status.is_none() => {
                 status = Some(ended.map_err(|error| format!("it was lost: {error}\n"))?);
                 // What it left behind holds the pipes open.

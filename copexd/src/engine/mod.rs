@@ -22,10 +22,12 @@ mod explain;
 mod gate;
 mod git;
 pub mod health;
+mod inbox;
 pub mod key;
 mod ledger;
 pub mod log;
 mod measure;
+mod notify;
 mod open;
 mod perform;
 mod plan;
@@ -37,6 +39,7 @@ mod recover;
 mod registry;
 mod report;
 mod resume;
+mod returning;
 mod steer;
 mod submit;
 mod tape;
@@ -54,9 +57,11 @@ use crate::backend::upstream::Upstream;
 use crate::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use crate::store::{Store, StoreError};
+use notify::Notifier;
 use registry::Registry;
 
 pub use account::Accounts;
+pub use inbox::MOST_ASKS;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
 pub use submit::Submitted;
@@ -76,6 +81,7 @@ struct Inner {
     registry: Registry,
     ambient: Ambient,
     accounts: Accounts,
+    notifier: Notifier,
     /// Serialises submissions that carry an idempotency key: look-up and write are one.
     keyed: tokio::sync::Mutex<()>,
     /// Fires when the daemon is on its way out: connections that close then say nothing
@@ -100,6 +106,7 @@ impl Engine {
     ) -> Self {
         let upstream = pool.upstream().clone();
         let registry = Registry::default();
+        let notifier = Notifier::new(&ambient.notify, &ambient, &tasks);
         let keyed = tokio::sync::Mutex::default();
         let leaving = tasks.stopping().child_token();
         let watchers = TaskTracker::new();
@@ -111,6 +118,7 @@ impl Engine {
             registry,
             ambient,
             accounts,
+            notifier,
             keyed,
             leaving,
             watchers,

@@ -7,12 +7,13 @@ use tokio::sync::oneshot;
 
 use super::desk::Done;
 use super::registry::Live;
+use super::returning::Returning;
 use super::{Engine, prepare, tape};
 use crate::backend::Opening;
 use crate::backend::errand::Doing;
 use crate::backend::spec::SessionSpec;
 use crate::backend::upstream::{Place, RUNS};
-use crate::core::admission::Priority;
+use crate::core::admission::{Priority, RETURNING};
 use crate::core::chat::Progress;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::Route;
@@ -37,12 +38,14 @@ pub(super) struct Wanted {
     pub(super) returned: Option<oneshot::Receiver<()>>,
     pub(super) progress: Progress,
     pub(super) route: Route,
+    /// The run's way back after a restart.
+    pub(super) returning: Returning,
 }
 
 /// Opens the session for a turn: waits for a place among the runs at work first.
 pub(super) async fn open(wanted: Wanted) -> Done {
     let Wanted { engine, live, options, cwd, place, slot, progress, route, priority, .. } = wanted;
-    let (before, returned) = (wanted.before, wanted.returned);
+    let (before, returned, returning) = (wanted.before, wanted.returned, wanted.returning);
     if let Some(returned) = returned {
         // With its place kept, nothing else holds us back until it rests or is closed.
         let _ = returned.await;
@@ -59,6 +62,8 @@ pub(super) async fn open(wanted: Wanted) -> Done {
         }
         None => None,
     };
+    live.activity.set(Doing::Place { endpoint: RETURNING.to_owned(), since: clock::now_ms() });
+    returning.enter(&engine.inner.tasks).await;
     live.activity.set(Doing::Nothing);
     let slot = if slot.is_some() {
         slot

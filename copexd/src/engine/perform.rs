@@ -112,6 +112,7 @@ impl Driver {
     }
 
     fn release(&mut self, lane: Lane, poisoned: bool) {
+        self.returning.leave();
         self.report(lane, &Report::Abandoned);
         let parked = self.machine.turn(lane).parked.is_some();
         self.live.activity.set(Doing::Nothing);
@@ -330,6 +331,7 @@ impl Driver {
             returned,
             progress,
             route,
+            returning: self.returning.clone(),
         };
         self.desk(lane).start(open(wanted));
     }

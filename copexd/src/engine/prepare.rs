@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use copex_proto::config::NotifyConfig;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{
     self as wire, Approval, ApprovalMode, KeySource, Mode, ProviderKind, RunOptions, RunRequest,
@@ -52,6 +53,8 @@ pub struct Ambient {
     pub owner: Owner,
     /// Where it keeps what it must not lose.
     pub state: PathBuf,
+    /// Who is told of runs.
+    pub notify: NotifyConfig,
 }
 
 /// Checks a request before anything is recorded.

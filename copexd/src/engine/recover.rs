@@ -1,28 +1,56 @@
 //! At start: every run that has not ended goes on where its journal stops.
 
+use std::collections::HashSet;
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::id::RunId;
 use copex_proto::run::{Mode, RunRequest};
 
+use super::drive::{Begun, session_of};
 use super::log::{self, RunLog};
-use super::{Engine, events, store_error};
+use super::returning::Returning;
+use super::{Engine, events, prepare, store_error};
 use crate::core::machine::{Input, Lane, MAIN, Tail};
 use crate::core::stored::Stored;
+use crate::pool::Queued;
 use crate::store::{RunSummary, StoreError};
 
 /// Events of a log that are read at once for its tail.
 const PAGE: usize = 1_024;
 
+/// An unfinished run, with its place in its session's queue.
+struct Unfinished {
+    summary: RunSummary,
+    request: RunRequest,
+    progress: Option<Stored>,
+    place: Option<Queued>,
+    /// Whether it goes on at once: not parked, and nobody is before it in its session.
+    ready: bool,
+}
+
 impl Engine {
-    /// Sets every unfinished run to work again, oldest first. Returns how many.
+    /// Sets every unfinished run to work again: the most urgent first, and the oldest of
+    /// equals. Returns how many. Few come back at once, see [`Returning`].
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn recover(&self) -> Result<u32, StoreError> {
-        let mut count = 0;
+        let mut sessions = HashSet::new();
+        let mut unfinished = Vec::new();
+        // In the order in which they were accepted: so they stand before their sessions.
         for summary in self.inner.store.unfinished_runs()? {
             let run = summary.run;
-            match self.recover_run(summary) {
+            match self.unfinished(summary, &mut sessions) {
+                Ok(it) => unfinished.push(it),
+                Err(error) => tracing::error!(%run, %error, "a run cannot go on"),
+            }
+        }
+        unfinished.sort_by_key(|it| prepare::priority(&it.request));
+        let mut count = 0;
+        for it in unfinished {
+            let run = it.summary.run;
+            match self.recover_run(it) {
                 Ok(()) => count += 1,
                 Err(error) => tracing::error!(%run, %error, "a run cannot go on"),
             }
@@ -30,24 +58,46 @@ impl Engine {
         Ok(count)
     }
 
-    fn recover_run(&self, summary: RunSummary) -> Result<(), copex_proto::error::ErrorInfo> {
+    fn unfinished(
+        &self,
+        summary: RunSummary,
+        sessions: &mut HashSet<String>,
+    ) -> Result<Unfinished, ErrorInfo> {
         let store = &self.inner.store;
         let failed = |error: StoreError| store_error(&error);
-        let run = summary.run;
-        let spec = store.get_spec(run).map_err(failed)?.unwrap_or_default();
+        let spec = store.get_spec(summary.run).map_err(failed)?.unwrap_or_default();
         let request: RunRequest = serde_json::from_slice(&spec).map_err(|error| {
             let message = format!("its request cannot be read: {error}");
-            copex_proto::error::ErrorInfo::new(copex_proto::error::ErrorClass::Store, message)
+            ErrorInfo::new(ErrorClass::Store, message)
         })?;
-        let progress = store.checkpoint(run).map_err(failed)?;
+        let progress = store.checkpoint(summary.run).map_err(failed)?;
         let progress = progress.and_then(|bytes| Stored::read(&bytes));
+        let parked = progress.as_ref().is_some_and(|progress| progress.turn().parked.is_some());
+        // A parked run stands in no queue: others need not wait for hours.
+        let session = session_of(&request, progress.as_ref()).filter(|_| !parked);
+        let place = session.as_ref().map(|id| self.inner.pool.queue(id));
+        let first = session.is_none_or(|id| sessions.insert(id));
+        Ok(Unfinished { summary, request, progress, place, ready: first && !parked })
+    }
+
+    fn recover_run(&self, unfinished: Unfinished) -> Result<(), ErrorInfo> {
+        let Unfinished { summary, request, progress, place, ready } = unfinished;
+        let (store, run) = (&self.inner.store, summary.run);
+        let failed = |error: StoreError| store_error(&error);
         let last = store.last_seq(run).map_err(failed)?;
         let log = std::sync::Arc::new(RunLog::new(run, store.clone(), last, false));
         let tail = self.tail(run, last, request.mode()).map_err(failed)?;
+        let (upstream, priority) = (self.inner.upstream.clone(), prepare::priority(&request));
+        let returning = if ready {
+            Returning::queue(upstream, priority, &self.inner.tasks)
+        } else {
+            Returning::later(upstream, priority)
+        };
         let (live, inbox) =
             self.inner.registry.add(log, summary, std::collections::BTreeMap::new());
         tracing::info!(%run, last, "an unfinished run goes on");
-        self.spawn_run(live, inbox, request, progress, Input::Recover(tail));
+        let first = Input::Recover(tail);
+        self.spawn_begun(live, inbox, Begun { request, progress, first, place, returning });
         Ok(())
     }
 

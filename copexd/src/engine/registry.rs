@@ -15,6 +15,7 @@ use super::events;
 use super::log::RunLog;
 use super::submit::state_name;
 use crate::backend::errand::Activity;
+use crate::core::ids::Ids;
 use crate::core::machine::Resolution;
 use crate::runtime::clock;
 use crate::store::{Op, RunSummary};
@@ -60,6 +61,7 @@ pub(super) struct Live {
 #[derive(Default)]
 pub(super) struct Registry {
     runs: Mutex<HashMap<RunId, Arc<Live>>>,
+    ids: Mutex<Ids>,
     closed: AtomicBool,
     changed: Notify,
 }
@@ -105,6 +107,13 @@ impl Registry {
                 .with_hint("`copexctl runs list` shows them; cancel some, or wait"));
         }
         Ok(())
+    }
+
+    /// A name for a new run, above all that this daemon gave: recovery goes by names.
+    pub(super) fn next_id(&self, now_ms: u64) -> RunId {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ms, chance) = ids.next(now_ms, clock::chance());
+        RunId::new(ms, chance)
     }
 
     /// The run, if it is at work.

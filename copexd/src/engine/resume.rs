@@ -5,8 +5,8 @@ use copex_proto::id::RunId;
 use copex_proto::run::{RalphContext, RunRequest, RunState, SessionChoice};
 use copex_proto::spend::SpendLimits;
 
-use super::registry::Command;
-use super::submit::{Resumed, Submitted};
+use super::registry::{Command, Live};
+use super::submit::{Resumed, Submitted, state_name};
 use super::{Engine, chain, store_error};
 use crate::core::stored::Stored;
 
@@ -34,9 +34,7 @@ impl Engine {
                 let hint = format!("cancel it and resume it with others, or resume {run} as it is");
                 return Err(ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint));
             }
-            // It goes on in place: whoever asks does not want to wait for the limit's end.
-            self.forget_limits(run);
-            let _ = live.commands.send(Command::Wake).await;
+            self.go_on(&live).await;
             return Ok(Submitted { run, created: false });
         }
         if !summary.state.is_terminal() {
@@ -96,10 +94,51 @@ impl Engine {
         self.submit(request, None, Some(Resumed { run, progress })).await
     }
 
+    /// Lets a parked run go on now, in place.
+    ///
+    /// # Errors
+    /// `NotFound` for a run nobody knows, `Conflict` for one that is not parked.
+    pub async fn wake(&self, run: RunId) -> Result<(), ErrorInfo> {
+        let state = self.summary(run)?.state;
+        match self.inner.registry.get(run).filter(|_| state == RunState::Parked) {
+            Some(live) => {
+                self.go_on(&live).await;
+                Ok(())
+            }
+            None => Err(not_parked(run, state)),
+        }
+    }
+
+    /// Whoever asks does not want to wait for the limit's end.
+    async fn go_on(&self, live: &Live) {
+        self.forget_limits(live.summary.borrow().run);
+        // One that ended meanwhile hears nothing any more.
+        let _ = live.commands.send(Command::Wake).await;
+    }
+
     /// Forgets the limits that keep a run from going on.
     fn forget_limits(&self, run: RunId) {
         let Ok(detail) = self.detail(run) else { return };
         let Ok(request) = serde_json::from_value::<RunRequest>(detail.request) else { return };
         self.inner.upstream.forget_limits(&chain::targets(request.options()));
     }
+}
+
+/// Why a run cannot go on now, and what to do with it instead.
+fn not_parked(run: RunId, state: RunState) -> ErrorInfo {
+    let message = format!("run {run} is not parked: it is {}", state_name(state));
+    let hint = match state {
+        RunState::Asking => "answer what it asks: `copexctl inbox`".to_owned(),
+        RunState::Queued | RunState::Running | RunState::Parked => {
+            format!("`copexctl runs explain {run}` says what it does")
+        }
+        RunState::Done
+        | RunState::Failed
+        | RunState::Blocked
+        | RunState::Exhausted
+        | RunState::Cancelled => {
+            format!("`copexctl runs resume {run}` goes on with it in a new run")
+        }
+    };
+    ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint)
 }

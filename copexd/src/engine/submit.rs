@@ -75,7 +75,7 @@ impl Engine {
         self.settle_session(&mut request, &cwd)?;
         let secrets = std::mem::take(&mut request.options_mut().secrets);
         let now = clock::now_ms();
-        let run = RunId::new(now, clock::chance());
+        let run = self.inner.registry.next_id(now);
         let options = request.options();
         let accepted = Accepted {
             mode: request.mode(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use copex_proto::api::CopexApiServer;
+use copex_proto::ask::{AskFilter, AskList};
 use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::Answer;
@@ -23,7 +24,7 @@ use jsonrpsee::{Extensions, PendingSubscriptionSink};
 
 use super::{Connections, Peer, error_object, stream};
 use crate::daemon::{Control, Phase};
-use crate::engine::{Engine, MOST_LISTED, MOST_WAIT, events};
+use crate::engine::{Engine, MOST_ASKS, MOST_LISTED, MOST_WAIT, events};
 
 /// How long a call waits for a daemon that is starting. Opening the store takes 30 ms, and
 /// after an unclean stop a read of everything (40 ms per 20,000 records).
@@ -34,6 +35,9 @@ const EVENTS: u32 = 256;
 
 /// Runs of one `run.list` when nothing else is said.
 const LISTED: u32 = 50;
+
+/// Questions of one `ask.list` when nothing else is said.
+const ASKS: u32 = 100;
 
 /// Implements the contract.
 pub struct Api {
@@ -193,8 +197,13 @@ impl CopexApiServer for Api {
         run: RunId,
         prompt: Option<String>,
         limits: Option<SpendLimits>,
+        now: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         let engine = self.engine().await?;
+        if now.unwrap_or(false) {
+            engine.wake(run).await.map_err(refusal)?;
+            return Ok(SubmitResponse { run, created: false });
+        }
         let limits = limits.unwrap_or_default();
         let submitted = engine.resume(run, prompt, limits).await.map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })
@@ -206,6 +215,11 @@ impl CopexApiServer for Api {
         let (resolution, accepted) = engine.answer(ask.clone(), reply).await.map_err(refusal)?;
         let (answer, by) = events::wire_resolution(resolution);
         Ok(AnswerResponse { ask, answer, by, accepted })
+    }
+
+    async fn ask_list(&self, filter: Option<AskFilter>, limit: Option<u32>) -> RpcResult<AskList> {
+        let limit = limit.unwrap_or(ASKS).min(MOST_ASKS);
+        self.engine().await?.inbox(&filter.unwrap_or_default(), limit).map_err(refusal)
     }
 
     async fn run_explain(&self, run: RunId) -> RpcResult<Explanation> {

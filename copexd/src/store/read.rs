@@ -173,6 +173,11 @@ impl Store {
         self.indexed_asks(b"", |open| open)
     }
 
+    /// All asks, by the age of their runs.
+    pub fn all_asks(&self) -> Result<Vec<AskRecord>, StoreError> {
+        self.indexed_asks(b"", |_| true)
+    }
+
     fn indexed_asks(
         &self,
         prefix: &[u8],

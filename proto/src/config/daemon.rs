@@ -6,6 +6,7 @@ use crate::config::key::{self, Scope};
 use crate::config::layer::{Layer, Origin, Place};
 use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
+use crate::notify::{NOTICE_EVENTS, NoticeEvent};
 
 /// The daemon's settings.
 #[derive(Debug, Clone, std::default::Default, PartialEq)]
@@ -20,6 +21,8 @@ pub struct DaemonConfig {
     pub breaker: BreakerConfig,
     /// What is told.
     pub telemetry: TelemetryConfig,
+    /// Who is told of runs.
+    pub notify: NotifyConfig,
     /// Findings about the daemon's own keys and names nobody knows, for its log.
     pub warnings: Vec<Problem>,
 }
@@ -143,6 +146,22 @@ impl std::default::Default for TelemetryConfig {
     }
 }
 
+/// Who is told of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// The shell command. Absent: nobody.
+    pub command: Option<String>,
+    /// The events it is told of.
+    pub on: Vec<NoticeEvent>,
+}
+
+impl std::default::Default for NotifyConfig {
+    fn default() -> Self {
+        let on = NOTICE_EVENTS.iter().filter_map(|name| NoticeEvent::from_name(name));
+        Self { command: None, on: on.collect() }
+    }
+}
+
 impl DaemonConfig {
     /// Reads the user's file. An empty text gives the defaults.
     ///
@@ -196,6 +215,7 @@ impl DaemonConfig {
             telemetry: TelemetryConfig {
                 log_level: merged.text("telemetry.log_level").unwrap_or(base.telemetry.log_level),
             },
+            notify: notify(&merged),
             warnings,
         })
     }
@@ -219,11 +239,17 @@ fn pool(merged: &Merged) -> PoolConfig {
     }
 }
 
+fn notify(merged: &Merged) -> NotifyConfig {
+    let base = <NotifyConfig as std::default::Default>::default();
+    let on = merged.typed::<Vec<NoticeEvent>>("notify.on").unwrap_or(base.on);
+    NotifyConfig { command: merged.text("notify.command"), on }
+}
+
 /// Whether the daemon answers for a key. Of `[limits]` some are a client's.
 fn is_ours(key: &str) -> bool {
     if let Some(known) = key::find(key) {
         return known.scope == Scope::Daemon;
     }
     let table = key.split_once('.').map_or(key, |(table, _)| table);
-    matches!(table, "breaker" | "pool" | "store" | "limits" | "telemetry")
+    matches!(table, "breaker" | "pool" | "store" | "limits" | "telemetry" | "notify")
 }

@@ -44,6 +44,7 @@ fn kind(key: &Key) -> String {
         Kind::Effort => "effort".to_owned(),
         Kind::List => "list".to_owned(),
         Kind::Paths => "list of paths".to_owned(),
+        Kind::Choices(choices) => format!("list of {}", choices.join(", ")),
         Kind::Efforts => "list of efforts".to_owned(),
         Kind::Map => "table of texts".to_owned(),
         Kind::Servers | Kind::Prices => "table by name".to_owned(),

@@ -1,6 +1,7 @@
 //! The one list of keys.
 
 use crate::config::nearest;
+use crate::notify::NOTICE_EVENTS;
 
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +20,8 @@ pub enum Kind {
     Path,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Any of these words.
+    Choices(&'static [&'static str]),
     /// A reasoning effort.
     Effort,
     /// Any texts.
@@ -248,8 +251,8 @@ pub static KEYS: &[Key] = &[
     Key::new("fleet.isolation", Kind::Choice(&["auto", "worktree", "none"]), "auto", "Whether tasks get a git worktree of their own.").later(),
     Key::new("fleet.fail_fast", Kind::Bool, "false", "Stop at the first failure.").later(),
 
-    Key::new("notify.command", Kind::Text, "none", "Command to run when a run ends or asks.").later(),
-    Key::new("notify.on", Kind::List, "[]", "Kinds of events to notify of.").later(),
+    Key::new("notify.command", Kind::Text, "none", "Shell command that is told of runs: one JSON object on its standard input for each event. Run by copexd, in its environment and the home folder, for 10 s at most.").daemon(),
+    Key::new("notify.on", Kind::Choices(&NOTICE_EVENTS), "['ask', 'parked', 'resumed', 'done', 'failed', 'budget']", "The events it is told of.").daemon(),
 
     Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive; one more when all of them are at work.").daemon(),
     Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime; those used longest ago are closed.").daemon(),

@@ -17,7 +17,7 @@ pub mod problem;
 mod value;
 
 pub use client::ClientConfig;
-pub use daemon::{DaemonConfig, PoolConfig};
+pub use daemon::{DaemonConfig, NotifyConfig, PoolConfig};
 pub use layer::{Layer, Origin, Place};
 pub use merge::Merged;
 pub use problem::{Problem, Severity};

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::config::key::{KEYS, Kind};
 use crate::config::merge::environment;
+use crate::notify::NoticeEvent;
 use crate::run::{ApprovalMode, Effort, KeySource};
 
 fn place(origin: Origin) -> Place<'static> {
@@ -219,6 +220,11 @@ fn the_daemon_reads_its_own_tables_only() {
     assert_eq!(config.limits.max_queued, 9);
     assert_eq!(config.telemetry.log_level, "debug");
     assert_eq!(config.warnings.len(), 1);
+    let told = DaemonConfig::from_toml("[notify]\ncommand = 'x'\non = ['ask', 'done']").unwrap();
+    assert_eq!(told.notify.command.as_deref(), Some("x"));
+    assert_eq!(told.notify.on, [NoticeEvent::Ask, NoticeEvent::Done]);
+    let wrong = DaemonConfig::from_toml("[notify]\non = ['cancelled']").unwrap_err();
+    assert!(wrong.to_string().contains("`cancelled` is not one of ask, parked"), "{wrong}");
     assert_eq!(DaemonConfig::from_toml("").unwrap(), DaemonConfig::default());
     assert!(DaemonConfig::from_toml("[pool]\nmax_runtimes = 0").is_err());
     assert!(DaemonConfig::from_toml("[pool").is_err());

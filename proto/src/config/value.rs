@@ -29,6 +29,10 @@ pub(crate) fn check(kind: Kind, value: Value) -> Result<Value, String> {
             _ => Err(wrong("text", &value)),
         },
         Kind::Choice(choices) => choice(choices, value),
+        Kind::Choices(choices) => {
+            let items = items(&value)?.iter().map(|item| choice(choices, item.clone()));
+            items.collect::<Result<_, _>>().map(Value::Array)
+        }
         Kind::Effort => effort(&value),
         Kind::List | Kind::Paths => {
             for item in items(&value)? {
@@ -67,7 +71,7 @@ pub(crate) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Text | Kind::Secret | Kind::Path | Kind::Choice(_) | Kind::Effort => {
             Value::from(text)
         }
-        Kind::List | Kind::Paths | Kind::Efforts => list_from_text(text)?,
+        Kind::List | Kind::Paths | Kind::Efforts | Kind::Choices(_) => list_from_text(text)?,
         Kind::Map | Kind::Servers | Kind::Prices => serde_json::from_str(text)
             .map_err(|error| format!("a JSON object is needed: {error}"))?,
     };

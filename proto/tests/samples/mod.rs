@@ -1,8 +1,10 @@
 //! One frame of every type, with every field set that can be.
 
+mod asks;
 mod breakers;
 mod events;
 mod health;
+mod notices;
 mod requests;
 mod spend;
 
@@ -27,6 +29,8 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(health::all());
     frames.extend(spend::all());
     frames.extend(breakers::all());
+    frames.extend(asks::all());
+    frames.extend(notices::all());
     frames
 }
 

@@ -45,7 +45,7 @@ fn a_parked_run_outlives_its_daemon_and_is_woken_in_place() {
     assert_eq!(why["waits"][0]["kind"], "park", "{why}");
     assert_eq!(why["waits"][0]["until"], json!(until), "{why}");
     let explained = product.runs(["explain", &run]).ok();
-    assert!(explained.contains(&format!("copexctl runs resume {run}")), "{explained}");
+    assert!(explained.contains(&format!("copexctl runs resume --now {run}")), "{explained}");
 
     product.model.respond(|_| Reply::text("at last"));
     let resumed = product.runs(["resume", &run, "-q"]).ok();
@@ -176,4 +176,56 @@ fn a_run_is_parked_no_more_often_than_it_may() {
     assert_eq!(seen.end()["error"]["class"], "rate_limit", "{}", seen.end());
     assert_eq!(seen.output.code(), 5);
     assert!(product.model.requests().iter().all(|request| request.user_messages() == ["hi"]));
+}
+
+#[test]
+fn a_parked_run_counts_down_on_a_terminal_and_goes_on_when_told() {
+    let product = limited("user_global_rate_limited", Some(90));
+    let (run, _) = parked(&product, json!({}));
+    let watching = product.ctl().start_on_one_terminal(["runs", "attach", &run]);
+    let seen = watching.wait_stdout(" left: ");
+    assert!(seen.contains(&format!("copexctl runs resume --now {run}")), "{seen}");
+    assert!(seen.contains("\rparked until ") && seen.contains(", 00:01:"), "{seen}");
+    let piped = product.ctl().start(["runs", "attach", &run]);
+    piped.wait_stderr("parked until ");
+    let shown = product.runs(["show", &run]).ok();
+    assert!(shown.contains(&format!("copexctl runs resume --now {run}")), "{shown}");
+
+    product.model.respond(|_| Reply::text("at last"));
+    for wrong in [vec!["--now", "more"], vec!["--now", "--max-cost", "3"]] {
+        let args = ["runs", "resume", &run].into_iter().chain(wrong);
+        let _refused = product.ctl().run(args).expect_code(2);
+    }
+    let resumed = product.runs(["resume", "--now", &run, "--detach"]).ok();
+    assert_eq!(resumed, format!("{run}\n"), "in place");
+    let seen = watching.wait().expect_code(0).stdout;
+    let (before, after) = seen.rsplit_once(" left: ").unwrap();
+    assert!(before.contains("\rparked until ") && after.contains("at last"), "{seen:?}");
+    assert!(after.contains("\r\u{1b}[K"), "the line is gone: {seen:?}");
+    let piped = piped.wait().expect_code(0);
+    assert_eq!(piped.stdout, "at last\n");
+    assert_eq!(piped.stderr.matches("parked until ").count(), 1, "{}", piped.stderr);
+    assert!(!piped.stderr.contains('\r') && !piped.stderr.contains('\u{1b}'), "{}", piped.stderr);
+
+    let late = product.runs(["resume", "--now", &run]).expect_code(1);
+    assert!(late.stderr.contains("is not parked: it is done"), "{}", late.stderr);
+    assert!(late.stderr.contains(&format!("`copexctl runs resume {run}`")), "{}", late.stderr);
+    let unknown = product.runs(["resume", "--now", "0000000000000"]).expect_code(1);
+    assert!(unknown.stderr.contains("0000000000000"), "{}", unknown.stderr);
+}
+
+#[test]
+fn the_session_of_a_parked_run_is_free_after_a_restart_too() {
+    let mut product = limited("user_global_rate_limited", Some(90));
+    let (run, _) = parked(&product, json!({}));
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut rpc = product.rpc();
+    let session = rpc.call("run.get", &json!({"run": run}))["summary"]["session"].take();
+    product.model.respond(|_| Reply::text("meanwhile"));
+    let _count = rpc.call("breaker.reset", &json!({}));
+    let spoken = product.chat(["hi", "--resume", session.as_str().unwrap(), "-q"]).ok();
+    assert_eq!(spoken, "meanwhile\n");
+    assert_eq!(state(&mut rpc, &run), "parked");
+    let _cancelled = product.runs(["cancel", &run]).expect_code(0);
 }

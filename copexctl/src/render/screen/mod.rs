@@ -21,13 +21,14 @@ use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::run::Mode;
 
 use crate::follow::View;
+use crate::render::countdown::Countdown;
 use crate::render::text::{Style, Text};
 use stage::Stage;
 
 /// A run as text until its mode is known, and then as what fits.
 pub(crate) struct Live {
     style: Style,
-    text: Text<Stdout, Stderr>,
+    text: Countdown<Text<Stdout, Stderr>, Stderr>,
     stage: Option<Stage>,
 }
 
@@ -35,6 +36,7 @@ impl Live {
     /// Nothing is known yet; `style` is that of the text.
     pub(crate) fn new(style: Style) -> Self {
         let text = Text::new(io::stdout(), io::stderr(), style);
+        let text = Countdown::new(text, io::stderr());
         Self { style, text, stage: None }
     }
 

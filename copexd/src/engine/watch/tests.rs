@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use copex_proto::config::NotifyConfig;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -33,7 +34,8 @@ impl Stage {
         let upstream = Upstream::new(Setup::default(), Memory::default(), Meter::default());
         let pool = Pool::new(owner.clone(), tasks.clone(), PoolLimits::default(), upstream);
         let home = dir.path().to_owned();
-        let ambient = Ambient { env: BTreeMap::new(), state: home.clone(), home, owner };
+        let (state, notify) = (home.clone(), NotifyConfig::default());
+        let ambient = Ambient { env: BTreeMap::new(), home, owner, state, notify };
         let engine = Engine::new(store.clone(), pool, tasks, ambient, Accounts::default());
         let run = RunId::new(1, 1);
         let summary = RunSummary {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use copex_proto::api::CopexApiServer;
+use copex_proto::ask::{AskFilter, AskList};
 use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::event::Answer;
 use copex_proto::explain::Explanation;
@@ -40,6 +41,10 @@ impl CopexApiServer for Nothing {
         _: Option<String>,
     ) -> SubscriptionResult {
         Ok(())
+    }
+
+    async fn ask_list(&self, _: Option<AskFilter>, _: Option<u32>) -> RpcResult<AskList> {
+        nothing()
     }
 
     async fn run_explain(&self, _: RunId) -> RpcResult<Explanation> {
@@ -110,6 +115,7 @@ impl CopexApiServer for Nothing {
         _: RunId,
         _: Option<String>,
         _: Option<SpendLimits>,
+        _: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         nothing()
     }

@@ -1,0 +1,181 @@
+//! How long a parked run still waits: the words, and a line on a terminal that counts down.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use copex_proto::event::{EventBody, RunEvent};
+
+use crate::clock;
+use crate::follow::View;
+use crate::render::brief;
+use crate::when;
+
+/// Columns of the line that is redrawn: one that wraps cannot be.
+const COLUMNS: usize = 79;
+
+/// "parked until 14:05, 00:59:12 left: reason", for a run that goes on at `until` (Unix
+/// milliseconds, as `now`).
+pub(crate) fn parked(reason: &str, until: u64, now: u64) -> String {
+    let (at, left) = (when::soon(until, now), left(until.saturating_sub(now)));
+    format!("parked until {at}, {left} left: {}", reason.trim())
+}
+
+/// Hours, minutes and seconds, rounded up: it is over when nothing is left.
+fn left(ms: u64) -> String {
+    let seconds = ms.div_ceil(1_000);
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let clock = format!("{:02}:{:02}:{:02}", rest / 3_600, rest % 3_600 / 60, rest % 60);
+    if days > 0 { format!("{days} d {clock}") } else { clock }
+}
+
+/// How a parked run is made to go on, in words.
+pub(crate) fn way_on(run: &str) -> String {
+    format!("to go on now: copexctl runs resume --now {run}")
+}
+
+/// A view with one more line below it while the run is parked, redrawn each second in place.
+/// For a terminal alone.
+///
+/// Invariant: the line is taken away before anything else is shown, and at the end.
+pub(crate) struct Countdown<V, E: Write> {
+    inner: V,
+    err: E,
+    park: Option<(String, u64)>,
+    drawn: bool,
+}
+
+impl<V, E: Write> Countdown<V, E> {
+    /// Over `inner`; the line is drawn on `err`.
+    pub(crate) fn new(inner: V, err: E) -> Self {
+        Self { inner, err, park: None, drawn: false }
+    }
+
+    fn wipe(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            // A stderr that is gone is no reason to lose the answer.
+            let _ = self.err.write_all(b"\r\x1b[K");
+            let _ = self.err.flush();
+        }
+    }
+
+    /// Draws the line as of `now`; when it changes next.
+    fn draw(&mut self, now: u64) -> Option<Duration> {
+        let (reason, until) = self.park.as_ref()?;
+        // In one write, and wiped behind its end and not before: nothing flickers.
+        let line = format!("\r{}\x1b[K", brief(&parked(reason, *until, now), COLUMNS));
+        let _ = self.err.write_all(line.as_bytes());
+        let _ = self.err.flush();
+        self.drawn = true;
+        // Once the time is over, the daemon says what comes; there is nothing to count.
+        let left = until.saturating_sub(now).checked_sub(1)?;
+        Some(Duration::from_millis(left % 1_000 + 1))
+    }
+}
+
+impl<V: View, E: Write> View for Countdown<V, E> {
+    fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
+        self.wipe();
+        if let EventBody::Parked { reason, until: Some(until) } = &event.body {
+            self.park = Some((reason.clone(), *until));
+            let run = event.run.as_str();
+            return self.inner.note(&format!("the run is parked; {}", way_on(run)));
+        }
+        if !matches!(event.body, EventBody::Warning { .. } | EventBody::Unknown) {
+            self.park = None;
+        }
+        self.inner.event(event, raw)
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.wipe();
+        self.inner.note(text)
+    }
+
+    fn rest(&mut self) -> io::Result<Option<Duration>> {
+        Ok(self.draw(clock::unix_ms()))
+    }
+
+    fn suspend(&mut self) {
+        self.wipe();
+    }
+
+    fn close(&mut self) {
+        self.wipe();
+    }
+}
+
+impl<V, E: Write> Drop for Countdown<V, E> {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use copex_proto::id::RunId;
+    use copex_proto::run::RunState;
+
+    use super::*;
+
+    /// Notes and events as lines.
+    #[derive(Default)]
+    struct Lines(Vec<String>);
+
+    impl View for &mut Lines {
+        fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
+            self.0.push(format!("event {}", event.seq));
+            Ok(())
+        }
+
+        fn note(&mut self, text: &str) -> io::Result<()> {
+            self.0.push(text.to_owned());
+            Ok(())
+        }
+    }
+
+    fn event(seq: u64, body: EventBody) -> RunEvent {
+        RunEvent { run: RunId::new(1, 1), seq, at: 0, path: None, body }
+    }
+
+    #[test]
+    fn what_is_left_is_counted_to_the_second() {
+        let cases = [
+            (0, "00:00:00"),
+            (1, "00:00:01"),
+            (1_000, "00:00:01"),
+            (3_552_000, "00:59:12"),
+            (86_400_000 * 2 + 3_600_000, "2 d 01:00:00"),
+        ];
+        for (ms, words) in cases {
+            assert_eq!(left(ms), words);
+        }
+        let text = parked("too many requests\n", 3_600_000, 48_000);
+        assert!(text.ends_with(", 00:59:12 left: too many requests"), "{text}");
+    }
+
+    #[test]
+    fn the_line_is_redrawn_in_place_and_gone_before_anything_else() {
+        let (mut lines, mut err) = (Lines::default(), Vec::new());
+        let mut view = Countdown::new(&mut lines, &mut err);
+        assert_eq!(view.draw(1_000), None, "nothing is drawn before there is a park");
+        let body = EventBody::Parked { reason: "x".repeat(200), until: Some(10_500) };
+        view.event(&event(1, body), "").unwrap();
+        assert_eq!(view.draw(1_000), Some(Duration::from_millis(500)));
+        assert_eq!(view.draw(1_500), Some(Duration::from_secs(1)));
+        view.note("a note").unwrap();
+        assert_eq!(view.draw(10_499), Some(Duration::from_millis(1)));
+        assert_eq!(view.draw(10_500), None);
+        view.event(&event(2, EventBody::State { state: RunState::Running }), "").unwrap();
+        assert_eq!(view.draw(10_600), None);
+        drop(view);
+        assert!(lines.0[0].contains("copexctl runs resume --now"), "{:?}", lines.0);
+        assert_eq!(&lines.0[1..], ["a note", "event 2"]);
+        let drawn = String::from_utf8(err).unwrap();
+        assert!(!drawn.contains('\n') && drawn.ends_with("\r\u{1b}[K"), "{drawn:?}");
+        assert_eq!(drawn.matches("parked until").count(), 4, "{drawn:?}");
+        for line in drawn.split('\r').filter(|line| line.contains("parked")) {
+            let line = line.trim_end_matches("\u{1b}[K");
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+        }
+    }
+}
