@@ -1,6 +1,7 @@
 //! The command line and nothing else.
 
 mod ralph;
+mod sessions;
 mod turn;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use ralph::{LoopFlags, RalphArgs};
+pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -52,6 +54,12 @@ pub(crate) enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: RunsCommand,
+    },
+    /// Conversations of the Copilot CLI: list, show, resume, fork, rm, doctor.
+    Sessions {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: SessionsCommand,
     },
     /// Circuit breakers and limits of models and endpoints.
     Breakers {

@@ -13,6 +13,7 @@ mod metrics;
 mod models;
 mod ralph;
 mod runs;
+mod sessions;
 mod status;
 mod watch;
 
@@ -22,7 +23,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 22] = [
+const LATER: [&str; 21] = [
     "interactive",
     "tui",
     "plan",
@@ -30,7 +31,6 @@ const LATER: [&str; 22] = [
     "council",
     "skills",
     "render",
-    "sessions",
     "inbox",
     "acp",
     "squad",
@@ -63,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
+        Command::Sessions { command } => sessions::run(ctx, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {

@@ -32,6 +32,7 @@ mod recover;
 mod registry;
 mod report;
 mod resume;
+mod sessions;
 mod steer;
 mod submit;
 mod tape;
@@ -54,6 +55,7 @@ use registry::Registry;
 pub use account::Accounts;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
+pub use sessions::MOST_SESSIONS_LISTED;
 pub use submit::Submitted;
 pub use watch::{MOST_EVENTS, MOST_WAIT, Watcher};
 

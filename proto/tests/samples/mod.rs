@@ -4,6 +4,7 @@ mod breakers;
 mod events;
 mod health;
 mod requests;
+mod sessions;
 mod spend;
 
 use serde::Serialize;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(health::all());
     frames.extend(spend::all());
     frames.extend(breakers::all());
+    frames.extend(sessions::all());
     frames
 }
 

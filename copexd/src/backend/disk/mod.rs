@@ -141,11 +141,12 @@ impl Folder {
         open(&self.events())
     }
 
-    /// Whether nobody has spoken in it: it has a description, and no transcript.
+    /// Whether nobody has spoken in it: it has no transcript, and no name. The CLI is perhaps
+    /// just making it.
     fn unused(&self) -> bool {
         let absent = self.events().symlink_metadata().is_err();
         let described = || self.workspace().ok().flatten();
-        absent && described().is_some_and(|bytes| workspace::unused(&bytes))
+        absent && described().is_none_or(|bytes| workspace::unused(&bytes))
     }
 
     /// What describes the session; nothing where that is not there.

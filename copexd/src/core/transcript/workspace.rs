@@ -18,7 +18,7 @@ pub fn field(text: &str, name: &str) -> Option<String> {
 
 /// Whether it describes a session in which nobody has spoken: the first prompt gives it a name.
 pub fn unused(bytes: &[u8]) -> bool {
-    readable(bytes) && field(&String::from_utf8_lossy(bytes), "name").is_none()
+    field(&String::from_utf8_lossy(bytes), "name").is_none()
 }
 
 /// Whether the CLI reads it: a mapping with an id that is a text, no key twice, and none of the
