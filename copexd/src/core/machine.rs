@@ -169,6 +169,8 @@ pub struct Opened {
     pub reason: Option<String>,
     /// Whether a turn can be run again there over its history.
     pub can_rerun: bool,
+    /// What had to be repaired before it could be opened, in words.
+    pub repaired: Option<String>,
 }
 
 /// The transcript's word on the present turn.

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use copex_tests::model::{Gate, Reply};
 use serde_json::{Value, json};
 
 use super::disk::{elsewhere, events, folder, session, sessions};
-use crate::product::Product;
+use crate::product::{Product, follow, of_type};
 
 /// A way to break a transcript: its lines in, its bytes out.
 type Break = fn(&[String]) -> Vec<u8>;
@@ -52,14 +53,14 @@ fn half_a_start(lines: &[String]) -> Vec<u8> {
     joined(&lines)
 }
 
-/// What the doctor calls it, and how it is made.
-const FAULTS: [(&str, Break); 6] = [
-    ("torn_end", torn_end),
-    ("nul_bytes", nuls),
-    ("unreadable_line", no_json),
-    ("misfit_event", misfit),
-    ("no_start", no_start),
-    ("no_start", half_a_start),
+/// What the doctor calls it, whether the CLI opens it by itself, and how it is made.
+const FAULTS: [(&str, bool, Break); 6] = [
+    ("torn_end", true, torn_end),
+    ("nul_bytes", true, nuls),
+    ("unreadable_line", true, no_json),
+    ("misfit_event", false, misfit),
+    ("no_start", false, no_start),
+    ("no_start", false, half_a_start),
 ];
 
 fn break_it(path: &Path, how: Break) -> Vec<u8> {
@@ -95,7 +96,7 @@ fn broken_transcripts_are_told_repaired_and_opened_with_their_history() {
     let (mut product, id) = with_session("one");
     let path = events(&product, &id);
     let mut said = vec!["one".to_owned()];
-    for (number, (fault, how)) in FAULTS.into_iter().enumerate() {
+    for (number, (fault, _, how)) in FAULTS.into_iter().enumerate() {
         let broken = break_it(&path, how);
         let told = sessions(&product, ["doctor", &id, "--json"]).expect_code(1).json();
         assert_eq!(health(&told)["state"], "broken", "{fault}: {told}");
@@ -122,6 +123,33 @@ fn broken_transcripts_are_told_repaired_and_opened_with_their_history() {
 }
 
 #[test]
+fn a_run_repairs_what_the_cli_does_not_open_and_says_so() {
+    let (mut product, id) = with_session("one");
+    let path = events(&product, &id);
+    let mut said = vec!["one".to_owned()];
+    for (number, (fault, opens, how)) in FAULTS.into_iter().enumerate() {
+        let broken = break_it(&path, how);
+        let mut rpc = product.rpc();
+        let prompt = format!("after {fault} {number}");
+        let run = product.submit(&mut rpc, &prompt, json!({"session": {"resume": id}}));
+        said.push(prompt);
+        let events = follow(&mut rpc, &run);
+        assert_eq!(events.last().unwrap()["type"], "done", "{fault}: {events:?}");
+        assert_eq!(product.last_request().user_messages(), said, "{fault}");
+        let warnings = of_type(&events, "warning");
+        let repaired: Vec<_> =
+            warnings.iter().filter(|it| it["code"] == "session_repaired").collect();
+        assert_eq!(repaired.is_empty(), opens, "{fault}: {events:?}");
+        if let Some(warning) = repaired.first() {
+            let words = warning["message"].as_str().unwrap();
+            let backup = words.split(' ').next_back().unwrap();
+            assert_eq!(std::fs::read(backup).unwrap(), broken, "{fault}: {words}");
+        }
+        product.daemon.restart();
+    }
+}
+
+#[test]
 fn a_description_that_cannot_be_read_is_put_aside() {
     let (product, id) = with_session("one");
     let path = folder(&product, &id).join("workspace.yaml");
@@ -136,7 +164,10 @@ fn a_description_that_cannot_be_read_is_put_aside() {
         let told = sessions(&product, ["doctor", &id, "--json"]).expect_code(0).json();
         assert_eq!(faults(&told), ["workspace_missing"]);
     }
-    let _opens = product.chat(["two", "--resume", &id]).expect_code(0);
+    // A run does the same by itself.
+    std::fs::write(&path, [0; 200]).unwrap();
+    let opens = product.chat(["two", "--resume", &id]).expect_code(0);
+    assert!(opens.stderr.contains("workspace.yaml.before-repair-"), "{}", opens.stderr);
     assert_eq!(product.last_request().user_messages(), ["one", "two"]);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains(&id), "{text}");
@@ -206,7 +237,7 @@ fn a_broken_session_that_is_open_elsewhere_stays_and_is_forked() {
 fn a_broken_session_is_forked_from_what_can_be_read() {
     let (product, id) = with_session("one");
     std::fs::write(folder(&product, &id).join("plan.md"), "a plan").unwrap();
-    for (fault, how) in FAULTS {
+    for (fault, _, how) in FAULTS {
         let sound = std::fs::read(events(&product, &id)).unwrap();
         let broken = break_it(&events(&product, &id), how);
         let forked = sessions(&product, ["fork", &id, "--json"]).expect_code(0).json();
@@ -235,4 +266,47 @@ fn all_is_well_is_exit_0() {
     assert!(sessions(&product, ["doctor"]).ok().ends_with("looked at, 0 broken\n"));
     let empty = Product::start();
     let _nothing = sessions(&empty, ["doctor"]).expect_code(0);
+}
+
+/// A run whose daemon died while the model answered, in a session that is broken then.
+fn interrupted(how: Break) -> (Product, Vec<Value>) {
+    let (mut product, gate) = (Product::start(), Gate::new());
+    let id = session(&product, "one");
+    product.model.push(Reply::stream().say("half an").wait(&gate).hang());
+    let mut rpc = product.rpc();
+    let run = product.submit(&mut rpc, "two", json!({"session": {"resume": id}}));
+    gate.wait_reached(1);
+    let _killed = product.daemon.kill9();
+    for (pid, _) in copex_tests::process::marked(product.daemon.sandbox().marker()) {
+        // Its runtime, which would write on.
+        let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    }
+    break_it(&events(&product, &id), how);
+    product.daemon.restart();
+    let events = follow(&mut product.rpc(), &run);
+    (product, events)
+}
+
+#[test]
+fn a_turn_goes_on_in_a_session_that_was_repaired() {
+    let (product, events) = interrupted(no_start);
+    assert_eq!(events.last().unwrap()["type"], "done", "{events:?}");
+    let warnings = of_type(&events, "warning");
+    assert!(warnings.iter().any(|it| it["code"] == "session_repaired"), "{events:?}");
+    assert_eq!(product.last_request().user_messages(), ["one", "two"], "said once");
+}
+
+#[test]
+fn a_prompt_is_not_sent_again_where_nobody_can_tell_whether_it_was() {
+    let (product, events) = interrupted(|lines| {
+        let first = lines.iter().position(|line| line.contains("user.message")).unwrap();
+        let mut lines = lines.to_vec();
+        lines[first] = lines[first].replace("\"content\"", "\"contents\"");
+        joined(&lines)
+    });
+    let end = events.last().unwrap();
+    assert_eq!(end["type"], "blocked", "{events:?}");
+    assert_eq!(end["error"]["class"], "session_corrupt", "{end}");
+    assert!(end["error"]["hint"].as_str().unwrap().contains("sessions show"), "{end}");
+    assert_eq!(product.model.requests().len(), 2, "nobody is asked again");
 }

@@ -82,6 +82,7 @@ fn opened(found: Found) -> Input {
         candidate: 0,
         reason: None,
         can_rerun: true,
+        repaired: None,
     })
 }
 

@@ -124,7 +124,7 @@ impl Engine {
 }
 
 /// Repairs a session that is claimed.
-async fn repair(folder: &Folder, checked: Checked) -> Result<Mended, ErrorInfo> {
+pub(super) async fn repair(folder: &Folder, checked: Checked) -> Result<Mended, ErrorInfo> {
     let folder = folder.clone();
     let work = move || {
         let known = known(&folder, folder.id().to_owned());

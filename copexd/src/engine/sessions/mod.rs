@@ -5,6 +5,7 @@
 
 mod change;
 mod doctor;
+pub(super) mod heal;
 mod look;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
