@@ -310,3 +310,19 @@ fn a_prompt_is_not_sent_again_where_nobody_can_tell_whether_it_was() {
     assert!(end["error"]["hint"].as_str().unwrap().contains("sessions show"), "{end}");
     assert_eq!(product.model.requests().len(), 2, "nobody is asked again");
 }
+
+#[test]
+fn a_run_leaves_a_transcript_of_another_kind_to_a_person() {
+    let (product, id) = with_session("one");
+    let foreign = |lines: &[String]| {
+        let other = |line: &String| line.replace("\"timestamp\"", "\"at\"");
+        let lines: Vec<_> =
+            lines[..1].iter().cloned().chain(lines[1..].iter().map(other)).collect();
+        joined(&lines)
+    };
+    let before = break_it(&events(&product, &id), foreign);
+    let refused = product.chat(["two", "--resume", &id]).expect_code(3);
+    assert!(refused.stderr.contains("copexctl sessions doctor"), "{}", refused.stderr);
+    assert_eq!(std::fs::read(events(&product, &id)).unwrap(), before);
+    assert_eq!(product.model.requests().len(), 1);
+}

@@ -110,7 +110,10 @@ impl Engine {
             },
             // What is harmless can wait until it is left.
             Err(_) if !broken => {}
-            Err(held) if checked.holders.is_empty() => health.hint = Some(told(&held)),
+            // A run of ours ends some day.
+            Err(held) if self.holder(&checked.holders).is_none_or(|holder| holder.ours) => {
+                health.hint = Some(told(&held));
+            }
             Err(held) => match self.fork_by_copy(place, folder, checked).await {
                 Ok(fork) => {
                     health.hint = Some(format!("{}; go on in the fork {fork}", held.message));

@@ -5,10 +5,15 @@ use super::doctor::repair;
 use crate::backend::disk::Disk;
 use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::transcript::Weight;
+use crate::core::transcript::{Fault, Weight};
+
+/// One record in so many may be left out by a run's own repair. More is no accident of a disk, but
+/// perhaps a transcript of another version: a person decides about that.
+const LEFT_OUT: u64 = 10;
 
 /// Repairs a session that the Copilot CLI did not open, and says what was done, in words.
-/// Nothing where nothing that we know is wrong with it, or somebody else has it open. The
+/// Nothing where nothing that we know is wrong with it, where too much would be left out, or
+/// somebody else has it open. The
 /// caller has the session's place. `sent` says whether a prompt of the run may be in it.
 ///
 /// # Errors
@@ -21,7 +26,10 @@ pub(in crate::engine) async fn heal(
 ) -> Result<Option<String>, Failure> {
     let Some(folder) = Disk::of(spec).and_then(|disk| disk.folder(id)) else { return Ok(None) };
     let Ok(checked) = check(&folder).await else { return Ok(None) };
-    let curable = checked.transcript.mendable() && checked.holders.is_empty();
+    let misfits = checked.findings().into_iter().filter(|it| it.fault == Fault::Misfit);
+    let left_out: u64 = misfits.map(|it| it.count).sum();
+    let few = left_out <= (checked.transcript.events / LEFT_OUT).max(1);
+    let curable = few && checked.transcript.mendable() && checked.holders.is_empty();
     if !curable || checked.weight() == Weight::Harmless {
         return Ok(None);
     }
