@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::lines::Lines;
-use super::{Disk, Folder, lock};
+use super::lock::Copilots;
+use super::{Disk, Folder};
 use crate::core::transcript::peek::{self, Beginning};
 use crate::core::transcript::workspace;
 
@@ -50,13 +51,14 @@ pub fn recent(disk: &Disk, cwd: Option<&str>, limit: usize) -> io::Result<(Vec<S
     let mut folders: Vec<_> =
         disk.folders()?.into_iter().map(|folder| (used_at(&folder), folder)).collect();
     folders.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.id.cmp(&other.id)));
+    let copilots = Copilots::now();
     let mut budget = MOST_COUNTED_IN_ALL;
     let mut list = Vec::new();
     for (_, folder) in folders {
         if folder.unused() {
             continue;
         }
-        let Some(seen) = look(&folder, cwd, &mut budget) else { continue };
+        let Some(seen) = look(&folder, cwd, &copilots, &mut budget) else { continue };
         if list.len() == limit {
             return Ok((list, true));
         }
@@ -68,7 +70,7 @@ pub fn recent(disk: &Disk, cwd: Option<&str>, limit: usize) -> io::Result<(Vec<S
 /// One session.
 pub fn seen(folder: &Folder) -> Seen {
     let mut budget = MOST_COUNTED_IN_ALL;
-    look(folder, None, &mut budget).unwrap_or_else(|| Seen {
+    look(folder, None, &Copilots::now(), &mut budget).unwrap_or_else(|| Seen {
         folder: folder.clone(),
         beginning: Beginning::default(),
         cwd: None,
@@ -80,7 +82,7 @@ pub fn seen(folder: &Folder) -> Seen {
 }
 
 /// A look at one session; nothing when it is of another folder than `cwd`.
-fn look(folder: &Folder, cwd: Option<&str>, budget: &mut u64) -> Option<Seen> {
+fn look(folder: &Folder, cwd: Option<&str>, copilots: &Copilots, budget: &mut u64) -> Option<Seen> {
     let beginning = head(folder).unwrap_or_default();
     let own = described_cwd(folder).or_else(|| beginning.cwd.clone());
     if cwd.is_some_and(|cwd| own.as_deref() != Some(cwd)) {
@@ -91,7 +93,7 @@ fn look(folder: &Folder, cwd: Option<&str>, budget: &mut u64) -> Option<Seen> {
         turns: turns(folder, budget).unwrap_or_default(),
         used_at: used_at(folder),
         size: size(folder),
-        holders: lock::holders(folder.path()),
+        holders: copilots.holding(folder.path()),
         folder: folder.clone(),
         beginning,
     })

@@ -1,21 +1,53 @@
 //! Who has a session open. The Copilot CLI leaves `inuse.PID.lock` in its folder, and keeps
-//! `inuse.PID.hold` open beside it for as long as it lives.
+//! `inuse.PID.hold` open beside it for as long as it lives. In a terminal it does so from the
+//! first prompt on; until then its command line may name the session.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::backend::process;
+
+/// The Copilot CLIs that live, with their command lines.
+#[derive(Debug, Clone, Default)]
+pub struct Copilots(Vec<(u32, Vec<String>)>);
+
+impl Copilots {
+    /// Those of now that can be seen.
+    pub fn now() -> Self {
+        let pids = process::all_pids().into_iter().map(|pid| (pid, command(pid)));
+        let ours = |(_, words): &(u32, Vec<String>)| words.iter().any(|it| is_cli(it));
+        Self(pids.filter(ours).collect())
+    }
+
+    /// Processes that have the session open, all of them alive: those that hold it, and those
+    /// whose command line names it.
+    pub fn holding(&self, folder: &Path) -> Vec<u32> {
+        let id = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let names = |words: &[String]| {
+            words.iter().any(|it| it == id || it.strip_prefix("--resume=") == Some(id))
+        };
+        let naming = self.0.iter().filter(|(_, words)| names(words)).map(|(pid, _)| *pid);
+        let mut pids: Vec<u32> = naming.chain(living(folder)).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+}
+
 /// Processes that have the session open, all of them alive.
 pub fn holders(folder: &Path) -> Vec<u32> {
-    let mut pids: Vec<u32> = locks(folder).into_iter().map(|(pid, _)| pid).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids.retain(|pid| holds(folder, *pid));
-    pids
+    Copilots::now().holding(folder)
+}
+
+/// Processes that hold the session's locks.
+fn living(folder: &Path) -> Vec<u32> {
+    let pids = locks(folder).into_iter().map(|(pid, _)| pid);
+    pids.filter(|pid| holds(folder, *pid)).collect()
 }
 
 /// Files that processes left which have the session open no longer.
 pub fn left_behind(folder: &Path) -> Vec<PathBuf> {
-    let living = holders(folder);
+    let living = living(folder);
     let dead = locks(folder).into_iter().filter(|(pid, _)| !living.contains(pid));
     dead.map(|(_, path)| path).collect()
 }
@@ -47,8 +79,19 @@ fn holds(folder: &Path, pid: u32) -> bool {
 }
 
 fn is_copilot(pid: u32) -> bool {
+    command(pid).iter().any(|word| word.contains("copilot"))
+}
+
+/// Whether a word of a command line is the CLI itself, and not a folder or a file of it.
+fn is_cli(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    matches!(name, "copilot" | "copilot-runtime")
+}
+
+fn command(pid: u32) -> Vec<String> {
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&command).contains("copilot")
+    let words = command.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 #[cfg(test)]
@@ -67,6 +110,20 @@ mod tests {
         drop(hold);
         assert!(holders(folder.path()).is_empty());
         assert_eq!(left_behind(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_copilot_whose_command_line_names_a_session_has_it_open() {
+        let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect();
+        let copilots = Copilots(vec![
+            (7, words(&["node", "/bin/copilot", "--resume", "abc-1"])),
+            (8, words(&["copilot", "--resume=abc-2"])),
+            (9, words(&["copilot", "-p", "what about abc-1?"])),
+        ]);
+        assert_eq!(copilots.holding(Path::new("/s/abc-1")), [7]);
+        assert_eq!(copilots.holding(Path::new("/s/abc-2")), [8]);
+        assert!(copilots.holding(Path::new("/s/abc")).is_empty());
+        assert!(is_cli("/x/copilot") && !is_cli("/x/copilot/main.rs") && !is_cli("copexctl"));
     }
 
     #[test]

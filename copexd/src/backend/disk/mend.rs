@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
+use super::lock::Copilots;
 use super::{EVENTS, Folder, WORKSPACE, lock, open};
 use crate::core::transcript::{
     Examiner, Fault, Finding, Known, Verdict, Weight, keep, start_of, workspace,
@@ -55,12 +56,12 @@ pub struct Mended {
     pub backups: Vec<PathBuf>,
 }
 
-/// Looks at a session.
+/// Looks at a session, while these Copilot CLIs live.
 ///
 /// # Errors
 /// When its files are there and cannot be read.
-pub fn check(folder: &Folder) -> io::Result<Checked> {
-    let holders = lock::holders(folder.path());
+pub fn check(folder: &Folder, copilots: &Copilots) -> io::Result<Checked> {
+    let holders = copilots.holding(folder.path());
     let (mut transcript, stamp) = examine(folder)?;
     if folder.unused() {
         transcript.findings.retain(|finding| finding.fault != Fault::NoEvents);

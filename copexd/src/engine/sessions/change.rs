@@ -6,7 +6,8 @@ use copex_proto::id::SessionId;
 use copex_proto::session::{DeletedSession, ForkResponse, Forker};
 
 use super::{Place, blocking, find};
-use crate::backend::disk::{self, Checked, Folder, lock};
+use crate::backend::disk::lock::{self, Copilots};
+use crate::backend::disk::{self, Checked, Folder};
 use crate::core::transcript::{Known, Weight};
 use crate::engine::{Engine, events, store_error};
 use crate::store::{Commit, Op};
@@ -25,7 +26,7 @@ impl Engine {
         let place = self.place(query)?;
         let folder = find(&place.disk, beginning).await?;
         let from = SessionId(folder.id().to_owned());
-        let checked = check(&folder).await?;
+        let checked = check(&folder, &Copilots::now()).await?;
         if checked.transcript.weight() > Weight::Harmless {
             let session = self.fork_by_copy(&place, &folder, checked).await?;
             return Ok(ForkResponse { session, from, by: Forker::Copex });
@@ -118,10 +119,10 @@ impl Engine {
     }
 }
 
-/// Looks at a session.
-pub(super) async fn check(folder: &Folder) -> Result<Checked, ErrorInfo> {
-    let looked_at = folder.clone();
-    blocking(move || disk::check(&looked_at)).await.map_err(|mut error| {
+/// Looks at a session, while these Copilot CLIs live.
+pub(super) async fn check(folder: &Folder, copilots: &Copilots) -> Result<Checked, ErrorInfo> {
+    let (looked_at, copilots) = (folder.clone(), copilots.clone());
+    blocking(move || disk::check(&looked_at, &copilots)).await.map_err(|mut error| {
         error.message = format!("session {}: {}", folder.id(), error.message);
         error
     })

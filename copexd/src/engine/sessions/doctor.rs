@@ -7,6 +7,7 @@ use copex_proto::session::{SessionFinding, SessionHealth, SessionState, Sessions
 
 use super::change::{check, known};
 use super::{Place, blocking, find};
+use crate::backend::disk::lock::Copilots;
 use crate::backend::disk::{self, Checked, Folder, Mended};
 use crate::core::transcript::{Fault, Finding, Weight};
 use crate::engine::Engine;
@@ -35,9 +36,10 @@ impl Engine {
             folders.sort_by(|a, b| a.id().cmp(b.id()));
             folders
         };
+        let copilots = Copilots::now();
         let mut report = SessionsReport { sessions: Vec::new(), checked: 0 };
         for folder in folders {
-            let health = self.examine(&place, &folder, fix).await;
+            let health = self.examine(&place, &folder, (&copilots, fix)).await;
             report.checked += 1;
             // A spare that nobody spoke in is nothing to tell, unless it was asked for.
             let odd = health.findings.iter().any(|it| it.fault != Fault::Unused.as_str());
@@ -49,7 +51,12 @@ impl Engine {
         Ok(report)
     }
 
-    async fn examine(&self, place: &Place, folder: &Folder, fix: bool) -> SessionHealth {
+    async fn examine(
+        &self,
+        place: &Place,
+        folder: &Folder,
+        (copilots, fix): (&Copilots, bool),
+    ) -> SessionHealth {
         let mut health = SessionHealth {
             session: SessionId(folder.id().to_owned()),
             state: SessionState::Sound,
@@ -58,7 +65,7 @@ impl Engine {
             fork: None,
             hint: None,
         };
-        let checked = match check(folder).await {
+        let checked = match check(folder, copilots).await {
             Ok(checked) => checked,
             Err(error) => {
                 health.state = SessionState::Broken;

@@ -3,6 +3,7 @@
 use super::change::check;
 use super::doctor::repair;
 use crate::backend::disk::Disk;
+use crate::backend::disk::lock::Copilots;
 use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::transcript::{Fault, Weight};
@@ -25,7 +26,7 @@ pub(in crate::engine) async fn heal(
     sent: bool,
 ) -> Result<Option<String>, Failure> {
     let Some(folder) = Disk::of(spec).and_then(|disk| disk.folder(id)) else { return Ok(None) };
-    let Ok(checked) = check(&folder).await else { return Ok(None) };
+    let Ok(checked) = check(&folder, &Copilots::now()).await else { return Ok(None) };
     let misfits = checked.findings().into_iter().filter(|it| it.fault == Fault::Misfit);
     let left_out: u64 = misfits.map(|it| it.count).sum();
     let few = left_out <= (checked.transcript.events / LEFT_OUT).max(1);
