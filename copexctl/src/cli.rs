@@ -3,6 +3,7 @@
 mod inbox;
 mod plan;
 mod ralph;
+mod sessions;
 mod turn;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
+pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -68,6 +70,12 @@ pub(crate) enum Command {
         /// What to do with them; `list` when absent.
         #[command(subcommand)]
         command: Option<InboxCommand>,
+    },
+    /// Conversations of the Copilot CLI: list, show, resume, fork, rm, doctor.
+    Sessions {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: SessionsCommand,
     },
     /// Circuit breakers and limits of models and endpoints.
     Breakers {

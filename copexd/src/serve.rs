@@ -388,6 +388,7 @@ fn tidy_up(engine: &Engine, settings: &Settings, tasks: &Tasks) {
             let round = tokio::task::spawn_blocking(move || {
                 let now = clock::now_ms();
                 let old = engine.retain_accounts(now)?;
+                engine.retain_plans(Duration::from_millis(keep.max_age_ms));
                 engine.store().retain(keep, now).map(|report| (report, old))
             });
             match round.await {

@@ -19,6 +19,9 @@ use crate::health::{
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
+use crate::session::{
+    DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
+};
 use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// The method set. Names are `resource.verb`; what each takes and gives is in its types.
@@ -122,6 +125,48 @@ pub trait CopexApi {
     /// The Copilot runtimes and their sessions.
     #[method(name = "pool.status")]
     async fn pool_status(&self) -> RpcResult<PoolStatus>;
+
+    /// Copilot sessions on the disk, last used first, at most `limit` (default 20, most 500).
+    #[method(name = "session.list", param_kind = map)]
+    async fn session_list(
+        &self,
+        filter: Option<SessionFilter>,
+        limit: Option<u32>,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<SessionList>;
+
+    /// One session and the end of its conversation. `session` may be the beginning of an id, here and below.
+    #[method(name = "session.get", param_kind = map)]
+    async fn session_get(
+        &self,
+        session: String,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<SessionDetail>;
+
+    /// A new session with the history of another, which stays as it is. One that is open elsewhere can be forked.
+    #[method(name = "session.fork", param_kind = map)]
+    async fn session_fork(
+        &self,
+        session: String,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<ForkResponse>;
+
+    /// Removes a session from the disk, unless a living process or an unfinished run has it.
+    #[method(name = "session.delete", param_kind = map)]
+    async fn session_delete(
+        &self,
+        session: String,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<DeletedSession>;
+
+    /// What makes sessions (default: all) unfit to be opened; with `fix`, repairs them, after a backup.
+    #[method(name = "session.doctor", param_kind = map)]
+    async fn session_doctor(
+        &self,
+        session: Option<String>,
+        fix: Option<bool>,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<SessionsReport>;
 
     /// What was counted and timed since `since` (Unix milliseconds; default: all that is kept, 90 days).
     #[method(name = "metrics.get", param_kind = map)]

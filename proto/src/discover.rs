@@ -19,6 +19,9 @@ use crate::health::{
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
+use crate::session::{
+    DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
+};
 use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// Every error code with its name in the document and what it means.
@@ -50,6 +53,7 @@ pub fn openrpc() -> Value {
     document.run_methods();
     document.answer_methods();
     document.backend_methods();
+    document.session_methods();
     document.finish()
 }
 
@@ -214,6 +218,39 @@ impl Document {
         .gives::<ResetResponse>();
         self.method("pool.status", "The Copilot runtimes and their sessions.")
             .gives::<PoolStatus>();
+    }
+
+    fn session_methods(&mut self) {
+        self.method("session.list", "Copilot sessions on the disk, last used first, at most `limit` (default 20, most 500).")
+            .param::<SessionFilter>("filter", Need::Optional)
+            .param::<u32>("limit", Need::Optional)
+            .param::<BackendQuery>("query", Need::Optional)
+            .fails(&["Store"])
+            .gives::<SessionList>();
+        self.method("session.get", "One session and the end of its conversation. `session` may be the beginning of an id, here and below.")
+            .param::<String>("session", Need::Required)
+            .param::<BackendQuery>("query", Need::Optional)
+            .fails(&["NotFound", "Store"])
+            .gives::<SessionDetail>();
+        self.method("session.fork", "A new session with the history of another, which stays as it is. One that is open elsewhere can be forked.")
+            .param::<String>("session", Need::Required)
+            .param::<BackendQuery>("query", Need::Optional)
+            .fails(&["NotFound", "Backend", "Store"])
+            .gives::<ForkResponse>();
+        self.method(
+            "session.delete",
+            "Removes a session from the disk, unless a living process or an unfinished run has it.",
+        )
+        .param::<String>("session", Need::Required)
+        .param::<BackendQuery>("query", Need::Optional)
+        .fails(&["NotFound", "Conflict", "Backend", "Store"])
+        .gives::<DeletedSession>();
+        self.method("session.doctor", "What makes sessions (default: all) unfit to be opened; with `fix`, repairs them, after a backup.")
+            .param::<String>("session", Need::Optional)
+            .param::<bool>("fix", Need::Optional)
+            .param::<BackendQuery>("query", Need::Optional)
+            .fails(&["NotFound", "Backend", "Store"])
+            .gives::<SessionsReport>();
     }
 
     fn finish(mut self) -> Value {

@@ -32,6 +32,7 @@ pub mod provider;
 pub mod retry;
 pub mod run;
 pub mod secret;
+pub mod session;
 pub mod socket;
 pub mod spend;
 

@@ -1,5 +1,8 @@
 //! Conversations: who speaks in which, in which order, and what the model is told of it.
 
+mod disk;
+mod doctor;
+
 use copex_tests::model::{Gate, Reply};
 use serde_json::{Value, json};
 

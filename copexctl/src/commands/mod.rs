@@ -16,6 +16,7 @@ mod models;
 mod plan;
 mod ralph;
 mod runs;
+mod sessions;
 mod status;
 mod watch;
 
@@ -25,14 +26,13 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 20] = [
+const LATER: [&str; 19] = [
     "interactive",
     "tui",
     "fleet",
     "council",
     "skills",
     "render",
-    "sessions",
     "acp",
     "squad",
     "agent",
@@ -66,6 +66,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
+        Command::Sessions { command } => sessions::run(ctx, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {

@@ -9,6 +9,7 @@
 
 pub mod cassette;
 pub mod cli;
+pub mod disk;
 pub mod errand;
 pub mod locate;
 pub mod process;

@@ -251,6 +251,10 @@ impl Chat {
         self.backend = opened.backend;
         self.can_rerun = opened.can_rerun;
         let mut effects = Vec::new();
+        if let Some(message) = opened.repaired {
+            let code = "session_repaired".to_owned();
+            effects.push(Effect::Emit(Fact::Warning { code, message }));
+        }
         if opened.candidate != self.progress.candidate {
             let reason = opened.reason.unwrap_or_default();
             effects.extend(self.turn_to(opened.candidate, reason));

@@ -227,6 +227,8 @@ pub struct Opened {
     pub reason: Option<String>,
     /// Whether a turn can be run again there over its history.
     pub can_rerun: bool,
+    /// What had to be repaired before it could be opened, in words.
+    pub repaired: Option<String>,
 }
 
 /// The transcript's word on the present turn.
@@ -540,4 +542,9 @@ pub trait Machine: Send {
 
     /// How the present turn of a lane stands.
     fn turn(&self, lane: Lane) -> Progress;
+
+    /// The absolute folder that a lane works in; the run's own when absent.
+    fn folder(&self, _lane: Lane) -> Option<String> {
+        None
+    }
 }

@@ -36,4 +36,5 @@ pub mod slots;
 pub mod spend;
 pub mod stored;
 pub mod target;
+pub mod transcript;
 pub mod turn;

@@ -57,6 +57,11 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// Whether anything can happen in the lane by itself.
+    pub(super) fn waits(&self) -> bool {
+        self.lease.is_some() || !self.operations.is_empty() || !self.timers.is_empty()
+    }
+
     /// What happens next in the lane. Cancel safe: nothing is lost when it is dropped.
     pub(super) async fn next(&mut self) -> Vec<Input> {
         tokio::select! {

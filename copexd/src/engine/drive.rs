@@ -13,11 +13,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::account::Account;
 use super::chain::Chain;
+use super::crew::Crew;
 use super::desk::Desk;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
 use super::returning::Returning;
-use super::{Engine, inbox, plan, prepare, tape};
+use super::{Engine, inbox, prepare, tape};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::Report;
 use crate::core::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Outcome, Tail, Verdict};
@@ -46,8 +47,8 @@ pub(super) struct Driver {
     context: Context,
     pub(super) account: Account,
     pub(super) chain: Arc<Chain>,
-    /// The same for a plan's own lane, in which it is planned.
-    pub(super) planning: Option<Arc<Chain>>,
+    /// The same for lanes that do not ask the run's own.
+    pub(super) chains: BTreeMap<Lane, Arc<Chain>>,
     pub(super) policy: Policy,
     pub(super) machine: Box<dyn Machine>,
     /// The lanes that were at work; [`MAIN`] is always there.
@@ -128,21 +129,11 @@ impl Engine {
             spec.warnings.push(("demo_model".to_owned(), text.to_owned()));
         }
         spec.warnings.extend(tape::warning(options).filter(|_| fresh));
-        let (machine, planning) = match &request {
-            RunRequest::Plan(request) => {
-                let chain = match self.chain(&plan::draft_options(request), &live).await {
-                    Ok(chain) => chain,
-                    Err(error) => return self.refuse(&live, context, &error.message).await,
-                };
-                let ambient = &self.inner.ambient;
-                let made = plan::machine(request, (spec, &chain, &cwd), ambient, progress);
-                match made {
-                    Ok(machine) => (machine, Some(Arc::new(chain))),
-                    Err(error) => return self.refuse(&live, context, &error.message).await,
-                }
-            }
-            request => (prepare::machine(request, spec, progress), None),
-        };
+        let Crew { machine, chains } =
+            match self.crew(&request, (spec, &cwd), &live, progress).await {
+                Ok(crew) => crew,
+                Err(error) => return self.refuse(&live, context, &error.message).await,
+            };
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
         let policy = prepare::retry_policy(request.options());
@@ -155,7 +146,7 @@ impl Engine {
             context,
             account,
             chain: Arc::new(chain),
-            planning,
+            chains,
             policy,
             machine,
             desks: BTreeMap::from([(MAIN, Desk { place, ..Desk::default() })]),
@@ -210,10 +201,15 @@ impl Driver {
 
 /// What happens next in any lane.
 async fn next(desks: &mut BTreeMap<Lane, Desk>) -> (Lane, Vec<Input>) {
-    let lanes = desks.iter_mut().map(|(lane, desk)| {
-        let lane = *lane;
-        Box::pin(desk.next().map(move |inputs| (lane, inputs)))
-    });
+    let mut lanes = Vec::new();
+    for (lane, desk) in desks {
+        if desk.waits() {
+            lanes.push(Box::pin(desk.next().map(|inputs| (*lane, inputs))));
+        }
+    }
+    if lanes.is_empty() {
+        return std::future::pending().await;
+    }
     select_all(lanes).await.0
 }
 
@@ -307,8 +303,8 @@ impl Driver {
         let run = self.live.summary.borrow().run;
         let now = clock::now_ms();
         let mut ops = self.account.settle(&self.engine.inner.store, &mut facts, now);
-        for (_, fact) in &facts {
-            ops.extend(self.side_records(fact, now));
+        for (lane, fact) in &facts {
+            ops.extend(self.side_records(*lane, fact, now));
         }
         let mut bodies = self.placed(facts);
         if let Some(end) = end {
@@ -364,7 +360,7 @@ impl Driver {
     }
 
     /// What a fact leaves in the store beside the log.
-    fn side_records(&self, fact: &Fact, now: u64) -> Vec<Op> {
+    fn side_records(&self, lane: Lane, fact: &Fact, now: u64) -> Vec<Op> {
         let run = self.live.summary.borrow().run;
         match fact {
             Fact::Attempt { session, .. } => {
@@ -375,7 +371,7 @@ impl Driver {
                 let known = self.engine.inner.store.session(&session).ok().flatten();
                 vec![Op::PutSession(SessionRecord {
                     session,
-                    cwd: self.cwd.clone(),
+                    cwd: self.folder(lane),
                     created_at: known.map_or(now, |known| known.created_at),
                     used_at: now,
                     run: Some(run),

@@ -81,7 +81,7 @@ impl Engine {
     }
 }
 
-fn as_options(
+pub(super) fn as_options(
     query: BackendQuery,
 ) -> (RunOptions, std::collections::BTreeMap<String, copex_proto::secret::Secret>) {
     let options = RunOptions {

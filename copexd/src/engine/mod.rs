@@ -13,6 +13,7 @@
 mod account;
 pub mod chain;
 mod commit;
+mod crew;
 mod desk;
 mod drive;
 mod effort;
@@ -40,6 +41,7 @@ mod registry;
 mod report;
 mod resume;
 mod returning;
+mod sessions;
 mod steer;
 mod submit;
 mod tape;
@@ -64,6 +66,7 @@ pub use account::Accounts;
 pub use inbox::MOST_ASKS;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
+pub use sessions::MOST_SESSIONS_LISTED;
 pub use submit::Submitted;
 pub use watch::{MOST_EVENTS, MOST_WAIT, Watcher};
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::desk::Done;
 use super::registry::Live;
 use super::returning::Returning;
+use super::sessions::heal::heal;
 use super::{Engine, prepare, tape};
 use crate::backend::Opening;
 use crate::backend::errand::Doing;
@@ -108,7 +109,7 @@ async fn open_session(
         (Some(id), _) | (None, SessionChoice::Resume(id)) => Opening::Resume(id.clone()),
         (None, SessionChoice::New | SessionChoice::Continue) => Opening::New,
     };
-    let acquired = engine.inner.pool.acquire(spec, &wanted, place).await;
+    let (acquired, repaired) = acquire(engine, spec, &wanted, place, progress.sent).await?;
     let fresh = *choice == SessionChoice::New;
     let gone = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionGone);
     let anew = gone && fresh && progress.session.is_some();
@@ -144,6 +145,32 @@ async fn open_session(
         candidate: progress.candidate,
         reason: None,
         can_rerun: session.capabilities().rerun,
+        repaired,
     };
     Ok((lease, opened))
+}
+
+/// Lends the session; one that cannot be opened is repaired once, and what was done to it is
+/// told.
+async fn acquire(
+    engine: &Engine,
+    spec: &SessionSpec,
+    wanted: &Opening,
+    place: Option<Queued>,
+    sent: bool,
+) -> Result<(Result<Lease, Failure>, Option<String>), Failure> {
+    let pool = &engine.inner.pool;
+    let (Opening::Resume(id) | Opening::ResumeWaiting(id)) = wanted else {
+        return Ok((pool.acquire(spec, wanted, place).await, None));
+    };
+    // Kept over the repair: nobody opens the session meanwhile.
+    let place = place.unwrap_or_else(|| pool.queue(id));
+    let acquired = pool.acquire(spec, wanted, Some(place.clone())).await;
+    let corrupt =
+        matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionCorrupt);
+    let repaired = if corrupt { heal(&spec.runtime, id, sent).await? } else { None };
+    if repaired.is_none() {
+        return Ok((acquired, None));
+    }
+    Ok((pool.acquire(spec, wanted, Some(place)).await, repaired))
 }

@@ -26,8 +26,12 @@ use crate::runtime::clock;
 impl Driver {
     /// Whom a lane asks.
     pub(super) fn chain(&self, lane: Lane) -> &Arc<Chain> {
-        let planning = self.planning.as_ref().filter(|_| lane == MAIN);
-        planning.unwrap_or(&self.chain)
+        self.chains.get(&lane).unwrap_or(&self.chain)
+    }
+
+    /// Where a lane works.
+    pub(super) fn folder(&self, lane: Lane) -> String {
+        self.machine.folder(lane).unwrap_or_else(|| self.cwd.clone())
     }
 
     /// The desk of a lane.
@@ -60,7 +64,7 @@ impl Driver {
                 let (activity, since) = (self.live.activity.clone(), clock::now_ms());
                 activity.set(Doing::Gate { command: command.clone(), since });
                 let timeout = Duration::from_millis(timeout_ms);
-                let gate = gate::run(self.workplace(), index, command, timeout);
+                let gate = gate::run(self.workplace(lane), index, command, timeout);
                 self.desk(lane).start(async move {
                     let result = gate.await;
                     activity.set(Doing::Nothing);
@@ -68,15 +72,15 @@ impl Driver {
                 });
             }
             Effect::Sense => {
-                let sensed = gate::fingerprint(self.workplace());
+                let sensed = gate::fingerprint(self.workplace(lane));
                 self.desk(lane).start(sensed.map(|it| Done::Input(Input::Sensed(it))));
             }
             Effect::Baseline { known } => {
-                let based = commit::baseline(self.workplace(), known);
+                let based = commit::baseline(self.workplace(lane), known);
                 self.desk(lane).start(based.map(|it| Done::Input(Input::Based(it))));
             }
             Effect::Commit(order) => {
-                let made = commit::commit(self.workplace(), *order);
+                let made = commit::commit(self.workplace(lane), *order);
                 self.desk(lane).start(made.map(|it| Done::Input(Input::Committed(it))));
             }
             Effect::ReadPlan { task, answer } => {
@@ -154,10 +158,11 @@ impl Driver {
     }
 
     /// Where the run's own commands are run.
-    fn workplace(&self) -> Workplace {
+    fn workplace(&self, lane: Lane) -> Workplace {
         let ambient = &self.engine.inner.ambient;
         let spec = prepare::runtime_spec(self.request.options(), &self.live.secrets, ambient);
-        Workplace { folder: self.cwd.clone().into(), env: spec.env, owner: ambient.owner.clone() }
+        let folder = self.folder(lane).into();
+        Workplace { folder, env: spec.env, owner: ambient.owner.clone() }
     }
 
     fn decide(&mut self, lane: Lane, request: String, decision: Decision) {
@@ -323,7 +328,7 @@ impl Driver {
             engine: self.engine.clone(),
             live: self.live.clone(),
             options,
-            cwd: self.cwd.clone(),
+            cwd: self.folder(lane),
             place,
             slot,
             priority: prepare::priority(&self.request),

@@ -1,13 +1,14 @@
 //! From a plan request to its machine.
 
 use std::path::Path;
+use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{OnStepFailure, PlanRequest, RunOptions, SessionChoice};
 
 use super::chain::Chain;
-use super::plan_file;
 use super::prepare::{self, Ambient, millis};
+use super::{Engine, plan_file};
 use crate::core::chat::ChatSpec;
 use crate::core::machine::Machine;
 use crate::core::plan::{Given, OnFailure, Plan, PlanSpec};
@@ -95,6 +96,13 @@ pub(super) fn draft_options(request: &PlanRequest) -> RunOptions {
         options.model = Some(model.clone());
     }
     options
+}
+
+impl Engine {
+    /// Removes plans in the state folder that nobody touched for `age`; how many. Blocks.
+    pub fn retain_plans(&self, age: Duration) -> usize {
+        plan_file::retain(&self.inner.ambient.state.join(FOLDER), age)
+    }
 }
 
 /// The machine of a plan, new or where it stood.

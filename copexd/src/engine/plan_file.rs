@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use copex_proto::plan::{self as wire, MOST_BYTES, Plan, PlanStep};
 
@@ -51,6 +52,18 @@ pub(super) async fn mark(file: String, number: u32, mark: Mark) -> Result<Outlin
         of_text(&marked)
     })
     .await
+}
+
+/// Removes plans from `folder` that nobody touched for `age`; how many. Blocks.
+pub(super) fn retain(folder: &Path, age: Duration) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let old = entries.flatten().map(|entry| entry.path()).filter(|path| {
+        let touched = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let untouched = touched.and_then(|touched| touched.elapsed().ok());
+        let plan = path.extension().is_some_and(|it| it == "md");
+        plan && untouched.is_some_and(|untouched| untouched > age)
+    });
+    old.filter(|path| fs::remove_file(path).is_ok()).count()
 }
 
 async fn blocking<F>(work: F) -> Result<Outline, String>
@@ -189,6 +202,22 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "- [?] 1. one\n");
         fs::write(&path, b"- [ ] 1. \xff\n").unwrap();
         assert_eq!(load(file).await, Err("it is not UTF-8".to_owned()));
+    }
+
+    #[test]
+    fn plans_that_nobody_touches_go_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plan, other) = (folder.path().join("a.md"), folder.path().join("a.txt"));
+        fs::write(&plan, PLAN).unwrap();
+        fs::write(&other, PLAN).unwrap();
+        assert_eq!(retain(folder.path(), Duration::from_hours(1)), 0);
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        for path in [&plan, &other] {
+            fs::File::options().append(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        assert_eq!(retain(folder.path(), Duration::from_hours(1)), 1);
+        assert!(!plan.exists() && other.exists());
+        assert_eq!(retain(&folder.path().join("none"), Duration::ZERO), 0);
     }
 
     #[tokio::test]

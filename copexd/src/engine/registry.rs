@@ -121,6 +121,14 @@ impl Registry {
         self.lock().get(&run).cloned()
     }
 
+    /// An unfinished run that speaks in this session.
+    pub(super) fn speaking_in(&self, session: &str) -> Option<RunId> {
+        let speaks = |live: &&Arc<Live>| {
+            live.summary.borrow().session.as_ref().is_some_and(|it| it.0 == session)
+        };
+        self.lock().values().find(speaks).map(|live| live.summary.borrow().run)
+    }
+
     /// Takes out a run that ended.
     pub(super) fn remove(&self, run: RunId) {
         self.lock().remove(&run);

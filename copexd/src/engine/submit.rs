@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{Accepted, EventBody};
-use copex_proto::id::RunId;
-use copex_proto::run::{RunRequest, RunState, SessionChoice};
+use copex_proto::id::{RunId, SessionId};
+use copex_proto::run::{RunOptions, RunRequest, RunState, SessionChoice};
 
 use super::log::RunLog;
 use super::{Engine, prepare, store_error, tape};
@@ -72,7 +72,7 @@ impl Engine {
         let cwd = prepare::check(&request, &self.inner.ambient)?.to_string_lossy().into_owned();
         tape::check(request.options()).await?;
         self.inner.registry.admit()?;
-        self.settle_session(&mut request, &cwd)?;
+        self.settle_session(&mut request, &cwd).await?;
         let secrets = std::mem::take(&mut request.options_mut().secrets);
         let now = clock::now_ms();
         let run = self.inner.registry.next_id(now);
@@ -91,7 +91,7 @@ impl Engine {
             title: accepted.title.clone(),
             cwd: Some(cwd),
             model: accepted.model.clone(),
-            session: None,
+            session: named_session(options),
             accepted_at: now,
             ended_at: None,
             last_seq: 1,
@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// Makes "continue" and a shortened session id into the session they mean.
-    fn settle_session(&self, request: &mut RunRequest, cwd: &str) -> Result<(), ErrorInfo> {
+    async fn settle_session(&self, request: &mut RunRequest, cwd: &str) -> Result<(), ErrorInfo> {
         let store = &self.inner.store;
         let none = |message: String| {
             ErrorInfo::new(ErrorClass::NotFound, message)
@@ -148,21 +148,22 @@ impl Engine {
                 return Err(ErrorInfo::new(ErrorClass::Usage, "the session id is empty"));
             }
             SessionChoice::Resume(id) => {
-                let known = store.sessions().map_err(|error| store_error(&error))?;
-                let mut fits = known.iter().filter(|record| record.session.0.starts_with(id));
-                match (fits.next(), fits.next()) {
-                    (Some(one), None) => one.session.0.clone(),
-                    (Some(_), Some(_)) => {
-                        let message = format!("more than one session begins with `{id}`");
-                        return Err(ErrorInfo::new(ErrorClass::Usage, message));
-                    }
-                    // Perhaps one that copex did not make: the Copilot CLI will say.
-                    (None, _) => id.clone(),
-                }
+                let options = request.options();
+                let spec = prepare::runtime_spec(options, &options.secrets, &self.inner.ambient);
+                // One that nobody knows: the Copilot CLI will say.
+                self.session_named(&spec, id).await?.unwrap_or_else(|| id.clone())
             }
         };
         request.options_mut().session = SessionChoice::Resume(settled);
         Ok(())
+    }
+}
+
+/// The session that a settled request names: nobody removes it from under the run.
+fn named_session(options: &RunOptions) -> Option<SessionId> {
+    match &options.session {
+        SessionChoice::Resume(id) => Some(SessionId(id.clone())),
+        SessionChoice::New | SessionChoice::Continue => None,
     }
 }
 

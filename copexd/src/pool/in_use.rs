@@ -1,9 +1,9 @@
 //! Two processes on one session id diverge silently, so a session that somebody else has
 //! open is refused.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::backend::disk::{Disk, lock};
 use crate::backend::process;
 use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::{Failure, FailureClass};
@@ -30,7 +30,9 @@ pub(super) async fn refuse_if_held(
     while let Some(pid) = holder(spec, session, ours) {
         if !process::is_ours(pid) || looks == LOOKS {
             let message = format!("session {session} is open in another process ({pid})");
-            let hint = "leave it there first, or start a new session";
+            let hint = format!(
+                "leave it there first, or go on in a fork: copexctl sessions fork {session}"
+            );
             return Err(Failure::new(FailureClass::SessionCorrupt, message).with_hint(hint));
         }
         looks += 1;
@@ -41,27 +43,14 @@ pub(super) async fn refuse_if_held(
 
 /// The living process other than `ours` that holds the session.
 fn holder(spec: &RuntimeSpec, session: &str, ours: &[u32]) -> Option<u32> {
-    let variable = |name: &str| spec.env.get(name).filter(|value| !value.is_empty());
-    let home = variable("COPILOT_HOME")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| Path::new(home).join(".copilot")))?;
-    let entries = std::fs::read_dir(home.join("session-state").join(session)).ok()?;
-    let pids = entries.filter_map(|entry| {
-        let name = entry.ok()?.file_name();
-        name.to_str()?.strip_prefix("inuse.")?.strip_suffix(".lock")?.parse::<u32>().ok()
-    });
-    pids.into_iter().find(|pid| !ours.contains(pid) && is_copilot(*pid))
-}
-
-/// Whether the process lives and is a Copilot CLI: pids are used again.
-fn is_copilot(pid: u32) -> bool {
-    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&command).contains("copilot")
+    let folder = Disk::of(spec)?.folder(session)?;
+    lock::holders(folder.path()).into_iter().find(|pid| !ours.contains(pid))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use super::*;
     use crate::backend::process::{Owner, Program};

@@ -47,6 +47,9 @@ use sessions::{Resting, Sessions};
 /// How long the spares may take to be removed when the daemon stops.
 const SHUT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a run that has just ended may take to give its session back.
+pub const VACATE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What the pool may keep, and how long it waits.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolLimits {
@@ -113,6 +116,25 @@ impl Pool {
     /// Takes a place in a session's queue now; [`Pool::acquire`] may come later.
     pub fn queue(&self, id: &str) -> Queued {
         place::queue(self.sessions().lock(id))
+    }
+
+    /// Takes a session out of everybody's hands: closed if it was open and idle, and nobody of
+    /// ours opens it until the place is dropped. Nothing when a run has it for longer than
+    /// [`VACATE_TIMEOUT`].
+    ///
+    /// Cancel safe: dropped while it waits, nothing is taken.
+    pub async fn vacate(&self, id: &str) -> Option<Place> {
+        let place = tokio::time::timeout(VACATE_TIMEOUT, self.queue(id)).await.ok()?;
+        let idle = self.sessions().take_idle(id);
+        if let Some(resting) = idle {
+            resting.session.close().await;
+        }
+        Some(place)
+    }
+
+    /// Process ids of the runtimes.
+    pub fn pids(&self) -> Vec<u32> {
+        self.inner.runtimes.pids()
     }
 
     /// Lends a session: to whoever has its `place`, else once the runs before are done.

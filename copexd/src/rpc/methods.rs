@@ -16,6 +16,9 @@ use copex_proto::health::{
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::session::{
+    DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
+};
 use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use copex_proto::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
@@ -38,6 +41,9 @@ const LISTED: u32 = 50;
 
 /// Questions of one `ask.list` when nothing else is said.
 const ASKS: u32 = 100;
+
+/// Sessions of one `session.list` when nothing else is said.
+const SESSIONS: u32 = 20;
 
 /// Implements the contract.
 pub struct Api {
@@ -290,6 +296,55 @@ impl CopexApiServer for Api {
             recycled: recycled.collect(),
             open_files: Some(report.open_files),
         })
+    }
+
+    async fn session_list(
+        &self,
+        filter: Option<SessionFilter>,
+        limit: Option<u32>,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<SessionList> {
+        let engine = self.engine().await?;
+        let (filter, query) = (filter.unwrap_or_default(), query.unwrap_or_default());
+        engine.sessions(filter, limit.unwrap_or(SESSIONS), query).await.map_err(refusal)
+    }
+
+    async fn session_get(
+        &self,
+        session: String,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<SessionDetail> {
+        let engine = self.engine().await?;
+        engine.session(&session, query.unwrap_or_default()).await.map_err(refusal)
+    }
+
+    async fn session_fork(
+        &self,
+        session: String,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<ForkResponse> {
+        let engine = self.engine().await?;
+        engine.fork_session(&session, query.unwrap_or_default()).await.map_err(refusal)
+    }
+
+    async fn session_delete(
+        &self,
+        session: String,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<DeletedSession> {
+        let engine = self.engine().await?;
+        engine.delete_session(&session, query.unwrap_or_default()).await.map_err(refusal)
+    }
+
+    async fn session_doctor(
+        &self,
+        session: Option<String>,
+        fix: Option<bool>,
+        query: Option<BackendQuery>,
+    ) -> RpcResult<SessionsReport> {
+        let engine = self.engine().await?;
+        let (fix, query) = (fix.unwrap_or(false), query.unwrap_or_default());
+        engine.doctor_sessions(session.as_deref(), fix, query).await.map_err(refusal)
     }
 
     async fn metrics_get(&self, since: Option<u64>) -> RpcResult<MetricsReport> {

@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod notices;
 mod requests;
+mod sessions;
 mod spend;
 
 use serde::Serialize;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Frame> {
     frames.extend(breakers::all());
     frames.extend(asks::all());
     frames.extend(notices::all());
+    frames.extend(sessions::all());
     frames
 }
 

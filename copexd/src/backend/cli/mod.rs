@@ -90,7 +90,7 @@ impl Backend for CliBackend {
         };
         let history = History::of(&home, &id);
         if *opening != Opening::New && !history.exists() {
-            let hint = "start a new session; `copexctl runs list` shows the sessions of runs";
+            let hint = "`copexctl sessions list` shows those that there are";
             let failure =
                 Failure::new(FailureClass::SessionGone, format!("there is no session {id}"));
             return Err(failure.with_hint(hint));

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod runtime;
 pub mod seam;
 pub mod session;
+mod sessions;
 pub mod transcript;
 
 pub use runtime::Runtime;

@@ -122,7 +122,10 @@ fn refusal(failure: Failure, opening: &Opening) -> Failure {
         FailureClass::SessionGone => (failure.class, format!("there is no session {id}")),
         _ => return failure,
     };
-    let hint = "start a new session; `copexctl runs list` shows the sessions of runs";
+    let hint = format!(
+        "`copexctl sessions list` shows those that there are, \
+         `copexctl sessions doctor {id}` what is wrong with this one"
+    );
     Failure::new(class, message).with_hint(hint)
 }
 

@@ -83,6 +83,7 @@ fn opened(found: Found) -> Input {
         candidate: 0,
         reason: None,
         can_rerun: true,
+        repaired: None,
     })
 }
 

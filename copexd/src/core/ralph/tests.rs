@@ -102,6 +102,7 @@ impl Rig {
             candidate: 0,
             reason: None,
             can_rerun: true,
+            repaired: None,
         };
         self.hear(Input::Opened(opened));
         self.hear(Input::Sent("m".to_owned()));

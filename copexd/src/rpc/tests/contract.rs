@@ -14,6 +14,9 @@ use copex_proto::health::{
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::session::{
+    DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
+};
 use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::types::ErrorCode;
@@ -133,6 +136,40 @@ impl CopexApiServer for Nothing {
     }
 
     async fn pool_status(&self) -> RpcResult<PoolStatus> {
+        nothing()
+    }
+
+    async fn session_list(
+        &self,
+        _: Option<SessionFilter>,
+        _: Option<u32>,
+        _: Option<BackendQuery>,
+    ) -> RpcResult<SessionList> {
+        nothing()
+    }
+
+    async fn session_get(&self, _: String, _: Option<BackendQuery>) -> RpcResult<SessionDetail> {
+        nothing()
+    }
+
+    async fn session_fork(&self, _: String, _: Option<BackendQuery>) -> RpcResult<ForkResponse> {
+        nothing()
+    }
+
+    async fn session_delete(
+        &self,
+        _: String,
+        _: Option<BackendQuery>,
+    ) -> RpcResult<DeletedSession> {
+        nothing()
+    }
+
+    async fn session_doctor(
+        &self,
+        _: Option<String>,
+        _: Option<bool>,
+        _: Option<BackendQuery>,
+    ) -> RpcResult<SessionsReport> {
         nothing()
     }
 

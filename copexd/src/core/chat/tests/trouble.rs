@@ -215,3 +215,14 @@ fn a_lost_session_in_which_tools_ran_is_for_a_person_to_decide() {
     let (_, effects) = lost(OnLostSession::Restart);
     assert_eq!(effects.last(), Some(&Effect::Open));
 }
+
+#[test]
+fn a_repair_of_the_session_is_told() {
+    let mut chat = chat();
+    chat.handle(Input::Start, NOW);
+    let Input::Opened(as_it_was) = opened(Found::Nothing) else { panic!() };
+    let repaired = Some("it was repaired".to_owned());
+    let effects = chat.handle(Input::Opened(Opened { repaired, ..as_it_was }), NOW);
+    let (code, message) = ("session_repaired".to_owned(), "it was repaired".to_owned());
+    assert_eq!(effects[0], Effect::Emit(Fact::Warning { code, message }));
+}

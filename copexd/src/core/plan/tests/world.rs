@@ -243,6 +243,7 @@ impl Rig {
             candidate: 0,
             reason: None,
             can_rerun: true,
+            repaired: None,
         };
         self.of(lane, Input::Opened(opened));
     }
