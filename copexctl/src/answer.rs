@@ -18,11 +18,13 @@ pub(crate) fn about(ask: &Ask) -> String {
 pub(crate) fn ways(ask: &Ask) -> String {
     match ask.kind {
         AskKind::Permission => "yes|always|no [REASON]".to_owned(),
-        AskKind::PlanApproval if ask.choices.is_empty() => "yes|no [REASON]".to_owned(),
+        AskKind::PlanApproval if ask.choices.is_empty() => {
+            "yes|no [REASON]|\"WHAT TO CHANGE\"".to_owned()
+        }
         _ if ask.choices.is_empty() => "TEXT".to_owned(),
         _ => {
             let numbers: Vec<_> = (1..=ask.choices.len()).map(|it| it.to_string()).collect();
-            format!("{}, or --text TEXT", numbers.join("|"))
+            format!("{}, or \"SOME WORDS\"", numbers.join("|"))
         }
     }
 }
@@ -47,11 +49,16 @@ pub(crate) fn read(ask: &Ask, words: &[String], text: Option<String>) -> Result<
     if let Some(choice) = choice(ask, said) {
         return Ok(Answer::Text { text: choice.to_owned() });
     }
+    // One word that is none of the choices is a slip of the hand; several are words.
+    let words = || {
+        let several = said.contains(char::is_whitespace);
+        several.then(|| Answer::Text { text: said.to_owned() })
+    };
     match ask.kind {
-        AskKind::Permission | AskKind::PlanApproval => decision(ask.kind, said),
-        AskKind::UserInput | AskKind::Unknown => {
-            ask.choices.is_empty().then(|| Answer::Text { text: said.to_owned() })
-        }
+        AskKind::Permission => decision(ask.kind, said),
+        AskKind::PlanApproval => decision(ask.kind, said).or_else(words),
+        _ if ask.choices.is_empty() => Some(Answer::Text { text: said.to_owned() }),
+        AskKind::UserInput | AskKind::Unknown => words(),
     }
     .ok_or_else(|| no_answer(ask, &format!("`{}` is no answer to it", clean(said))))
 }
@@ -134,6 +141,7 @@ mod tests {
         let plan = ask(AskKind::PlanApproval, &[]);
         assert_eq!(said(&plan, "yes"), Some(Answer::Allow));
         assert_eq!(said(&plan, "always"), None);
+        assert_eq!(said(&plan, "3: use sqlite"), Some(text("3: use sqlite")));
         assert_eq!(read(&plan, &[], Some("shorter".to_owned())).ok(), Some(text("shorter")));
     }
 
@@ -147,7 +155,8 @@ mod tests {
         assert_eq!(said(&colour, "9"), None);
         assert_eq!(said(&colour, "green"), None);
         assert_eq!(read(&colour, &[], Some("green".to_owned())).ok(), Some(text("green")));
-        assert_eq!(ways(&colour), "1|2|3, or --text TEXT");
+        assert_eq!(said(&colour, "green, please"), Some(text("green, please")));
+        assert_eq!(ways(&colour), "1|2|3, or \"SOME WORDS\"");
     }
 
     #[test]

@@ -304,7 +304,7 @@ mod tests {
     fn a_question_says_how_to_answer_it_until_it_is_closed() {
         let open = entry(&["red", "blue"]);
         let text = entry_text(&open, 11_000);
-        assert!(text.contains("-1 1|2, or --text TEXT"), "{text}");
+        assert!(text.contains("-1 1|2, or \"SOME WORDS\""), "{text}");
         let answer = Some(Answer::Deny { feedback: None });
         let closed = AskClosed { at: 5, answer, by: Some(AnsweredBy::Timeout) };
         let text = entry_text(&AskEntry { closed: Some(closed), ..open }, 11_000);

@@ -110,7 +110,7 @@ fn a_failed_step_is_retried_with_a_persons_words() {
     });
     let (run, ask) = asked(&product, &["-e", "--trust-plan", "-n", "1"]);
     let title = ask["title"].as_str().unwrap();
-    assert!(title.starts_with("Step 1 failed: 1 iterations are over"), "{title}");
+    assert!(title.starts_with("Step 1 failed: 1 iteration is over"), "{title}");
     assert!(ask["detail"].as_str().unwrap().contains("wait for it: 2"), "{ask}");
     assert_eq!(ask["choices"][1], "skip", "{ask}");
     say(&product, &ask, "retry with care");

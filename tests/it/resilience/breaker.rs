@@ -101,11 +101,14 @@ fn fifty_callers_make_one_probe_and_its_failure_shuts_the_breaker_for_longer() {
     let gate = Gate::new();
     let held = gate.clone();
     product.model.respond(move |_| out_of_order().wait_before_head(&held));
+    // The probe is held for as long as it takes, and must not be given up meanwhile.
+    let retry = json!({"base_delay_s": 0.05, "max_delay_s": 0.2, "first_event_timeout_s": 120.0});
     let mut callers: Vec<(String, String, Rpc, Subscription)> = Vec::new();
     for number in 0..CALLERS {
         let mut rpc = product.rpc();
         let prompt = format!("caller {number}");
-        let run = product.submit(&mut rpc, &prompt, background(json!({})));
+        let patient = background(json!({"retry": retry}));
+        let run = product.submit(&mut rpc, &prompt, patient);
         let watched = rpc.subscribe("run.watch", &json!({"run": run}));
         callers.push((prompt, run, rpc, watched));
     }

@@ -19,6 +19,9 @@ const NOTES: usize = 3;
 /// Rows below which nothing is left free around a question.
 const ROOMY: usize = 12;
 
+/// Rows of a part from which on one says how much was left out.
+const LEAST_FOR_A_MARK: usize = 6;
+
 /// Parts of the screen.
 const PARTS: usize = 11;
 
@@ -69,6 +72,12 @@ impl Part {
             Cut::Middle => {
                 let head = rows / 3;
                 self.lines.drain(head..head + over);
+                // Two ends must not read as one text.
+                if rows >= LEAST_FOR_A_MARK
+                    && let Some(line) = self.lines.get_mut(head)
+                {
+                    *line = Line::of(Tone::Faint, &format!("  … {} rows left out …", over + 1));
+                }
             }
             Cut::Around(row) => {
                 let first = row.saturating_sub(rows / 2).min(over);

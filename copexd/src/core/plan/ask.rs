@@ -50,8 +50,10 @@ impl Plan {
             [] => String::new(),
             numbers => format!("\nSteps that wait for it: {}", numbers.join(", ")),
         };
-        let detail = format!("{}{wait}\nThe plan: {}", why.message, self.file());
         let reason = clip(&why.message, REASON_BYTES);
+        let whole = if reason == why.message { "" } else { why.message.as_str() };
+        let detail = format!("{whole}{wait}\nThe plan: {}", self.file());
+        let detail = detail.trim_start().to_owned();
         let title = format!("Step {number} failed: {reason}");
         let choices = ["retry", "skip", "edit the plan, then go on", "stop"];
         self.ask(About::Failed(number), title, detail, &choices, moment)

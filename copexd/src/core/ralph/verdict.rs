@@ -212,7 +212,8 @@ impl Ralph {
                 None => "there is no promise and no gate that could end the loop".to_owned(),
             },
         };
-        let message = format!("{max} iterations are over, and {why}");
+        let over = if max == 1 { "iteration is over" } else { "iterations are over" };
+        let message = format!("{max} {over}, and {why}");
         let verdict = self.limit(message);
         self.finish_for_good(verdict)
     }

@@ -58,6 +58,6 @@ fn a_question_that_nobody_answers_blocks_and_a_crash_does_not_ask_again() {
 fn the_last_iteration_is_followed_by_no_question() {
     let mut rig = Rig::start(RalphSpec { max_iterations: 1, ..paused() });
     rig.answer("no");
-    assert!(rig.exhausted().contains("1 iterations"));
+    assert!(rig.exhausted().contains("1 iteration is over"));
     assert_eq!(question(&rig), None);
 }
