@@ -21,7 +21,7 @@ const SHAPE: [(&[usize], &str); STEPS] = [
 ];
 
 /// Kills in the standing test; `COPEX_KILLS` asks for more.
-const KILLS: usize = 20;
+const KILLS: usize = 50;
 
 /// Events that a run of this plan has, about.
 const EVENTS: u64 = 150;

@@ -59,7 +59,7 @@ fn assert_once(events: &[Tapped], product: &Product, folder: &str, context: &str
 #[test]
 fn kills_repeat_no_iteration_and_lose_none() {
     let mut product = Product::start();
-    for (index, point) in points(12, 50).into_iter().enumerate() {
+    for (index, point) in points(30, 50).into_iter().enumerate() {
         let before = product.model.requests().len();
         let folder = format!("run{index}");
         let for_model = folder.clone();
