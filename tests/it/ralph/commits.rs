@@ -95,6 +95,41 @@ fn kills_make_no_second_commit_of_an_iteration() {
 }
 
 #[test]
+fn a_commit_that_was_made_before_the_daemon_knew_of_it_is_found() {
+    let mut product = Product::start();
+    sh(&product, USER);
+    product.model.respond(model);
+    // git moves the branch, and before it can say so the daemon is killed.
+    let bin = product.daemon.sandbox().path("bin");
+    let (armed, begun) = (bin.join("armed"), bin.join("begun"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::write(&armed, "").unwrap();
+    nix::unistd::mkfifo(&begun, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let path = copex_tests::env::path();
+    let (bin_dir, path) = (bin.display(), path.to_string_lossy());
+    let script = format!(
+        "#!/bin/sh\nPATH='{path}'\ngit \"$@\"\ncode=$?\ncase \"$*\" in *update-ref*)\n\
+         test -e {bin_dir}/armed && rm {bin_dir}/armed && echo moved > {bin_dir}/begun && \
+         sleep 324;; esac\nexit $code\n"
+    );
+    std::fs::write(bin.join("git"), script).unwrap();
+    sh(&product, &format!("chmod +x {bin_dir}/git"));
+    let ctl = product.ctl().with(|launch| launch.env("PATH", format!("{bin_dir}:{path}")));
+    let run = ctl.run(["ralph", "go", "-p", "all tests passing", "--commit", "--detach"]).ok();
+    let run = run.trim();
+    assert_eq!(std::fs::read_to_string(&begun).unwrap(), "moved\n");
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let all = Tap::watch(&product.daemon.socket(), run, 0).follow();
+    assert_whole(&all);
+    assert_eq!(kinds(&all).last(), Some(&"done"), "{all:#?}");
+    assert_eq!(all.iter().filter(|event| event.kind == "artifact").count(), 3, "{all:#?}");
+    let log = sh(&product, &format!("git log --reverse --format=%b main..copex/ralph/{run}"));
+    let numbers: Vec<&str> = log.lines().filter(|line| line.contains("Iteration")).collect();
+    assert_eq!(numbers, ["Copex-Iteration: 1", "Copex-Iteration: 2", "Copex-Iteration: 3"]);
+}
+
+#[test]
 fn where_nothing_can_be_committed_the_loop_says_so_and_goes_on() {
     let product = Product::start();
     product.model.respond(model);
