@@ -1,7 +1,7 @@
 //! Loops and plans on a terminal: one screen that says how they stand, instead of all that is
 //! said in them.
 //!
-//! Events are folded into a [`model`], which is laid out ([`layout`], [`parts`], [`line`]) and
+//! Events are folded into a [`model`], which is laid out ([`layout`], [`parts`], [`mod@line`]) and
 //! drawn ([`paint`]). Only the last does anything. Other modes, and everything that is no
 //! terminal, have the text that they always had.
 
