@@ -8,11 +8,11 @@ use std::io::{self, Write};
 
 use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
 use copex_proto::plan::{Drawing, Plan};
-use copex_proto::run::Mode;
+use copex_proto::run::{Mode, RunState};
 
 use crate::follow::View;
 use crate::render::commits::Commits;
-use crate::render::{brief, clean, countdown, duration, telling};
+use crate::render::{answer, brief, clean, countdown, duration, telling};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) struct Style {
     pub(crate) color: Shown,
     /// How a plan is drawn; in its own words when absent.
     pub(crate) drawing: Option<Drawing>,
+    /// A council's opinions and reviews.
+    pub(crate) whole: Shown,
 }
 
 /// When the answer is printed.
@@ -217,7 +219,8 @@ impl<O: Write, E: Write> Text<O, E> {
     fn done(&mut self, outcome: &Outcome) -> io::Result<()> {
         let drawing = self.style.drawing;
         let drawn = drawing.and_then(|it| Some(Plan::read(&outcome.content).ok()?.draw(it)));
-        let content = drawn.as_deref().unwrap_or(&outcome.content);
+        let content = drawn.unwrap_or_else(|| answer(outcome, self.style.whole == Shown::Yes));
+        let content = content.as_str();
         match self.style.answer {
             // In one write, so that several clients may share an output.
             AnswerStyle::AtTheEnd if content.ends_with('\n') => self.answer(content)?,
@@ -251,8 +254,10 @@ impl<O: Write, E: Write> Text<O, E> {
 impl<O: Write, E: Write> View for Text<O, E> {
     fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
         match &event.body {
-            // Its answer is the plan; the words of those who work at it are not.
-            EventBody::Accepted(accepted) if accepted.mode == Mode::Plan => {
+            // Its answer is the plan or the decision; the words of those who work at it are not.
+            EventBody::Accepted(accepted)
+                if matches!(accepted.mode, Mode::Plan | Mode::Council) =>
+            {
                 self.style.answer = AnswerStyle::AtTheEnd;
                 Ok(())
             }
@@ -302,6 +307,11 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.close_open();
                 self.progress(&gate(command, *exit_code, output, *duration_ms))
             }
+            EventBody::Member { name, state, stage, note } => {
+                let stage = stage.as_deref().unwrap_or("part");
+                self.close_open();
+                self.progress(&member_line(name, *state, stage, note.as_deref()))
+            }
             // What will be run is news, and nothing to be warned of.
             EventBody::Warning { code, message } if code == "gates" => self.tell(message),
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
@@ -343,6 +353,17 @@ fn step_line(step: &Step) -> String {
     let note = note.as_ref().map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
     let left = left_ms.map(|ms| format!(" (about {} left)", duration(ms))).unwrap_or_default();
     format!("── step {number} of {total} {state}: {}{note}{left} ──", brief(title, 80))
+}
+
+/// What a council's member does now, in a line.
+fn member_line(name: &str, state: RunState, stage: &str, note: Option<&str>) -> String {
+    let state = match state {
+        RunState::Running => "begins",
+        RunState::Done => "is there",
+        _ => "is missing",
+    };
+    let note = note.map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
+    format!("── {name}: {stage} {state}{note} ──")
 }
 
 fn tool_start(tool: &ToolStart) -> String {
