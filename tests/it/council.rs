@@ -6,7 +6,10 @@ use copex_tests::model::{RecordedRequest, Reply};
 use copex_tests::process::Output;
 use serde_json::{Value, json};
 
-use crate::product::Product;
+use crate::product::{Product, of_type, shell};
+
+mod crashes;
+mod trouble;
 
 /// The members of most tests, by model.
 const MEMBERS: [&str; 4] = ["alpha-1", "beta-2", "gamma-3", "delta-4"];

@@ -98,7 +98,18 @@ mod tests {
             marks: vec![(3, plan::Mark::Done)],
             ..plan::Progress::default()
         };
+        let council = council::Progress {
+            stage: council::Stage::Reviews,
+            members: vec![council::Member {
+                part: council::Part::Working,
+                turn: chat.clone(),
+                opinion: Some("o".to_owned()),
+                ..Default::default()
+            }],
+            ..council::Progress::default()
+        };
         let stored = [
+            Stored::Council(Box::new(council)),
             Stored::Chat(Box::new(chat)),
             Stored::Ralph(Box::new(ralph)),
             Stored::Plan(Box::new(plan)),

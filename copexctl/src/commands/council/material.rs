@@ -58,10 +58,20 @@ fn plan(file: &Path) -> Result<String> {
 fn diff(rev: &str, cwd: &Path) -> Result<String> {
     let name = format!("the change since {rev}");
     let failed = |error: io::Error| Failure::usage(format!("cannot run git: {error}"));
-    let mut child = process::command("git")
-        .arg("-C")
-        .arg(cwd)
-        .args(["diff", "--no-color", "--no-ext-diff", "--end-of-options", rev, "--"])
+    let git = || {
+        let mut git = process::command("git");
+        git.arg("-C").arg(cwd);
+        git
+    };
+    // Outside of a repository `git diff` means something else.
+    let inside = git().args(["rev-parse", "--show-toplevel"]).output().map_err(failed)?;
+    if !inside.status.success() {
+        let words = format!("--diff: {} is in no git repository", cwd.display());
+        return Err(Failure::usage(words).with_hint("name the folder with --cwd, or leave it out"));
+    }
+    let mut child = git()
+        .args(["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--end-of-options"])
+        .args([rev, "--"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -79,16 +89,10 @@ fn diff(rev: &str, cwd: &Path) -> Result<String> {
     let text = text?.map_err(failed)?;
     if !ended.status.success() {
         let words = String::from_utf8_lossy(&ended.stderr);
-        // Outside of a repository git explains its other use at length.
-        let outside = words.contains("ot a git repository");
-        let why = if outside {
-            format!("{} is in no git repository", cwd.display())
-        } else {
-            let line = words.trim().lines().next().unwrap_or("it failed");
-            line.trim_start_matches("fatal: ").to_owned()
-        };
+        let line = words.trim().lines().next().unwrap_or("it failed");
+        let why = line.trim_start_matches("fatal: ");
         return Err(Failure::usage(format!("--diff {rev}: {why}"))
-            .with_hint("name a commit with --diff=REV, in a folder that git knows"));
+            .with_hint("name a commit with --diff=REV"));
     }
     if text.trim().is_empty() {
         return Err(Failure::usage(format!("--diff {rev}: nothing differs"))

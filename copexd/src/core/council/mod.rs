@@ -238,7 +238,9 @@ impl Council {
         if let Some(mut chat) = self.running.remove(&lane) {
             passed.extend(chat.close().into_iter().map(of));
             let progress = chat.progress();
-            if let Some(slot) = self.who(lane).and_then(|who| self.slot(who)) {
+            if let Some(who) = self.who(lane).filter(|who| !self.is_late(*who))
+                && let Some(slot) = self.slot(who)
+            {
                 *slot = progress;
             }
         }
@@ -252,6 +254,13 @@ impl Council {
         others.into_iter().any(|(_, chat)| chat.progress().parked.is_none())
     }
 
+    /// Whether it is a member that was left out: nobody waits for its turn any more, which is
+    /// nothing to go on with.
+    fn is_late(&self, who: Who) -> bool {
+        let Who::Member(index) = who else { return false };
+        self.progress.members.get(index).is_none_or(|member| member.part != Part::Working)
+    }
+
     fn turn_ended(&mut self, lane: Lane, end: End, moment: Moment) -> Vec<Effect> {
         let answer = end.outcome.content.clone();
         self.progress.sum.add(end.outcome);
@@ -260,11 +269,7 @@ impl Council {
             effects.extend(self.end_when_still());
             return effects;
         }
-        let working = |member: &Member| member.part == Part::Working;
-        if let Some(Who::Member(index)) = self.who(lane)
-            && !self.progress.members.get(index).is_some_and(working)
-        {
-            // It was late, and nobody waits for it any more.
+        if self.who(lane).is_some_and(|who| self.is_late(who)) {
             return effects;
         }
         let failed = Ending::of(end.verdict);
@@ -414,6 +419,7 @@ impl Machine for Council {
         let mut progress = self.progress.clone();
         for (lane, chat) in &self.running {
             match self.who(*lane) {
+                Some(who) if self.is_late(who) => {}
                 Some(Who::Member(index)) => {
                     if let Some(member) = progress.members.get_mut(index) {
                         member.turn = chat.progress();
@@ -442,3 +448,6 @@ impl Machine for Council {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

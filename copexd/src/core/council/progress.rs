@@ -78,6 +78,8 @@ pub struct Member {
     pub part: Part,
     /// Its turn: the present one, or where the next begins.
     pub turn: chat::Progress,
+    /// Whether the present turn begins a session: it is told everything then.
+    pub fresh: bool,
     /// The letter of its opinion.
     pub label: Option<String>,
     /// Its opinion, clipped.

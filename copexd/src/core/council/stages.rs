@@ -3,7 +3,7 @@
 use super::progress::{Member, Missed, Part, Stage};
 use super::prompt::{self, OPINION_BYTES};
 use super::{Council, Who, answer, next_turn, ranking};
-use crate::core::chat::Chat;
+use crate::core::chat::{self, Chat};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Effect, Fact, Input, MemberState, Timer};
 use crate::core::moment::Moment;
@@ -45,7 +45,9 @@ impl Council {
                 effects.extend(self.misses(index, Ending::Failed(late(self.spec.straggler_ms))));
                 continue;
             }
-            self.progress.members[index].part = Part::Working;
+            let member = &mut self.progress.members[index];
+            member.part = Part::Working;
+            member.fresh = member.turn.session.is_none();
             self.seat(lane);
             effects.push(self.tell(Who::Member(index), MemberState::Running, None));
             effects.push(Effect::Checkpoint);
@@ -148,10 +150,10 @@ impl Council {
             }
         }
         for (index, lane) in lanes {
-            effects.extend(self.hears(lane, Input::Cancel, moment));
             // What its session is in the middle of is nothing to go on with.
-            self.progress.members[index].turn = next_turn(&self.progress.members[index].turn);
-            self.progress.members[index].turn.session = None;
+            let turn = &mut self.progress.members[index].turn;
+            *turn = chat::Progress { session: None, ..next_turn(turn) };
+            effects.extend(self.hears(lane, Input::Cancel, moment));
         }
         effects.push(Effect::Checkpoint);
         if !self.ended {
