@@ -74,6 +74,8 @@ pub(crate) struct Text<O, E> {
     err_line: Line,
     /// Whether a text stands before on stdout that must not touch the next.
     separate: Shown,
+    /// Whether several work at once, so that lines say whose they are.
+    several: Shown,
     commits: Commits,
 }
 
@@ -95,6 +97,7 @@ impl<O: Write, E: Write> Text<O, E> {
             out_line: Line::Start,
             err_line: Line::Start,
             separate: Shown::No,
+            several: Shown::No,
             commits: Commits::default(),
         }
     }
@@ -149,6 +152,14 @@ impl<O: Write, E: Write> Text<O, E> {
 
     fn progress(&mut self, text: &str) -> io::Result<()> {
         if self.style.progress == Shown::Yes { self.aside(text) } else { Ok(()) }
+    }
+
+    /// A line with whose it is, where several work at once.
+    fn of(&self, event: &RunEvent, line: &str) -> String {
+        match &event.path {
+            Some(path) if self.several == Shown::Yes => format!("{path}: {line}"),
+            _ => line.to_owned(),
+        }
     }
 
     fn tell(&mut self, text: &str) -> io::Result<()> {
@@ -259,6 +270,7 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 if matches!(accepted.mode, Mode::Plan | Mode::Council) =>
             {
                 self.style.answer = AnswerStyle::AtTheEnd;
+                self.several = Shown::from(accepted.mode == Mode::Council);
                 Ok(())
             }
             EventBody::MessageDelta { text } => self.delta(text),
@@ -268,21 +280,24 @@ impl<O: Write, E: Write> View for Text<O, E> {
             EventBody::ReasoningDelta { text } => self.reasoning(text),
             EventBody::ToolStart(tool) => {
                 self.close_open();
-                self.progress(&tool_start(tool))
+                self.progress(&self.of(event, &tool_start(tool)))
             }
             EventBody::ToolEnd(tool) => {
                 if tool.success {
                     Ok(())
                 } else {
-                    self.progress(&tool_failed(tool))
+                    self.progress(&self.of(event, &tool_failed(tool)))
                 }
             }
-            EventBody::Retrying(retry) => self.progress(&format!(
-                "retry {} in {}: {}",
-                retry.attempt.saturating_sub(1),
-                duration(retry.delay_ms),
-                brief(&retry.error.message, 100)
-            )),
+            EventBody::Retrying(retry) => {
+                let line = format!(
+                    "retry {} in {}: {}",
+                    retry.attempt.saturating_sub(1),
+                    duration(retry.delay_ms),
+                    brief(&retry.error.message, 100)
+                );
+                self.progress(&self.of(event, &line))
+            }
             EventBody::Restarted { reason } => self.restarted(reason),
             EventBody::Fallback { from, to, reason } => {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::id::RunId;
-use copex_proto::run::RunRequest;
+use copex_proto::run::{RunRequest, RunState};
 
 use super::drive::{Begun, session_of};
 use super::log::{self, RunLog};
@@ -111,6 +111,9 @@ impl Engine {
             after = *seq;
             for (_, raw) in page {
                 let Ok(event) = serde_json::from_str::<RunEvent>(raw.get()) else { continue };
+                if let Some(lane) = turned(request, &event.body) {
+                    whole.lanes.remove(&lane);
+                }
                 let tail = match lane(request, event.path.as_deref()) {
                     MAIN => &mut whole,
                     lane => whole.lanes.entry(lane).or_default(),
@@ -133,6 +136,19 @@ fn lane(request: &RunRequest, path: Option<&str>) -> Lane {
     }
     let step = path.map(|path| path.split('/').next().unwrap_or(path));
     step.and_then(|step| step.parse().ok()).unwrap_or(MAIN)
+}
+
+/// The lane in which another turn begins, told before its first attempt: what was seen there
+/// is of turns that have ended.
+fn turned(request: &RunRequest, body: &EventBody) -> Option<Lane> {
+    match (request, body) {
+        (RunRequest::Council(request), EventBody::Member { name, state, .. })
+            if *state == RunState::Running =>
+        {
+            council::lane(request, name)
+        }
+        _ => None,
+    }
 }
 
 /// Adds an event to what was seen of its lane.

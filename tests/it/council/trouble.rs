@@ -1,6 +1,7 @@
 //! Councils in which something goes wrong, and what is refused before anybody is asked.
 
 use copex_tests::process::Launch;
+use copex_tests::tap::Tap;
 
 use super::*;
 
@@ -131,6 +132,25 @@ fn nobody_in_a_council_can_write_whatever_is_allowed() {
     });
     council(&product, &MEMBERS[..2], ["Which?", "--allow-all"]).ok();
     assert!(!product.daemon.sandbox().work().join("written").exists());
+}
+
+#[test]
+fn a_member_may_ask_a_person_while_the_others_work() {
+    let product = Product::start();
+    product.model.respond(|request| match (request.model(), part(request)) {
+        ("alpha-1", Part::Opinion) if request.tool_results().is_empty() => {
+            Reply::tool("view", &json!({"path": "/etc/hostname"}))
+        }
+        _ => usual(request),
+    });
+    let how = ["Which?", "--detach"];
+    let run = product.ctl().run(words(&MEMBERS[..2], how)).ok().trim().to_owned();
+    let ask = Tap::watch(&product.daemon.socket(), &run, 0).until(|event| event.kind == "ask");
+    let ask = ask.last().unwrap().value();
+    assert_eq!(ask["path"], "alpha-1", "it says who asks: {ask}");
+    product.ctl().run(["inbox", "answer", ask["ask"].as_str().unwrap(), "no"]).ok();
+    let told = product.runs(["attach", &run, "--json"]).expect_code(0).json();
+    assert_eq!(told["council"]["missing"], json!([]), "{told}");
 }
 
 #[test]

@@ -345,7 +345,8 @@ impl Council {
     fn tell(&self, who: Who, state: MemberState, note: Option<String>) -> Effect {
         let name = match who {
             Who::Member(index) => self.spec.members.get(index).map(|seat| seat.name.clone()),
-            Who::Chair | Who::Escalation => Some(CHAIR.to_owned()),
+            Who::Chair => Some(CHAIR.to_owned()),
+            Who::Escalation => Some(ESCALATION.to_owned()),
         };
         let (name, stage) = (name.unwrap_or_default(), self.progress.stage.name());
         let fact = Fact::Member(MemberFact { name, state, stage: stage.to_owned(), note });
