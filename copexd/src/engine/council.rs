@@ -20,6 +20,7 @@ use crate::core::council::{
 };
 use crate::core::machine::{Lane, Machine, MemberFact, MemberState};
 use crate::core::stored::Stored;
+use crate::core::target::Target;
 
 /// Members, at most: each reads what all the others wrote, and that must fit into a prompt.
 const MOST_MEMBERS: usize = 12;
@@ -121,6 +122,11 @@ fn seats(request: &CouncilRequest) -> Result<Vec<RunOptions>, ErrorInfo> {
         all.push(RunOptions { reasoning_effort: Some(effort), ..chair });
     }
     Ok(all)
+}
+
+/// Everybody whom a council may ask; nothing where that cannot be read any more.
+pub(super) fn targets(request: &CouncilRequest) -> Vec<Target> {
+    seats(request).unwrap_or_default().iter().flat_map(chain::targets).collect()
 }
 
 /// Whom the lanes of a council ask.

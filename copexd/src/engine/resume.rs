@@ -7,7 +7,7 @@ use copex_proto::spend::SpendLimits;
 
 use super::registry::{Command, Live};
 use super::submit::{Resumed, Submitted, state_name};
-use super::{Engine, chain, store_error};
+use super::{Engine, chain, council, store_error};
 use crate::core::stored::Stored;
 
 impl Engine {
@@ -125,7 +125,11 @@ impl Engine {
     fn forget_limits(&self, run: RunId) {
         let Ok(detail) = self.detail(run) else { return };
         let Ok(request) = serde_json::from_value::<RunRequest>(detail.request) else { return };
-        self.inner.upstream.forget_limits(&chain::targets(request.options()));
+        let targets = match &request {
+            RunRequest::Council(council) => council::targets(council),
+            request => chain::targets(request.options()),
+        };
+        self.inner.upstream.forget_limits(&targets);
     }
 }
 
