@@ -66,7 +66,24 @@ impl Council {
             effects.push(Effect::Checkpoint);
             effects.push(Effect::Wait(Timer::Straggler, self.spec.straggler_ms));
         }
+        if !self.ended {
+            effects.extend(self.tell_when_all_wait());
+        }
         effects
+    }
+
+    /// The run is parked where everybody who is left is.
+    fn tell_when_all_wait(&self) -> Option<Effect> {
+        let working = |(_, member): &(usize, &Member)| member.part == Part::Working;
+        let working = self.progress.members.iter().enumerate().filter(working);
+        let mut until = None;
+        for (index, _) in working {
+            let chat = self.running.get(&self.lane(Who::Member(index)))?;
+            let parked = chat.progress().parked?;
+            until = Some(until.map_or(parked, |known: u64| known.min(parked)));
+        }
+        let reason = "everybody who is left waits for the end of a limit".to_owned();
+        until.map(|until| Effect::Emit(Fact::Parked { reason, until }))
     }
 
     /// How many must have done their part before the others can be late.

@@ -143,6 +143,28 @@ fn a_decision_that_cannot_be_read_is_asked_for_once_more() {
 }
 
 #[test]
+fn the_run_is_parked_when_everybody_who_is_left_is() {
+    let mut rig = Rig::run(spec(), ways(&[(1, Way::Parks, 0), (2, Way::Hangs, 0)]));
+    assert!(rig.expire(&Timer::Idle));
+    rig.go_on();
+    let states: Vec<bool> = rig
+        .facts
+        .iter()
+        .filter_map(|(_, fact)| match fact {
+            Fact::Running => Some(false),
+            Fact::Parked { .. } => Some(true),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rig.end, None);
+    assert_eq!(states, [false, true, false, true], "not while others work");
+    rig.world.ways.clear();
+    rig.hear(Input::Wake);
+    rig.go_on();
+    assert!(rig.done(), "{:?}", rig.end);
+}
+
+#[test]
 fn a_cancel_stops_everybody() {
     let mut rig = Rig::run(CouncilSpec { quorum: 3, ..spec() }, ways(&[(2, Way::Hangs, 0)]));
     assert_eq!(rig.end, None);

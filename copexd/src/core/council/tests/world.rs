@@ -62,6 +62,8 @@ pub(super) fn escalating() -> CouncilSpec {
 pub(super) enum Way {
     /// It fails.
     Fails,
+    /// It is limited for an hour.
+    Parks,
     /// It never answers.
     Hangs,
     /// What it says cannot be read.
@@ -225,7 +227,12 @@ impl Rig {
             Effect::Open => self.open(lane),
             Effect::Send(prompt) => self.send(lane, prompt),
             Effect::Judge(_) => {
-                let next = Next::GiveUp { why: "it cannot", otherwise: Otherwise::Fail };
+                let parks = self.world.ways.get(&lane).is_some_and(|(way, _)| *way == Way::Parks);
+                let next = if parks {
+                    Next::Park { until: Some(NOW.now_ms + 3_600_000) }
+                } else {
+                    Next::GiveUp { why: "it cannot", otherwise: Otherwise::Fail }
+                };
                 self.of(lane, Input::Judged(next));
             }
             // The sessions of this world end at once.
@@ -275,7 +282,7 @@ impl Rig {
         let way = self.world.ways.get(&lane).filter(|(_, from)| before >= *from);
         let way = way.map(|(way, _)| *way);
         self.world.asked.push((lane, wanted, prompt.clone()));
-        if way == Some(Way::Fails) {
+        if matches!(way, Some(Way::Fails | Way::Parks)) {
             let failure = Failure::new(FailureClass::Client, "it cannot");
             return self.of(lane, Input::Refused(failure));
         }
