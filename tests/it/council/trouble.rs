@@ -42,7 +42,10 @@ fn too_few_opinions_decide_nothing_and_the_council_can_go_on() {
         "alpha-1" | "beta-2" => Reply::error(400, "bad", "no such thing"),
         _ => usual(request),
     });
-    let told = council(&product, &MEMBERS[..3], ["Which?", "--json"]).expect_code(1).json();
+    // One after the other, the one that answers first: else it may be stopped midway.
+    let members = [MEMBERS[2], MEMBERS[0], MEMBERS[1]];
+    let args = ["Which?", "--max-concurrent", "1", "--json"];
+    let told = council(&product, &members, args).expect_code(1).json();
     let message = told["error"]["message"].as_str().unwrap();
     assert!(message.starts_with("no quorum: 2 of 3 opinions are needed"), "{message}");
     assert!(message.contains("alpha-1: "), "{message}");
