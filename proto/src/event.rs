@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::council::CouncilReport;
 use crate::error::ErrorInfo;
 use crate::id::{AskId, RunId, Seq, SessionId};
 use crate::run::{Effort, Mode, RunState};
@@ -135,6 +136,12 @@ pub enum EventBody {
         name: String,
         /// Its new state.
         state: RunState,
+        /// What it is at: `opinion`, `review`, `revision`, or `decision` of the chair.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage: Option<String>,
+        /// Why, where there is something to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// Something was made for the user.
     Artifact {
@@ -461,6 +468,9 @@ pub struct Outcome {
     /// The number of the last iteration, where the run is a loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iterations: Option<u32>,
+    /// What came of it as a council.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub council: Option<Box<CouncilReport>>,
     /// From accepted to the end.
     pub duration_ms: u64,
 }

@@ -19,6 +19,7 @@ pub mod api;
 pub mod ask;
 pub mod breaker;
 pub mod config;
+pub mod council;
 pub mod discover;
 pub mod effort;
 pub mod error;

@@ -1,5 +1,6 @@
 //! What a client asks for, and how a run stands.
 
+mod council;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::council::{CouncilPreset, CouncilRequest, Seat};
 pub use self::plan::{OnStepFailure, PlanRequest};
 pub use crate::effort::Effort;
 use crate::error::ErrorInfo;
@@ -153,19 +155,6 @@ pub struct FleetTask {
     /// Names of the tasks that must be done first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
-}
-
-/// A council.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CouncilRequest {
-    /// What to decide.
-    pub task: String,
-    /// The members, each `MODEL` or `MODEL:EFFORT`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<String>,
-    /// Everything that is the same in all modes.
-    #[serde(flatten)]
-    pub options: RunOptions,
 }
 
 /// What every mode shares. Absent means the daemon's default, stated per field.

@@ -15,6 +15,7 @@ mod cassettes;
 mod chat;
 mod cli_errors;
 mod conformance;
+mod council;
 mod fake_copilot;
 mod faults;
 mod harness;

@@ -151,6 +151,12 @@ pub(crate) struct OutputFlags {
     /// How a plan is drawn; set by the commands that have one.
     #[arg(skip)]
     pub(crate) drawing: Option<Drawing>,
+    /// Whether a council's opinions and reviews are shown; set by the command that has them.
+    #[arg(skip)]
+    pub(crate) whole: bool,
+    /// Where everything is written as JSON; set by the commands that do.
+    #[arg(skip)]
+    pub(crate) artifact: Option<PathBuf>,
 }
 
 /// Who decides about tools.

@@ -5,6 +5,7 @@ mod breakers;
 mod chat;
 mod completions;
 mod config;
+mod council;
 mod daemon;
 mod doctor;
 mod explain;
@@ -26,11 +27,10 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 19] = [
+const LATER: [&str; 18] = [
     "interactive",
     "tui",
     "fleet",
-    "council",
     "skills",
     "render",
     "acp",
@@ -64,6 +64,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Plan(args) => plan::run(ctx, *args),
+        Command::Council(args) => council::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),

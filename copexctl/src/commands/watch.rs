@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use copex_proto::event::RunEvent;
+use copex_proto::event::{Outcome, RunEvent};
 use copex_proto::id::RunId;
 
 use crate::asks::{Asks, Terminal};
@@ -28,6 +28,7 @@ pub(crate) fn watch(
     warnings: &[String],
 ) -> Result<Exit> {
     let target = flags.output.as_deref().map(answer_file::open).transpose()?;
+    let artifact = flags.artifact.as_deref().map(answer_file::open).transpose()?;
     let mut view = view(ctx, flags, warnings);
     if !flags.quiet && !flags.json {
         for text in warnings {
@@ -48,11 +49,15 @@ pub(crate) fn watch(
     drop(view);
     match outcome {
         Ok(Ended::Terminal(event)) => {
+            if let Some(artifact) = artifact {
+                artifact.write(&format!("{:#}", render::json::whole(&event)))?;
+            }
             if let Some(target) = target
                 && exit::of_event(&event.body) == Exit::Done
             {
-                let content = event.body.outcome().map_or("", |outcome| &outcome.content);
-                target.write(content)?;
+                let nothing = Outcome::default();
+                let outcome = event.body.outcome().unwrap_or(&nothing);
+                target.write(&render::answer(outcome, flags.whole))?;
             }
             Ok(ended(&event, flags))
         }
@@ -118,6 +123,7 @@ fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View
         terminal: Shown::from(io::stdout().is_terminal()),
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
         drawing: flags.drawing,
+        whole: Shown::from(flags.whole),
     };
     let term = ctx.env.get("TERM").filter(|term| *term != "dumb");
     let drawn = err_terminal && term.is_some() && !plain;

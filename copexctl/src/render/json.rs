@@ -120,10 +120,19 @@ fn object(event: &RunEvent, warnings: &[Value]) -> Value {
     if let Some(iterations) = outcome.iterations {
         object["iterations"] = json!(iterations);
     }
+    if let Some(report) = &outcome.council {
+        object["council"] = json!(report);
+        object["decision"] = json!(report.decision);
+    }
     if let Some(info) = exit::error_of(&event.body) {
         object["error"] = error_value(&info);
     }
     object
+}
+
+/// The object of a run that ended, for a file.
+pub(crate) fn whole(event: &RunEvent) -> Value {
+    object(event, &[])
 }
 
 /// The object of a command that failed before a run ended.

@@ -10,7 +10,15 @@ pub(crate) mod text;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use copex_proto::error::ErrorInfo;
-use copex_proto::event::{ToolStart, Usage};
+use copex_proto::event::{Outcome, ToolStart, Usage};
+
+/// The answer of a run; that of a council with opinions and reviews where the `whole` is wanted.
+pub(crate) fn answer(outcome: &Outcome, whole: bool) -> String {
+    match &outcome.council {
+        Some(report) if whole => report.print(true),
+        _ => outcome.content.clone(),
+    }
+}
 
 /// Prints a line on stdout.
 pub(crate) fn line(text: &str) -> io::Result<()> {

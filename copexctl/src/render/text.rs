@@ -8,11 +8,11 @@ use std::io::{self, Write};
 
 use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
 use copex_proto::plan::{Drawing, Plan};
-use copex_proto::run::Mode;
+use copex_proto::run::{Mode, RunState};
 
 use crate::follow::View;
 use crate::render::commits::Commits;
-use crate::render::{brief, clean, countdown, duration, telling};
+use crate::render::{answer, brief, clean, countdown, duration, telling};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) struct Style {
     pub(crate) color: Shown,
     /// How a plan is drawn; in its own words when absent.
     pub(crate) drawing: Option<Drawing>,
+    /// A council's opinions and reviews.
+    pub(crate) whole: Shown,
 }
 
 /// When the answer is printed.
@@ -72,6 +74,8 @@ pub(crate) struct Text<O, E> {
     err_line: Line,
     /// Whether a text stands before on stdout that must not touch the next.
     separate: Shown,
+    /// Whether several work at once, so that lines say whose they are.
+    several: Shown,
     commits: Commits,
 }
 
@@ -93,6 +97,7 @@ impl<O: Write, E: Write> Text<O, E> {
             out_line: Line::Start,
             err_line: Line::Start,
             separate: Shown::No,
+            several: Shown::No,
             commits: Commits::default(),
         }
     }
@@ -147,6 +152,14 @@ impl<O: Write, E: Write> Text<O, E> {
 
     fn progress(&mut self, text: &str) -> io::Result<()> {
         if self.style.progress == Shown::Yes { self.aside(text) } else { Ok(()) }
+    }
+
+    /// A line with whose it is, where several work at once.
+    fn of(&self, event: &RunEvent, line: &str) -> String {
+        match &event.path {
+            Some(path) if self.several == Shown::Yes => format!("{path}: {line}"),
+            _ => line.to_owned(),
+        }
     }
 
     fn tell(&mut self, text: &str) -> io::Result<()> {
@@ -217,7 +230,8 @@ impl<O: Write, E: Write> Text<O, E> {
     fn done(&mut self, outcome: &Outcome) -> io::Result<()> {
         let drawing = self.style.drawing;
         let drawn = drawing.and_then(|it| Some(Plan::read(&outcome.content).ok()?.draw(it)));
-        let content = drawn.as_deref().unwrap_or(&outcome.content);
+        let content = drawn.unwrap_or_else(|| answer(outcome, self.style.whole == Shown::Yes));
+        let content = content.as_str();
         match self.style.answer {
             // In one write, so that several clients may share an output.
             AnswerStyle::AtTheEnd if content.ends_with('\n') => self.answer(content)?,
@@ -251,9 +265,12 @@ impl<O: Write, E: Write> Text<O, E> {
 impl<O: Write, E: Write> View for Text<O, E> {
     fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
         match &event.body {
-            // Its answer is the plan; the words of those who work at it are not.
-            EventBody::Accepted(accepted) if accepted.mode == Mode::Plan => {
+            // Its answer is the plan or the decision; the words of those who work at it are not.
+            EventBody::Accepted(accepted)
+                if matches!(accepted.mode, Mode::Plan | Mode::Council) =>
+            {
                 self.style.answer = AnswerStyle::AtTheEnd;
+                self.several = Shown::from(accepted.mode == Mode::Council);
                 Ok(())
             }
             EventBody::MessageDelta { text } => self.delta(text),
@@ -263,21 +280,24 @@ impl<O: Write, E: Write> View for Text<O, E> {
             EventBody::ReasoningDelta { text } => self.reasoning(text),
             EventBody::ToolStart(tool) => {
                 self.close_open();
-                self.progress(&tool_start(tool))
+                self.progress(&self.of(event, &tool_start(tool)))
             }
             EventBody::ToolEnd(tool) => {
                 if tool.success {
                     Ok(())
                 } else {
-                    self.progress(&tool_failed(tool))
+                    self.progress(&self.of(event, &tool_failed(tool)))
                 }
             }
-            EventBody::Retrying(retry) => self.progress(&format!(
-                "retry {} in {}: {}",
-                retry.attempt.saturating_sub(1),
-                duration(retry.delay_ms),
-                brief(&retry.error.message, 100)
-            )),
+            EventBody::Retrying(retry) => {
+                let line = format!(
+                    "retry {} in {}: {}",
+                    retry.attempt.saturating_sub(1),
+                    duration(retry.delay_ms),
+                    brief(&retry.error.message, 100)
+                );
+                self.progress(&self.of(event, &line))
+            }
             EventBody::Restarted { reason } => self.restarted(reason),
             EventBody::Fallback { from, to, reason } => {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
@@ -301,6 +321,11 @@ impl<O: Write, E: Write> View for Text<O, E> {
             EventBody::Gate { command, exit_code, output, duration_ms } => {
                 self.close_open();
                 self.progress(&gate(command, *exit_code, output, *duration_ms))
+            }
+            EventBody::Member { name, state, stage, note } => {
+                let stage = stage.as_deref().unwrap_or("part");
+                self.close_open();
+                self.progress(&member_line(name, *state, stage, note.as_deref()))
             }
             // What will be run is news, and nothing to be warned of.
             EventBody::Warning { code, message } if code == "gates" => self.tell(message),
@@ -343,6 +368,17 @@ fn step_line(step: &Step) -> String {
     let note = note.as_ref().map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
     let left = left_ms.map(|ms| format!(" (about {} left)", duration(ms))).unwrap_or_default();
     format!("── step {number} of {total} {state}: {}{note}{left} ──", brief(title, 80))
+}
+
+/// What a council's member does now, in a line.
+fn member_line(name: &str, state: RunState, stage: &str, note: Option<&str>) -> String {
+    let state = match state {
+        RunState::Running => "begins",
+        RunState::Done => "is there",
+        _ => "is missing",
+    };
+    let note = note.map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
+    format!("── {name}: {stage} {state}{note} ──")
 }
 
 fn tool_start(tool: &ToolStart) -> String {

@@ -307,8 +307,15 @@ impl Chat {
 
     fn finish(&mut self, verdict: Verdict) -> Vec<Effect> {
         self.phase = Phase::Ended;
+        let poisoned = !matches!(verdict, Verdict::Done);
+        let outcome = self.outcome();
+        vec![Effect::Finish(End { verdict, outcome }), Effect::Release { poisoned }]
+    }
+
+    /// What came of the turn so far.
+    pub(super) fn outcome(&self) -> Outcome {
         let usage = self.turn.usage().clone();
-        let outcome = Outcome {
+        Outcome {
             content: self.turn.answer().to_owned(),
             model: usage.model.clone().or_else(|| self.model().map(str::to_owned)),
             requested_model: self.spec.choices.first().and_then(|choice| choice.model.clone()),
@@ -318,10 +325,9 @@ impl Chat {
             tools: self.turn.tools_run(),
             session: self.progress.session.clone(),
             iterations: None,
+            council: None,
             usage,
-        };
-        let poisoned = !matches!(verdict, Verdict::Done);
-        vec![Effect::Finish(End { verdict, outcome }), Effect::Release { poisoned }]
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chat::Progress;
 use super::commits::{Baseline, Made, Order};
+use super::council::Report;
 use super::effort::Effort;
 use super::failure::Failure;
 use super::moment::Moment;
@@ -197,6 +198,8 @@ pub enum Timer {
     Total,
     /// The wait before the next iteration.
     Pause,
+    /// Those of a council who are still at work are late.
+    Straggler,
     /// A question counts as denied.
     Ask(String),
 }
@@ -393,6 +396,8 @@ pub enum Fact {
     },
     /// A plan's step changed.
     Step(StepFact),
+    /// A council's member changed.
+    Member(MemberFact),
     /// Something was made for the user.
     Artifact {
         /// Its absolute path; of a commit its branch and its id.
@@ -424,6 +429,30 @@ pub struct StepFact {
     pub note: Option<String>,
     /// How long the steps that are left will take, in milliseconds, by those that are done.
     pub left_ms: Option<u64>,
+}
+
+/// How a council's member stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberFact {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: MemberState,
+    /// What it is at.
+    pub stage: String,
+    /// Why, where there is something to say.
+    pub note: Option<String>,
+}
+
+/// The states of a council's member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberState {
+    /// At work.
+    Running,
+    /// It has done its part.
+    Done,
+    /// It is left out.
+    Failed,
 }
 
 /// The states of a plan's step.
@@ -511,6 +540,8 @@ pub struct Outcome {
     pub session: Option<String>,
     /// Rounds of a loop that were begun; none where the run is no loop.
     pub iterations: Option<u32>,
+    /// What came of it as a council.
+    pub council: Option<Box<Report>>,
 }
 
 impl Outcome {
@@ -545,6 +576,11 @@ pub trait Machine: Send {
 
     /// The absolute folder that a lane works in; the run's own when absent.
     fn folder(&self, _lane: Lane) -> Option<String> {
+        None
+    }
+
+    /// What a lane is called in the log; its number when absent.
+    fn label(&self, _lane: Lane) -> Option<String> {
         None
     }
 }

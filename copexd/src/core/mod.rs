@@ -14,6 +14,7 @@ pub mod budget;
 pub mod cassette;
 pub mod chat;
 pub mod commits;
+pub mod council;
 pub mod day;
 pub mod effort;
 pub mod failure;

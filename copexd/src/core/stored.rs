@@ -1,6 +1,6 @@
 //! A run's checkpoint as it is stored, whatever its mode.
 
-use super::{chat, plan, ralph};
+use super::{chat, council, plan, ralph};
 
 /// The field that names the mode; a chat's checkpoint has none.
 const MODE: &str = "mode";
@@ -14,6 +14,8 @@ pub enum Stored {
     Ralph(Box<ralph::Progress>),
     /// Of a plan.
     Plan(Box<plan::Progress>),
+    /// Of a council.
+    Council(Box<council::Progress>),
 }
 
 impl Stored {
@@ -23,6 +25,7 @@ impl Stored {
         match value[MODE].as_str() {
             Some("ralph") => serde_json::from_value(value).ok().map(Self::Ralph),
             Some("plan") => serde_json::from_value(value).ok().map(Self::Plan),
+            Some("council") => serde_json::from_value(value).ok().map(Self::Council),
             _ => serde_json::from_value(value).ok().map(Self::Chat),
         }
     }
@@ -33,6 +36,7 @@ impl Stored {
             Self::Chat(progress) => return serde_json::to_value(progress).unwrap_or_default(),
             Self::Ralph(progress) => ("ralph", serde_json::to_value(progress)),
             Self::Plan(progress) => ("plan", serde_json::to_value(progress)),
+            Self::Council(progress) => ("council", serde_json::to_value(progress)),
         };
         let mut value = value.unwrap_or_default();
         value[MODE] = mode.into();
@@ -45,6 +49,7 @@ impl Stored {
             Self::Chat(progress) => progress,
             Self::Ralph(progress) => &progress.turn,
             Self::Plan(progress) => progress.turn(),
+            Self::Council(progress) => progress.turn(),
         }
     }
 
@@ -56,6 +61,8 @@ impl Stored {
                 let drafts = progress.stage == plan::Stage::Drafting;
                 progress.draft.session.as_ref().filter(|_| drafts)
             }
+            // All of its sessions are in lanes.
+            Self::Council(_) => None,
         }
     }
 
@@ -65,6 +72,7 @@ impl Stored {
             Self::Chat(progress) => Self::Chat(Box::new(progress.taken_up())),
             Self::Ralph(progress) => Self::Ralph(Box::new(progress.taken_up())),
             Self::Plan(progress) => Self::Plan(Box::new(progress.taken_up())),
+            Self::Council(progress) => Self::Council(Box::new(progress.taken_up())),
         }
     }
 }
@@ -90,7 +98,18 @@ mod tests {
             marks: vec![(3, plan::Mark::Done)],
             ..plan::Progress::default()
         };
+        let council = council::Progress {
+            stage: council::Stage::Reviews,
+            members: vec![council::Member {
+                part: council::Part::Working,
+                turn: chat.clone(),
+                opinion: Some("o".to_owned()),
+                ..Default::default()
+            }],
+            ..council::Progress::default()
+        };
         let stored = [
+            Stored::Council(Box::new(council)),
             Stored::Chat(Box::new(chat)),
             Stored::Ralph(Box::new(ralph)),
             Stored::Plan(Box::new(plan)),

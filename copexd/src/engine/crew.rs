@@ -8,7 +8,7 @@ use copex_proto::run::RunRequest;
 
 use super::chain::Chain;
 use super::registry::Live;
-use super::{Engine, plan, prepare};
+use super::{Engine, council, plan, prepare};
 use crate::core::chat::ChatSpec;
 use crate::core::machine::{Lane, MAIN, Machine};
 use crate::core::stored::Stored;
@@ -38,6 +38,12 @@ impl Engine {
                 chains.insert(MAIN, chain.clone());
                 let ambient = &self.inner.ambient;
                 plan::machine(request, (spec, &chain, cwd), ambient, progress)?
+            }
+            RunRequest::Council(request) => {
+                let own = council::chains(self, request, live).await?;
+                let machine = council::machine(request, (spec, &own, cwd), progress)?;
+                chains = own;
+                machine
             }
             request => prepare::machine(request, spec, progress),
         };

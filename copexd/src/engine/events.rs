@@ -8,6 +8,7 @@ use copex_proto::event::{
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::run::{Effort, RunState};
 
+use super::council;
 use crate::core::effort;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{self, End, Fact, Question, Reply, Resolution, StepFact, Verdict};
@@ -83,6 +84,7 @@ fn body(fact: Fact) -> EventBody {
             duration_ms: result.duration_ms,
         },
         Fact::Step(step) => EventBody::Step(wire_step(step)),
+        Fact::Member(member) => council::wire_member(member),
         Fact::Artifact { file, kind } => EventBody::Artifact { file, kind },
         Fact::Warning { code, message } => EventBody::Warning { code, message },
     }
@@ -219,9 +221,13 @@ pub fn core_usage(usage: Usage) -> CallUsage {
 }
 
 fn wire_outcome(outcome: machine::Outcome, duration_ms: u64) -> Outcome {
+    let council = outcome.council.map(|report| Box::new(council::wire_report(*report)));
+    // A council's answer is its report.
+    let content = council.as_ref().map_or(outcome.content, |report| report.print(false));
     Outcome {
         usage: wire_usage(&outcome.usage),
-        content: outcome.content,
+        content,
+        council,
         model: outcome.model,
         requested_model: outcome.requested_model,
         effort: outcome.effort.map(wire_effort),

@@ -13,6 +13,7 @@
 mod account;
 pub mod chain;
 mod commit;
+mod council;
 mod crew;
 mod desk;
 mod drive;
@@ -36,6 +37,7 @@ mod plan_file;
 pub mod prepare;
 mod prewarm;
 mod ralph;
+mod read_only;
 mod recover;
 mod registry;
 mod report;

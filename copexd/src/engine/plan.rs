@@ -8,7 +8,7 @@ use copex_proto::run::{OnStepFailure, PlanRequest, RunOptions, SessionChoice};
 
 use super::chain::Chain;
 use super::prepare::{self, Ambient, millis};
-use super::{Engine, plan_file};
+use super::{Engine, plan_file, read_only};
 use crate::core::chat::ChatSpec;
 use crate::core::machine::Machine;
 use crate::core::plan::{Given, OnFailure, Plan, PlanSpec};
@@ -31,14 +31,6 @@ const MOST_PARALLEL: u32 = 16;
 
 /// The folder for plans whose file nobody named, in the state folder.
 const FOLDER: &str = "plans";
-
-/// The Copilot CLI's tools that change nothing and reach nowhere. What is not named here is
-/// not offered while planning: a tool of a later version least of all.
-const READ_ONLY_TOOLS: [&str; 5] = ["view", "grep", "rg", "glob", "report_intent"];
-
-/// Kinds of wishes that are denied while planning, should a tool that was named all the same
-/// have them.
-const DENIED: [&str; 2] = ["shell", "write"];
 
 /// Checks what only a plan has.
 ///
@@ -83,15 +75,7 @@ pub(super) fn check(request: &PlanRequest) -> Result<(), String> {
 
 /// The options for planning: nothing that changes anything is offered.
 pub(super) fn draft_options(request: &PlanRequest) -> RunOptions {
-    let mut options = request.options.clone();
-    let named = request.plan_tools.iter().map(String::as_str);
-    let offered = READ_ONLY_TOOLS.into_iter().chain(named);
-    let wanted = |tool: &&str| {
-        let only = options.available_tools.as_ref();
-        only.is_none_or(|only| only.iter().any(|it| it == tool))
-    };
-    options.available_tools = Some(offered.filter(wanted).map(str::to_owned).collect());
-    options.approval.deny.extend(DENIED.map(str::to_owned));
+    let mut options = read_only::options(&request.options, &request.plan_tools);
     if let Some(model) = &request.plan_model {
         options.model = Some(model.clone());
     }
@@ -187,14 +171,8 @@ mod tests {
     }
 
     #[test]
-    fn planning_is_offered_what_reads_and_what_is_named() {
-        let mut request = PlanRequest::default();
-        let offered = |request: &PlanRequest| draft_options(request).available_tools.unwrap();
-        assert_eq!(offered(&request), READ_ONLY_TOOLS);
-        request.plan_tools = vec!["docs-search".to_owned()];
-        assert_eq!(offered(&request).last().unwrap(), "docs-search");
-        request.options.available_tools = Some(vec!["view".to_owned(), "bash".to_owned()]);
-        assert_eq!(offered(&request), ["view"]);
+    fn only_planning_is_kept_from_changing_anything() {
+        let request = PlanRequest::default();
         assert!(draft_options(&request).approval.deny.contains(&"shell".to_owned()));
         assert_eq!(request.options.approval.deny, Vec::<String>::new(), "steps may do more");
     }

@@ -12,7 +12,7 @@ use copex_proto::run::{
 use copex_proto::secret::Secret;
 
 use super::key::{self, KeyRing};
-use super::{events, plan, ralph, use_cli};
+use super::{council, events, plan, ralph, use_cli};
 use crate::backend::process::Owner;
 use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
 use crate::core::admission::Priority;
@@ -74,11 +74,15 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
             let given = plan.load.is_some() || plan.plan.is_some();
             if given { "a plan that is given" } else { &plan.task }
         }
-        _ => {
+        RunRequest::Council(council) => {
+            council::check(council)?;
+            council.task.as_str()
+        }
+        RunRequest::Fleet(_) => {
             let mode = request.mode().as_str();
             let message = format!("the mode `{mode}` is not available in this version");
             return Err(ErrorInfo::new(ErrorClass::NotAvailable, message)
-                .with_hint("this version runs `chat`, `ralph` and `plan`"));
+                .with_hint("this version runs `chat`, `ralph`, `plan` and `council`"));
         }
     };
     if prompt.trim().is_empty() {

@@ -7,7 +7,7 @@ use copex_proto::spend::SpendLimits;
 
 use super::registry::{Command, Live};
 use super::submit::{Resumed, Submitted, state_name};
-use super::{Engine, chain, store_error};
+use super::{Engine, chain, council, store_error};
 use crate::core::stored::Stored;
 
 impl Engine {
@@ -72,13 +72,18 @@ impl Engine {
                 let hint = "edit the file, then resume it without one";
                 return Err(ErrorInfo::new(ErrorClass::Usage, message).with_hint(hint));
             }
+            (RunRequest::Council(_), Some(_), _) => {
+                let message = "a council goes on with its task, and not with a prompt";
+                return Err(ErrorInfo::new(ErrorClass::Usage, message)
+                    .with_hint("resume it without one, or ask a new council"));
+            }
             (_, _, stored) => stored.map(Stored::taken_up),
         };
         // A loop whose iterations begin sessions has its own in its progress.
         let in_it = match &request {
             RunRequest::Ralph(ralph) => ralph.context == RalphContext::Same,
-            // Its steps have sessions of their own.
-            RunRequest::Plan(_) => false,
+            // Its steps or members have sessions of their own.
+            RunRequest::Plan(_) | RunRequest::Council(_) => false,
             _ => true,
         };
         let options = request.options_mut();
@@ -120,7 +125,11 @@ impl Engine {
     fn forget_limits(&self, run: RunId) {
         let Ok(detail) = self.detail(run) else { return };
         let Ok(request) = serde_json::from_value::<RunRequest>(detail.request) else { return };
-        self.inner.upstream.forget_limits(&chain::targets(request.options()));
+        let targets = match &request {
+            RunRequest::Council(council) => council::targets(council),
+            request => chain::targets(request.options()),
+        };
+        self.inner.upstream.forget_limits(&targets);
     }
 }
 

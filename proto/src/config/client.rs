@@ -82,6 +82,10 @@ pub struct ClientConfig {
     pub limits: SpendLimits,
     /// What models cost.
     pub prices: BTreeMap<String, Price>,
+    /// Members of a council.
+    pub council_members: Vec<String>,
+    /// Who decides in it.
+    pub council_chair: Option<String>,
 }
 
 impl ClientConfig {
@@ -142,6 +146,8 @@ impl ClientConfig {
                 max_tokens: merged.unsigned("limits.max_tokens"),
             },
             prices: merged.typed("prices").unwrap_or_default(),
+            council_members: merged.list("council.members").unwrap_or_default(),
+            council_chair: merged.text("council.chair"),
         })
     }
 }

@@ -251,6 +251,9 @@ pub static KEYS: &[Key] = &[
     Key::new("fleet.isolation", Kind::Choice(&["auto", "worktree", "none"]), "auto", "Whether tasks get a git worktree of their own.").later(),
     Key::new("fleet.fail_fast", Kind::Bool, "false", "Stop at the first failure.").later(),
 
+    Key::new("council.members", Kind::List, "[]", "Members of a council where the command line names none, each `MODEL` or `MODEL:EFFORT`.").project(),
+    Key::new("council.chair", Kind::Text, "the run's model, else the first member's", "Who decides in a council, as a member is named.").project(),
+
     Key::new("notify.command", Kind::Text, "none", "Shell command that is told of runs: one JSON object on its standard input for each event. Run by copexd, in its environment and the home folder, for 10 s at most.").daemon(),
     Key::new("notify.on", Kind::Choices(&NOTICE_EVENTS), "['ask', 'parked', 'resumed', 'done', 'failed', 'budget']", "The events it is told of.").daemon(),
 

@@ -1,5 +1,6 @@
 //! What happens in a run.
 
+use copex_proto::council::{CouncilReport, Decision, MemberReport, Missing, Ranked, Review};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{
     Accepted, Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying,
@@ -43,7 +44,40 @@ pub(super) fn outcome() -> Outcome {
         tools: 3,
         session: Some(SessionId(text("0198c7f2"))),
         iterations: None,
+        council: None,
         duration_ms: 4200,
+    }
+}
+
+fn report() -> CouncilReport {
+    CouncilReport {
+        decision: Some(Decision {
+            decision: text("Take the first."),
+            reasons: vec![text("It is simple")],
+            confidence: 0.75,
+            dissent: vec![text("B would wait")],
+            next_steps: vec![text("Write it down")],
+        }),
+        chair: text("claude-opus-5"),
+        escalated: true,
+        rounds: 1,
+        agreed: Some(false),
+        ranking: vec![Ranked { rank: 1, label: text("A"), name: text("gpt-5.4:high"), score: 1.5 }],
+        members: vec![MemberReport {
+            name: text("gpt-5.4:high"),
+            label: Some(text("A")),
+            opinion: Some(text("Take the first.")),
+            review: Some(Review {
+                ranking: vec![text("B")],
+                agree: false,
+                comments: [(text("B"), text("It is late"))].into(),
+            }),
+        }],
+        missing: vec![Missing {
+            name: text("gemini-3-pro"),
+            stage: text("opinion"),
+            reason: text("it failed"),
+        }],
     }
 }
 
@@ -128,7 +162,12 @@ fn people() -> Vec<EventBody> {
             left_ms: Some(90_000),
         }),
         EventBody::Task { id: text("build"), state: RunState::Queued },
-        EventBody::Member { name: text("gpt-5.4:high"), state: RunState::Asking },
+        EventBody::Member {
+            name: text("gpt-5.4:high"),
+            state: RunState::Asking,
+            stage: None,
+            note: None,
+        },
         EventBody::Warning { code: text("effort_lowered"), message: text("xhigh became high") },
         EventBody::Done(outcome()),
         EventBody::Failed(ending()),
@@ -155,6 +194,16 @@ pub(super) fn all() -> Vec<Frame> {
         frame("answer.allow_always", &Answer::AllowAlways),
         frame("answer.deny", &Answer::Deny { feedback: None }),
         frame("answer.text", &Answer::Text { text: text("main") }),
+        frame("council.report", &report()),
+        frame(
+            "event.member.late",
+            &EventBody::Member {
+                name: text("gpt-5.4:high"),
+                state: RunState::Failed,
+                stage: Some(text("opinion")),
+                note: Some(text("it was not ready 180 s after the others")),
+            },
+        ),
         frame("error", &error()),
         frame("error.least", &ErrorInfo::new(ErrorClass::Unknown, "odd")),
     ]);

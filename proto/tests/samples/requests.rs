@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use copex_proto::run::{
-    Approval, ApprovalMode, ChatRequest, CouncilRequest, Effort, FleetRequest, FleetTask,
-    KeySource, OnLostSession, OnStepFailure, PlanRequest, Provider, ProviderKind, RalphContext,
-    RalphRequest, RetryOptions, RunOptions, RunRequest, SessionChoice, SystemMessage,
+    Approval, ApprovalMode, ChatRequest, CouncilPreset, CouncilRequest, Effort, FleetRequest,
+    FleetTask, KeySource, OnLostSession, OnStepFailure, PlanRequest, Provider, ProviderKind,
+    RalphContext, RalphRequest, RetryOptions, RunOptions, RunRequest, SessionChoice, SystemMessage,
     SystemMessageMode,
 };
 use copex_proto::secret::Secret;
@@ -115,6 +115,22 @@ fn whole_plan() -> PlanRequest {
     }
 }
 
+fn whole_council() -> CouncilRequest {
+    CouncilRequest {
+        task: text("Which database?"),
+        members: vec![text("gpt-5.4:high"), text("claude-sonnet-5")],
+        chair: Some(text("claude-opus-5:high")),
+        quorum: Some(2),
+        straggler_timeout_s: Some(60.5),
+        max_concurrent: Some(2),
+        debate: Some(2),
+        escalate: true,
+        preset: Some(CouncilPreset::Architecture),
+        shared_context: Some(text("It runs on one machine.")),
+        options: RunOptions::default(),
+    }
+}
+
 pub(super) fn all() -> Vec<Frame> {
     let options = RunOptions::default;
     let request =
@@ -186,6 +202,8 @@ pub(super) fn all() -> Vec<Frame> {
             task: text("Which database?"),
             members: vec![text("gpt-5.4:high"), text("claude-sonnet-5")],
             options: options(),
+            ..CouncilRequest::default()
         })),
+        frame("request.council.whole", &RunRequest::Council(whole_council())),
     ]
 }

@@ -13,6 +13,7 @@ const PIPE: Style = Style {
     terminal: Shown::No,
     color: Shown::No,
     drawing: None,
+    whole: Shown::No,
 };
 
 fn delta(text: &str) -> EventBody {

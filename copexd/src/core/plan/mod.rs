@@ -177,6 +177,8 @@ impl Plan {
         }
         match self.progress.stage.clone() {
             Stage::Drafting => {
+                // Before it is sent there is nothing of this turn: what was seen is another's.
+                let tail = if self.progress.draft.sent { tail } else { Tail::default() };
                 let heard = self.chat().handle(Input::Recover(tail), moment);
                 effects.extend(self.pass_draft(heard, moment));
             }

@@ -1,0 +1,264 @@
+//! The stages of the members: who takes part, who is late, and what comes then.
+
+use super::progress::{Member, Missed, Part, Stage};
+use super::prompt::{self, OPINION_BYTES};
+use super::{Council, Who, answer, next_turn, ranking};
+use crate::core::chat::{self, Chat};
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::machine::{Effect, Fact, Input, MemberState, Timer};
+use crate::core::moment::Moment;
+use crate::core::plan::Ending;
+use crate::core::turn::clip;
+
+impl Council {
+    /// Begins a stage of the members.
+    pub(super) fn begin(&mut self, stage: Stage, moment: Moment) -> Vec<Effect> {
+        self.progress.stage = stage;
+        self.progress.late_at = None;
+        for member in &mut self.progress.members {
+            let takes_part = stage == Stage::Opinions || member.opinion.is_some();
+            member.part = if takes_part { Part::Waiting } else { Part::None };
+            // What was missing in an earlier round is asked for anew.
+            member.missing.retain(|missed| missed.stage != stage);
+            if stage == Stage::Reviews {
+                member.review = None;
+            }
+        }
+        let mut effects = vec![Effect::Unwait(Timer::Straggler), Effect::Checkpoint];
+        effects.extend(self.settle(moment));
+        effects
+    }
+
+    fn count(&self, part: Part) -> usize {
+        self.progress.members.iter().filter(|member| member.part == part).count()
+    }
+
+    /// Lets those begin for whom there is room; where nobody is left, the stage is over.
+    pub(super) fn settle(&mut self, moment: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while self.count(Part::Working) < self.spec.max_concurrent {
+            let waiting = |member: &Member| member.part == Part::Waiting;
+            let Some(index) = self.progress.members.iter().position(waiting) else { break };
+            let lane = self.lane(Who::Member(index));
+            if self.running.contains_key(&lane) {
+                // It was late in the stage before and is not still yet: it is late here too.
+                effects.extend(self.misses(index, Ending::Failed(late(self.spec.straggler_ms))));
+                continue;
+            }
+            let member = &mut self.progress.members[index];
+            member.part = Part::Working;
+            member.fresh = member.turn.session.is_none();
+            self.seat(lane);
+            effects.push(self.tell(Who::Member(index), MemberState::Running, None));
+            effects.push(Effect::Checkpoint);
+            let opened = self.running.get_mut(&lane).map(Chat::open).unwrap_or_default();
+            effects.extend(self.pass(lane, opened, moment));
+        }
+        let left = self.count(Part::Working) + self.count(Part::Waiting);
+        if left == 0 {
+            effects.extend(self.stage_over(moment));
+        } else if self.quorum_is_lost() {
+            let ending = self.no_quorum();
+            effects.extend(self.end_with(ending, moment));
+        } else if self.count(Part::Done) >= self.needed() && self.progress.late_at.is_none() {
+            let at = moment.now_ms.saturating_add(self.spec.straggler_ms);
+            self.progress.late_at = Some(at);
+            effects.push(Effect::Checkpoint);
+            effects.push(Effect::Wait(Timer::Straggler, self.spec.straggler_ms));
+        }
+        if !self.ended {
+            effects.extend(self.tell_when_all_wait());
+        }
+        effects
+    }
+
+    /// The run is parked where everybody who is left is.
+    fn tell_when_all_wait(&self) -> Option<Effect> {
+        let working = |(_, member): &(usize, &Member)| member.part == Part::Working;
+        let working = self.progress.members.iter().enumerate().filter(working);
+        let mut until = None;
+        for (index, _) in working {
+            let chat = self.running.get(&self.lane(Who::Member(index)))?;
+            let parked = chat.progress().parked?;
+            until = Some(until.map_or(parked, |known: u64| known.min(parked)));
+        }
+        let reason = "everybody who is left waits for the end of a limit".to_owned();
+        until.map(|until| Effect::Emit(Fact::Parked { reason, until }))
+    }
+
+    /// How many must have done their part before the others can be late.
+    fn needed(&self) -> usize {
+        let taking_part = self.progress.members.len() - self.count(Part::None);
+        self.spec.quorum.min(taking_part)
+    }
+
+    fn quorum_is_lost(&self) -> bool {
+        let missing = self.count(Part::None);
+        let possible = self.progress.members.len() - missing;
+        self.progress.stage == Stage::Opinions && possible < self.spec.quorum
+    }
+
+    /// A member's turn has ended.
+    pub(super) fn member_ended(
+        &mut self,
+        index: usize,
+        answer: &str,
+        failed: Option<Ending>,
+        moment: Moment,
+    ) -> Vec<Effect> {
+        let taken = match failed {
+            Some(ending) => Err(ending),
+            None => self
+                .take(index, answer)
+                .map_err(|reason| Ending::Failed(Failure::new(FailureClass::Unknown, reason))),
+        };
+        let mut effects = if let Err(ending) = taken {
+            self.misses(index, ending)
+        } else {
+            self.progress.members[index].part = Part::Done;
+            vec![self.tell(Who::Member(index), MemberState::Done, None)]
+        };
+        // Those who are left have the whole time again.
+        self.progress.late_at = None;
+        effects.push(Effect::Checkpoint);
+        effects.extend(self.settle(moment));
+        effects
+    }
+
+    /// Takes what a member said.
+    fn take(&mut self, index: usize, answer: &str) -> Result<(), String> {
+        let stage = self.progress.stage;
+        if answer.trim().is_empty() {
+            return Err("it said nothing".to_owned());
+        }
+        if stage == Stage::Reviews {
+            let labels = prompt::others(&self.progress.members, index);
+            let review = answer::review(answer, &labels)
+                .map_err(|reason| format!("its review cannot be read: {reason}"))?;
+            self.progress.members[index].review = Some(review);
+        } else {
+            self.progress.members[index].opinion = Some(clip(answer, OPINION_BYTES));
+        }
+        Ok(())
+    }
+
+    /// A member does not do its part in this stage.
+    fn misses(&mut self, index: usize, ending: Ending) -> Vec<Effect> {
+        let stage = self.progress.stage;
+        let reason = ending.failure().message.clone();
+        let member = &mut self.progress.members[index];
+        member.part = Part::None;
+        member.missing.push(Missed { stage, ending });
+        vec![self.tell(Who::Member(index), MemberState::Failed, Some(reason))]
+    }
+
+    /// Those who are at work have had their time: they are left out.
+    pub(super) fn time_is_up(&mut self, moment: Moment) -> Vec<Effect> {
+        if self.progress.late_at.take().is_none() {
+            return Vec::new();
+        }
+        // Somebody who was parked may be among them.
+        let mut effects = vec![Effect::Emit(Fact::Running)];
+        let mut lanes = Vec::new();
+        for index in 0..self.progress.members.len() {
+            if self.progress.members[index].part == Part::Working {
+                lanes.push((index, self.lane(Who::Member(index))));
+                effects.extend(self.misses(index, Ending::Failed(late(self.spec.straggler_ms))));
+            }
+        }
+        for (index, lane) in lanes {
+            // What its session is in the middle of is nothing to go on with.
+            let turn = &mut self.progress.members[index].turn;
+            *turn = chat::Progress { session: None, ..next_turn(turn) };
+            effects.extend(self.hears(lane, Input::Cancel, moment));
+        }
+        effects.push(Effect::Checkpoint);
+        if !self.ended {
+            effects.extend(self.settle(moment));
+        }
+        effects
+    }
+
+    fn stage_over(&mut self, moment: Moment) -> Vec<Effect> {
+        match self.progress.stage {
+            Stage::New | Stage::Opinions => self.opinions_over(moment),
+            Stage::Reviews => {
+                let disagree = ranking::agreed(&self.progress.members) == Some(false);
+                if disagree && self.progress.round < self.spec.debate {
+                    self.progress.round += 1;
+                    return self.begin(Stage::Revisions, moment);
+                }
+                self.decide()
+            }
+            Stage::Revisions => self.begin(Stage::Reviews, moment),
+            Stage::Chair | Stage::Escalation => Vec::new(),
+        }
+    }
+
+    fn opinions_over(&mut self, moment: Moment) -> Vec<Effect> {
+        let came = self.progress.members.iter().filter(|it| it.opinion.is_some()).count();
+        if came < self.spec.quorum {
+            let ending = self.no_quorum();
+            return self.end_with(ending, moment);
+        }
+        let seed = self.progress.seed.unwrap_or(self.spec.seed);
+        let order = ranking::shuffled(self.progress.members.len(), seed);
+        let mut letters = (0..).map(ranking::letter);
+        for index in order {
+            let member = &mut self.progress.members[index];
+            member.label = member.opinion.as_ref().and_then(|_| letters.next());
+        }
+        // One alone has nobody to judge.
+        if came < 2 { self.decide() } else { self.begin(Stage::Reviews, moment) }
+    }
+
+    fn decide(&mut self) -> Vec<Effect> {
+        self.progress.stage = Stage::Chair;
+        self.progress.late_at = None;
+        let mut effects = vec![Effect::Unwait(Timer::Straggler)];
+        effects.extend(self.sit(Who::Chair));
+        effects
+    }
+
+    /// How a council ends in which too few gave an opinion: as the first that failed.
+    fn no_quorum(&self) -> Ending {
+        let members = &self.progress.members;
+        let came = members.iter().filter(|member| member.opinion.is_some()).count();
+        let missed: Vec<(&str, &Ending)> = self
+            .spec
+            .members
+            .iter()
+            .zip(members)
+            .flat_map(|(seat, member)| {
+                member.missing.iter().map(|missed| (seat.name.as_str(), &missed.ending))
+            })
+            .collect();
+        let reasons: Vec<String> =
+            missed.iter().map(|(name, it)| format!("{name}: {}", it.failure().message)).collect();
+        let message = format!(
+            "no quorum: {} of {} opinions are needed, {came} came; {}",
+            self.spec.quorum,
+            members.len(),
+            reasons.join("; ")
+        );
+        let hint = format!(
+            "`copexctl council --resume {}` asks those again who are missing; --quorum takes fewer",
+            self.spec.chat.run
+        );
+        let like = |failure: &Failure| Failure { message: message.clone(), ..failure.clone() };
+        match missed.first().map(|(_, ending)| *ending) {
+            Some(Ending::Blocked(failure)) => Ending::Blocked(like(failure)),
+            Some(Ending::Exhausted(failure)) => Ending::Exhausted(like(failure)),
+            Some(Ending::Failed(failure) | Ending::Cancelled(failure)) => {
+                Ending::Failed(like(failure).with_hint(hint))
+            }
+            None => Ending::Failed(Failure::new(FailureClass::Unknown, message).with_hint(hint)),
+        }
+    }
+}
+
+fn late(straggler_ms: u64) -> Failure {
+    let seconds = straggler_ms / 1_000;
+    let message = format!("it was not ready {seconds} s after the others");
+    Failure::new(FailureClass::Unknown, message)
+}
