@@ -1,5 +1,6 @@
 //! The command line and nothing else.
 
+mod fleet;
 mod inbox;
 mod plan;
 mod ralph;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use fleet::{FleetArgs, FleetFlags};
 pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Ralph(Box<RalphArgs>),
     /// Turn a task into a plan that you may edit, and carry it out step by step.
     Plan(Box<PlanArgs>),
+    /// Do many tasks side by side, in the order that their dependencies leave.
+    Fleet(Box<FleetArgs>),
     /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
     Runs {
         /// What to do with them.

@@ -17,6 +17,7 @@ mod cli_errors;
 mod conformance;
 mod fake_copilot;
 mod faults;
+mod fleet;
 mod harness;
 mod inbox;
 mod metrics;

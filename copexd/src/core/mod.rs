@@ -18,6 +18,7 @@ pub mod day;
 pub mod effort;
 pub mod failure;
 pub mod fallback;
+pub mod fleet;
 pub mod governor;
 pub mod ids;
 pub mod latency;

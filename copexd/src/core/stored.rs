@@ -1,6 +1,6 @@
 //! A run's checkpoint as it is stored, whatever its mode.
 
-use super::{chat, plan, ralph};
+use super::{chat, fleet, plan, ralph};
 
 /// The field that names the mode; a chat's checkpoint has none.
 const MODE: &str = "mode";
@@ -14,6 +14,8 @@ pub enum Stored {
     Ralph(Box<ralph::Progress>),
     /// Of a plan.
     Plan(Box<plan::Progress>),
+    /// Of a fleet.
+    Fleet(Box<fleet::Progress>),
 }
 
 impl Stored {
@@ -23,6 +25,7 @@ impl Stored {
         match value[MODE].as_str() {
             Some("ralph") => serde_json::from_value(value).ok().map(Self::Ralph),
             Some("plan") => serde_json::from_value(value).ok().map(Self::Plan),
+            Some("fleet") => serde_json::from_value(value).ok().map(Self::Fleet),
             _ => serde_json::from_value(value).ok().map(Self::Chat),
         }
     }
@@ -33,6 +36,7 @@ impl Stored {
             Self::Chat(progress) => return serde_json::to_value(progress).unwrap_or_default(),
             Self::Ralph(progress) => ("ralph", serde_json::to_value(progress)),
             Self::Plan(progress) => ("plan", serde_json::to_value(progress)),
+            Self::Fleet(progress) => ("fleet", serde_json::to_value(progress)),
         };
         let mut value = value.unwrap_or_default();
         value[MODE] = mode.into();
@@ -45,6 +49,7 @@ impl Stored {
             Self::Chat(progress) => progress,
             Self::Ralph(progress) => &progress.turn,
             Self::Plan(progress) => progress.turn(),
+            Self::Fleet(progress) => progress.turn(),
         }
     }
 
@@ -56,6 +61,8 @@ impl Stored {
                 let drafts = progress.stage == plan::Stage::Drafting;
                 progress.draft.session.as_ref().filter(|_| drafts)
             }
+            // Its tasks have sessions of their own.
+            Self::Fleet(_) => None,
         }
     }
 
@@ -65,6 +72,7 @@ impl Stored {
             Self::Chat(progress) => Self::Chat(Box::new(progress.taken_up())),
             Self::Ralph(progress) => Self::Ralph(Box::new(progress.taken_up())),
             Self::Plan(progress) => Self::Plan(Box::new(progress.taken_up())),
+            Self::Fleet(progress) => Self::Fleet(Box::new(progress.taken_up())),
         }
     }
 }

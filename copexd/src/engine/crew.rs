@@ -39,6 +39,9 @@ impl Engine {
                 let ambient = &self.inner.ambient;
                 plan::machine(request, (spec, &chain, cwd), ambient, progress)?
             }
+            RunRequest::Fleet(request) => {
+                return self.fleet_crew(request, (spec, cwd), live, progress).await;
+            }
             request => prepare::machine(request, spec, progress),
         };
         Ok(Crew { machine, chains })

@@ -343,11 +343,12 @@ impl Driver {
             if let Fact::Iteration { number, .. } = &fact {
                 desk.iteration = Some(*number);
             }
+            let name = || self.machine.label(lane).unwrap_or_else(|| lane.to_string());
             let path = match (lane, desk.iteration) {
                 (MAIN, None) => None,
                 (MAIN, Some(iteration)) => Some(iteration.to_string()),
-                (lane, None) => Some(lane.to_string()),
-                (lane, Some(iteration)) => Some(format!("{lane}/{iteration}")),
+                (_, None) => Some(name()),
+                (_, Some(iteration)) => Some(format!("{}/{iteration}", name())),
             };
             placed.push((path, fact));
         }

@@ -20,6 +20,7 @@ mod effort;
 mod enquire;
 pub mod events;
 mod explain;
+mod fleet;
 mod gate;
 mod git;
 pub mod health;

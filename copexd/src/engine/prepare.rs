@@ -74,11 +74,15 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
             let given = plan.load.is_some() || plan.plan.is_some();
             if given { "a plan that is given" } else { &plan.task }
         }
-        _ => {
+        RunRequest::Fleet(fleet) => {
+            super::fleet::check(fleet)?;
+            "tasks that are given"
+        }
+        RunRequest::Council(_) => {
             let mode = request.mode().as_str();
             let message = format!("the mode `{mode}` is not available in this version");
             return Err(ErrorInfo::new(ErrorClass::NotAvailable, message)
-                .with_hint("this version runs `chat`, `ralph` and `plan`"));
+                .with_hint("this version runs `chat`, `ralph`, `plan` and `fleet`"));
         }
     };
     if prompt.trim().is_empty() {

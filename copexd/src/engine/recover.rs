@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::id::RunId;
-use copex_proto::run::{Mode, RunRequest};
+use copex_proto::run::RunRequest;
 
 use super::drive::{Begun, session_of};
 use super::log::{self, RunLog};
 use super::returning::Returning;
-use super::{Engine, events, prepare, store_error};
+use super::{Engine, events, fleet, prepare, store_error};
 use crate::core::machine::{Input, Lane, MAIN, Tail};
 use crate::core::stored::Stored;
 use crate::pool::Queued;
@@ -86,7 +86,7 @@ impl Engine {
         let failed = |error: StoreError| store_error(&error);
         let last = store.last_seq(run).map_err(failed)?;
         let log = std::sync::Arc::new(RunLog::new(run, store.clone(), last, false));
-        let tail = self.tail(run, last, request.mode()).map_err(failed)?;
+        let tail = self.tail(run, last, &request).map_err(failed)?;
         let (upstream, priority) = (self.inner.upstream.clone(), prepare::priority(&request));
         let returning = if ready {
             Returning::queue(upstream, priority, &self.inner.tasks)
@@ -102,7 +102,7 @@ impl Engine {
     }
 
     /// What clients saw last of a run's present turns.
-    fn tail(&self, run: RunId, last: u64, mode: Mode) -> Result<Tail, StoreError> {
+    fn tail(&self, run: RunId, last: u64, request: &RunRequest) -> Result<Tail, StoreError> {
         let mut whole = Tail::default();
         let mut after = 0;
         while after < last {
@@ -111,7 +111,7 @@ impl Engine {
             after = *seq;
             for (_, raw) in page {
                 let Ok(event) = serde_json::from_str::<RunEvent>(raw.get()) else { continue };
-                let tail = match lane(mode, event.path.as_deref()) {
+                let tail = match lane(request, event.path.as_deref()) {
                     MAIN => &mut whole,
                     lane => whole.lanes.entry(lane).or_default(),
                 };
@@ -122,13 +122,16 @@ impl Engine {
     }
 }
 
-/// The lane of an event: the number of a plan's step. A loop's iterations are all in one.
-fn lane(mode: Mode, path: Option<&str>) -> Lane {
-    if mode != Mode::Plan {
-        return MAIN;
-    }
-    let step = path.map(|path| path.split('/').next().unwrap_or(path));
-    step.and_then(|step| step.parse().ok()).unwrap_or(MAIN)
+/// The lane of an event: the number of a plan's step, the task of a fleet. A loop's iterations
+/// are all in one.
+fn lane(request: &RunRequest, path: Option<&str>) -> Lane {
+    let part = path.map(|path| path.split('/').next().unwrap_or(path));
+    let lane = part.and_then(|part| match request {
+        RunRequest::Plan(_) => part.parse().ok(),
+        RunRequest::Fleet(request) => fleet::lane(request, part),
+        _ => None,
+    });
+    lane.unwrap_or(MAIN)
 }
 
 /// Adds an event to what was seen of its lane.

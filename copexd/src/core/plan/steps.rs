@@ -19,7 +19,7 @@ const ENOUGH_FOR_AN_ESTIMATE: u64 = 2;
 
 impl Ending {
     /// The end of a turn or a loop, unless it went well.
-    pub(super) fn of(verdict: Verdict) -> Option<Self> {
+    pub(in crate::core) fn of(verdict: Verdict) -> Option<Self> {
         match verdict {
             Verdict::Done => None,
             Verdict::Failed(failure) => Some(Self::Failed(failure)),
@@ -29,7 +29,8 @@ impl Ending {
         }
     }
 
-    fn verdict(self) -> Verdict {
+    /// The same for the whole run.
+    pub(in crate::core) fn verdict(self) -> Verdict {
         match self {
             Self::Failed(failure) => Verdict::Failed(failure),
             Self::Blocked(failure) => Verdict::Blocked(failure),
