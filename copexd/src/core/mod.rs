@@ -38,3 +38,4 @@ pub mod stored;
 pub mod target;
 pub mod transcript;
 pub mod turn;
+pub mod worktrees;
