@@ -205,7 +205,7 @@ pub(super) async fn snapshot(
 
 /// A copy that is as old as the original: git tells by the age of an index which of its
 /// entries it must look at again.
-fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
     if !from.exists() {
         return Ok(());
     }

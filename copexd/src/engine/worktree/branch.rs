@@ -31,6 +31,20 @@ impl Branch {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Self { tip: some(tip), checked_out: some(folder) })
     }
+
+    /// Makes sure that it is checked out nowhere. A worktree whose folder is gone is forgotten,
+    /// unless somebody locked it.
+    ///
+    /// # Errors
+    /// With where it is checked out.
+    pub(super) async fn free(&self, git: &Git, name: &str) -> Result<(), String> {
+        let Some(folder) = &self.checked_out else { return Ok(()) };
+        let forget = ["worktree", "remove", "-f", folder];
+        if Path::new(folder).exists() || git.line(&forget).await.is_err() {
+            return Err(format!("`{name}` is checked out in {folder}"));
+        }
+        Ok(())
+    }
 }
 
 /// Moves one of our branches from where it was seen; from `None`, it must not be there.
@@ -62,11 +76,14 @@ async fn changed(git: &Git, file: &Path, args: &[&str]) -> Result<(), String> {
     let mut lock = file.as_os_str().to_owned();
     lock.push(".lock");
     let lock = Path::new(&lock);
-    if !lock.exists() || git.line(args).await.is_err() {
-        forget_stale(lock);
-        git.line(args).await?;
+    forget_stale(lock);
+    match git.line(args).await {
+        Err(_) if lock.exists() => {
+            forget_stale(lock);
+            git.line(args).await.map(drop)
+        }
+        said => said.map(drop),
     }
-    Ok(())
 }
 
 /// Removes a lock that is too old for anybody to hold it.

@@ -9,7 +9,7 @@ use super::PATIENCE;
 use crate::core::worktrees::{Caution, Problem, Report};
 
 /// The first version of git that merges without a folder and says what does not fit.
-const GIT: (u32, u32) = (2, 40);
+const GIT: (u32, u32) = (2, 38);
 
 /// Looks at the repository of a folder. Nothing is written. The report with problems has
 /// what could be found out beside them.

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::git::{Ask, Git};
-use super::check::uncommitted;
+use super::commit::Work;
+use super::folder::Start;
 use super::repo::Repo;
 use super::{Site, branch, folder, locks};
 use crate::core::worktrees::{self, Cleaned, Item, RUN_BRANCHES, TASK_BRANCHES};
@@ -89,19 +90,26 @@ struct Found {
 
 async fn find(repo: &Repo, site: &Site, which: Which) -> Result<Vec<Found>, String> {
     let git = repo.git();
+    let branches = branches(&git).await?;
     let mut found: BTreeMap<(String, Option<String>), Found> = BTreeMap::new();
     for home in homes(site, which) {
         let run = file_name(&home);
-        for path in folders(&home).into_iter().filter(|path| is_ours(repo, path)) {
-            let task = file_name(&path);
-            let key = (run.clone(), Some(task.clone()));
+        let folders = folders(&home);
+        // A folder that is no worktree any more belongs where the others of its run do.
+        let known = folders.iter().any(|path| is_ours(repo, path))
+            || branches.iter().any(|(name, _)| owner(name).is_some_and(|(of, _)| of == run));
+        for path in folders {
+            if !(is_ours(repo, &path) || known && !path.join(".git").exists()) {
+                continue;
+            }
+            let key = (run.clone(), Some(file_name(&path)));
             let mut one = Found::new(key.clone());
             one.item.bytes = size(&path).await;
             one.item.path = Some(path);
             found.insert(key, one);
         }
     }
-    for (name, tip) in branches(&git).await? {
+    for (name, tip) in branches {
         let Some(key) = owner(&name) else { continue };
         if which == Which::This && key.0 != worktrees::name(&site.run) {
             continue;
@@ -133,8 +141,8 @@ async fn keep(repo: &Repo, git: &Git, found: &Found) -> Result<Option<String>, S
                 "it is no worktree any more, and nobody knows what is in it".to_owned(),
             ));
         };
-        if folder::marked(&admin).is_some()
-            && let Some(why) = unsaved(repo, path).await
+        if let Some(start) = folder::marked(&admin)
+            && let Some(why) = unsaved(repo, (&admin, &start), &found.item).await
         {
             return Ok(Some(why));
         }
@@ -155,17 +163,19 @@ async fn keep(repo: &Repo, git: &Git, found: &Found) -> Result<Option<String>, S
     Ok(Some(format!("`{name}` is merged into no other branch")))
 }
 
-/// What would be lost with the folder of a worktree.
-async fn unsaved(repo: &Repo, path: &Path) -> Option<String> {
+/// What would be lost with the folder of a whole worktree.
+async fn unsaved(repo: &Repo, (admin, start): (&Path, &Start), found: &Item) -> Option<String> {
     let look = async {
+        let path = found.path.as_deref().unwrap_or(admin);
+        folder::relink(admin, path)?;
         let git = repo.git_in(path).await?;
-        uncommitted(&git).await
+        let task = found.task.as_deref().unwrap_or_default();
+        let name = format!("{TASK_BRANCHES}{}/{task}", found.run);
+        Work::look(&git, (admin, start), &name).await?.is_all_saved(&git).await
     };
     match look.await {
-        Ok((0, 0)) => None,
-        Ok((changed, untracked)) => {
-            Some(format!("{} files in it are not committed", changed + untracked))
-        }
+        Ok(true) => None,
+        Ok(false) => Some("something in it is not committed".to_owned()),
         Err(why) => Some(why),
     }
 }
@@ -179,10 +189,7 @@ async fn remove(repo: &Repo, found: &Found) -> Result<(), String> {
     }
     let Some(name) = &found.item.branch else { return Ok(()) };
     let _held = repo.hold().await?;
-    let now = branch::Branch::look(&git, name).await?;
-    if let Some(elsewhere) = now.checked_out {
-        return Err(format!("`{name}` is checked out in {elsewhere}"));
-    }
+    branch::Branch::look(&git, name).await?.free(&git, name).await?;
     branch::remove((&git, &repo.common), name, &found.tip).await
 }
 
@@ -208,14 +215,14 @@ fn owner(name: &str) -> Option<(String, Option<String>)> {
     Some((name.strip_prefix(RUN_BRANCHES)?.to_owned(), None))
 }
 
-/// Whether a folder below the root is a worktree of this repository, or of none any more.
+/// Whether a folder below the root is a worktree of this repository, or was one.
 fn is_ours(repo: &Repo, path: &Path) -> bool {
     if folder::admin(&repo.common, path).is_some() {
         return true;
     }
     let link = std::fs::read_to_string(path.join(".git")).unwrap_or_default();
     let admin = link.trim_end_matches('\n').strip_prefix("gitdir: ");
-    admin.is_none_or(|admin| path.join(admin).starts_with(&repo.common))
+    admin.is_some_and(|admin| path.join(admin).starts_with(&repo.common))
 }
 
 /// The folders of the runs that are meant, by their real names.

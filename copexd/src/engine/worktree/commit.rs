@@ -1,8 +1,11 @@
 //! What a task changed in its worktree, as one commit on its branch.
 
+use std::path::Path;
+
 use super::super::commit::{Checkout, Scratch, changes, commit_tree, put_over, settled, snapshot};
 use super::super::git::{Ask, Git};
 use super::branch::{self, Branch};
+use super::folder::Start;
 use super::repo::Repo;
 use super::{Site, about, folder, locks, merge};
 use crate::core::commits::{self, Baseline};
@@ -27,29 +30,70 @@ pub(in crate::engine) async fn commit(site: Site, order: Commit) -> Result<Commi
     };
     folder::heal(&admin, &path)?;
     let git = repo.git_in(&path).await?;
-    settled(&git, &admin).await?;
-    let tip = tip(&git, &name).await?;
-    let scratch = Scratch::new(&admin)?;
-    let checkout = Checkout { folder: admin, head: tip.clone(), on: String::new() };
-    let now = snapshot(&git, &checkout, &scratch).await?;
-    let base = Baseline { head: start.commit, tree: start.tree, on: String::new() };
-    let (wanted, left_out) = changes(&git, &base, &now).await?;
-    let tree = put_over(&git, &base.head, &wanted, &scratch).await?;
+    let work = Work::look(&git, (&admin, &start), &name).await?;
     let marks = merge::marks(&site, &order.task, None);
     let message = commits::message(&order.title, &order.detail, &marks.each());
-    let (commit, tip) = if tree_of(&git, &tip).await? == tree {
-        (is_marked(&git, &tip, &message).await?.then(|| tip.clone()), tip)
+    let (commit, tip) = if work.is_saved(&git).await? {
+        let marked = is_marked(&git, &work.tip, &message).await?;
+        (marked.then(|| work.tip.clone()), work.tip)
     } else {
-        let commit = commit_tree(&git, &tree, &[&tip], &message).await?;
+        let commit = commit_tree(&git, &work.tree, &[&work.tip], &message).await?;
         let _held = repo.hold().await?;
-        branch::move_to((&git, &repo.common), &name, &commit, Some(&tip)).await?;
+        branch::move_to((&git, &repo.common), &name, &commit, Some(&work.tip)).await?;
         (Some(commit.clone()), commit)
     };
     // The worktree is on its branch again, with an index that says so.
     git.line(&["symbolic-ref", "-m", "copex", "HEAD", &format!("refs/heads/{name}")]).await?;
-    let index = checkout.folder.join("index");
-    std::fs::rename(scratch.0.join("commit"), &index).map_err(|error| about(&index, &error))?;
-    Ok(Committed { commit, tip, left_out })
+    let index = admin.join("index");
+    std::fs::rename(work.scratch.0.join("commit"), &index)
+        .map_err(|error| about(&index, &error))?;
+    Ok(Committed { commit, tip, left_out: work.left_out })
+}
+
+/// What a task has in its worktree.
+pub(super) struct Work {
+    /// The last commit of its branch.
+    tip: String,
+    /// All that is to be committed, as a tree.
+    tree: String,
+    /// Repositories inside, and what the preparation had left and the task changed.
+    left_out: Vec<String>,
+    /// Has the index that belongs to the tree.
+    scratch: Scratch,
+}
+
+impl Work {
+    /// Looks at a whole worktree.
+    ///
+    /// # Errors
+    /// When what is in it cannot be committed, with the reason.
+    pub(super) async fn look(
+        git: &Git,
+        (admin, start): (&Path, &Start),
+        name: &str,
+    ) -> Result<Self, String> {
+        settled(git, admin).await?;
+        let tip = tip(git, name).await?;
+        let scratch = Scratch::new(admin)?;
+        let checkout = Checkout { folder: admin.to_owned(), head: tip, on: String::new() };
+        let now = snapshot(git, &checkout, &scratch).await?;
+        let (head, tree) = (start.commit.clone(), start.tree.clone());
+        let base = Baseline { head, tree, on: String::new() };
+        let (wanted, left_out) = changes(git, &base, &now).await?;
+        let tree = put_over(git, &base.head, &wanted, &scratch).await?;
+        Ok(Self { tip: checkout.head, tree, left_out, scratch })
+    }
+
+    /// Whether the last commit of the branch has all of it.
+    pub(super) async fn is_saved(&self, git: &Git) -> Result<bool, String> {
+        let tree = git.line(&["rev-parse", &format!("{}^{{tree}}", self.tip)]).await?;
+        Ok(tree == self.tree)
+    }
+
+    /// Whether nothing would be lost with the folder.
+    pub(super) async fn is_all_saved(&self, git: &Git) -> Result<bool, String> {
+        Ok(self.left_out.is_empty() && self.is_saved(git).await?)
+    }
 }
 
 /// The answer where there is no worktree any more: it stands while the commit was made.
@@ -75,10 +119,6 @@ async fn tip(git: &Git, name: &str) -> Result<String, String> {
         return Err(format!("what is checked out in the worktree is not made from `{name}`"));
     }
     Ok(tip)
-}
-
-async fn tree_of(git: &Git, commit: &str) -> Result<String, String> {
-    git.line(&["rev-parse", &format!("{commit}^{{tree}}")]).await
 }
 
 async fn is_marked(git: &Git, commit: &str, message: &str) -> Result<bool, String> {

@@ -31,9 +31,7 @@ pub(in crate::engine) async fn create(site: Site, order: Create) -> Result<Creat
             return Ok(Created::Ready(found));
         }
         let known = Branch::look(&git, &name).await?;
-        if let Some(elsewhere) = known.checked_out {
-            return Err(format!("`{name}` is checked out in {elsewhere}"));
-        }
+        known.free(&git, &name).await?;
         if known.tip.is_none() {
             let start = match start(&git, &site, &order).await? {
                 Ok(commit) => commit,
@@ -47,7 +45,7 @@ pub(in crate::engine) async fn create(site: Site, order: Create) -> Result<Creat
     let git = folder::fill(&repo, &path).await?;
     let folder = repo.folder_in(&path)?;
     if let Some(step) = &order.setup
-        && let Err(failed) = site.step(&folder, step).await
+        && let Err(failed) = site.step(&folder, step, &repo.top).await
     {
         return Ok(Created::Setup(failed));
     }

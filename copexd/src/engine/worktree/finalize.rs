@@ -1,11 +1,15 @@
 //! The result of a run, on the branch that the user has checked out.
 
-use super::super::commit::settled;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::super::commit::{Scratch, copy_index, settled};
 use super::super::git::{Ask, Git};
-use super::Site;
 use super::branch::{self, Branch};
 use super::check::uncommitted;
 use super::repo::Repo;
+use super::{Site, about};
 use crate::core::worktrees::{self, Finalized};
 
 /// Brings the user's checked-out branch to the end of the run's branch, which is asked for.
@@ -22,13 +26,17 @@ pub(in crate::engine) async fn finalize(site: Site, on: String) -> Result<Finali
     let repo = Repo::open(&site).await?;
     let _held = repo.hold().await?;
     let git = repo.git();
-    match forward(&git, &site, &on).await? {
+    match forward((&git, &repo.top), &site, &on).await? {
         Ok(commit) => Ok(Finalized::Forwarded { on, commit }),
         Err(why) => Ok(Finalized::Not { why }),
     }
 }
 
-async fn forward(git: &Git, site: &Site, on: &str) -> Result<Result<String, String>, String> {
+async fn forward(
+    (git, top): (&Git, &Path),
+    site: &Site,
+    on: &str,
+) -> Result<Result<String, String>, String> {
     let name = worktrees::run_branch(&site.run);
     let Some(commit) = Branch::look(git, &name).await?.tip else {
         return Ok(Err(format!("there is no branch `{name}`: nothing was merged")));
@@ -52,6 +60,9 @@ async fn forward(git: &Git, site: &Site, on: &str) -> Result<Result<String, Stri
     if !branch::is_in(git, "HEAD", &commit).await? {
         return Ok(Err(format!("`{on}` has commits that `{name}` has not: merge it yourself")));
     }
+    if let Err(why) = fits(git, (folder.as_ref(), top), &commit).await? {
+        return Ok(Err(why));
+    }
     // Ignored files are the user's, too.
     let args = [
         "-c",
@@ -69,4 +80,28 @@ async fn forward(git: &Git, site: &Site, on: &str) -> Result<Result<String, Stri
     ];
     let said = git.run(Ask { args: &args, ..Ask::default() }).await?;
     Ok(if said.code == 0 { Ok(commit) } else { Err(format!("git merge: {}", said.err)) })
+}
+
+/// Tries it with a copy of the index: whether a file that git does not know is in the way.
+async fn fits(
+    git: &Git,
+    (folder, top): (&Path, &Path),
+    commit: &str,
+) -> Result<Result<(), String>, String> {
+    // Those that git ignores it would overwrite, in this trial.
+    let args = ["diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", "HEAD", commit];
+    let added = git.ask(Ask { args: &args, ..Ask::default() }).await?;
+    for file in added.split(|byte| *byte == 0).filter(|file| !file.is_empty()) {
+        let there = top.join(OsStr::from_bytes(file)).symlink_metadata();
+        if there.is_ok_and(|data| !data.is_dir()) {
+            let file = String::from_utf8_lossy(file);
+            return Ok(Err(format!("`{file}` is in the way: git does not know it")));
+        }
+    }
+    let scratch = Scratch::new(folder)?;
+    let (own, index) = (folder.join("index"), scratch.0.join("folder"));
+    copy_index(&own, &index).map_err(|error| about(&own, &error))?;
+    let args = ["read-tree", "-m", "-u", "-n", "HEAD", commit];
+    let said = git.run(Ask { args: &args, index: Some(&index), ..Ask::default() }).await?;
+    Ok(if said.code == 0 { Ok(()) } else { Err(format!("git read-tree: {}", said.err)) })
 }

@@ -61,18 +61,23 @@ pub(super) fn unmark(admin: &Path) -> Result<(), String> {
     }
 }
 
-/// Makes a whole worktree usable again after its task was killed: the link to git that
-/// somebody removed, and locks that nobody holds.
-pub(super) fn heal(admin: &Path, path: &Path) -> Result<(), String> {
+/// Puts the link to git back into a whole worktree, where somebody removed it.
+pub(super) fn relink(admin: &Path, path: &Path) -> Result<(), String> {
     let link = path.join(".git");
-    if !link.exists() {
-        let text = format!("gitdir: {}\n", admin.display());
-        std::fs::write(&link, text).map_err(|error| about(&link, &error))?;
+    if link.exists() {
+        return Ok(());
     }
+    let text = format!("gitdir: {}\n", admin.display());
+    std::fs::write(&link, text).map_err(|error| about(&link, &error))
+}
+
+/// Makes a whole worktree usable again whose task has ended or was killed: its link to git,
+/// and locks that nobody holds any more.
+pub(super) fn heal(admin: &Path, path: &Path) -> Result<(), String> {
     for lock in ["index.lock", "HEAD.lock"] {
         branch::forget_stale(&admin.join(lock));
     }
-    Ok(())
+    relink(admin, path)
 }
 
 /// Adds a worktree without any file in it: a branch, or a commit with `--detach` before it.

@@ -61,9 +61,7 @@ pub(in crate::engine) async fn merge(site: Site, order: Merge) -> Result<Merged,
 /// The tip of the run's branch, if it is there; and the commit to merge into.
 async fn target(git: &Git, into: &str, base: &str) -> Result<(Option<String>, String), String> {
     let branch = Branch::look(git, into).await?;
-    if let Some(folder) = branch.checked_out {
-        return Err(format!("`{into}` is checked out in {folder}"));
-    }
+    branch.free(git, into).await?;
     let ours = match &branch.tip {
         Some(tip) => tip.clone(),
         None => git.line(&["rev-parse", "-q", "--verify", &format!("{base}^{{commit}}")]).await?,
@@ -92,7 +90,7 @@ async fn judge(
     let folder = repo.folder_in(&path)?;
     let mut ended = Ok(());
     for step in order.setup.iter().chain([gate]) {
-        ended = site.step(&folder, step).await;
+        ended = site.step(&folder, step, &repo.top).await;
         if ended.is_err() {
             break;
         }

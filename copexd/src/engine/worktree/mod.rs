@@ -42,6 +42,9 @@ pub(super) use merge::merge;
 /// repository of many gigabytes.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// The variable that has the user's top level, for commands that prepare or judge a worktree.
+const SOURCE: &str = "COPEX_SOURCE";
+
 /// Where a run's worktrees are.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
@@ -70,10 +73,13 @@ impl Site {
         home.canonicalize().map_err(|error| about(&home, &error))
     }
 
-    /// Runs a command in a folder of a worktree.
-    async fn step(&self, folder: &Path, step: &Step) -> Result<(), Failed> {
+    /// Runs a command in a folder of a worktree. It is told where the user's files are, so
+    /// that it can copy what git ignores.
+    async fn step(&self, folder: &Path, step: &Step, top: &Path) -> Result<(), Failed> {
         let most = Duration::from_millis(step.timeout_ms);
-        let ended = gate::run(self.inside(folder), 0, step.command.clone(), most).await;
+        let mut place = self.inside(folder);
+        place.env.insert(SOURCE.to_owned(), top.to_string_lossy().into_owned());
+        let ended = gate::run(place, 0, step.command.clone(), most).await;
         match ended.exit_code {
             Some(0) => Ok(()),
             exit_code => Err(Failed { exit_code, output: ended.output }),

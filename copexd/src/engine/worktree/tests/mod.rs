@@ -1,5 +1,11 @@
 //! Worktrees, by the real git in folders of their own.
 
+mod clean;
+mod commit;
+mod create;
+mod merge;
+mod user;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
