@@ -39,3 +39,4 @@ pub mod stored;
 pub mod target;
 pub mod transcript;
 pub mod turn;
+pub mod worktrees;

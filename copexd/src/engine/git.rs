@@ -34,7 +34,7 @@ const QUIET: [&str; 10] = [
 ];
 
 /// Variables that would lead git away from the folder.
-const LEADS_AWAY: [&str; 9] = [
+pub(super) const LEADS_AWAY: [&str; 9] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",

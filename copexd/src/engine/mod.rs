@@ -48,6 +48,8 @@ mod submit;
 mod tape;
 mod use_cli;
 mod watch;
+#[allow(dead_code, unused_imports, reason = "the fleet, which is not here yet, makes use of it")]
+mod worktree;
 
 use std::sync::Arc;
 use std::time::Duration;
