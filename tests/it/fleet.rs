@@ -10,6 +10,7 @@ use crate::product::{Product, of_type, shell};
 
 mod crashes;
 mod input;
+mod trees;
 
 /// `copexctl fleet ARGS`, to its end.
 fn fleet<const N: usize>(product: &Product, args: [&str; N]) -> Output {
@@ -173,7 +174,7 @@ fn a_failed_dependency_blocks_or_does_not() {
     ];
     put(&product, "tasks.toml", &toml(&tasks));
     let events = fleet(&product, ["--file", "tasks.toml", "--jsonl"]).expect_code(1).json_lines();
-    assert_eq!(states(&events, "bad"), ["running", "failed"]);
+    assert_eq!(states(&events, "bad"), ["queued", "running", "failed"]);
     assert_eq!(states(&events, "blocked"), ["queued", "blocked"]);
     assert_eq!(states(&events, "too"), ["queued", "blocked"]);
     assert_eq!(states(&events, "goes-on").last().unwrap(), "done");
@@ -206,7 +207,7 @@ fn the_first_failure_stops_all_where_that_is_wanted() {
     product.model.wait_for_requests(2);
     gate.open();
     let events = product.runs(["attach", &run, "--jsonl"]).expect_code(1).json_lines();
-    assert_eq!(states(&events, "other"), ["running", "cancelled"]);
+    assert_eq!(states(&events, "other"), ["queued", "running", "cancelled"]);
     assert_eq!(states(&events, "later"), ["queued", "cancelled"]);
     let notes: Vec<&str> =
         of_type(&events, "task").iter().filter_map(|task| task["note"].as_str()).collect();
@@ -279,8 +280,8 @@ fn a_task_that_takes_too_long_is_stopped_and_the_others_are_not() {
     let tasks: [(&str, &[&str], &str); 2] = [("slow", &[], "timeout_sec = 1"), ("fast", &[], "")];
     put(&product, "tasks.toml", &toml(&tasks));
     let events = fleet(&product, ["--file", "tasks.toml", "--jsonl"]).expect_code(1).json_lines();
-    assert_eq!(states(&events, "slow"), ["running", "exhausted"]);
-    assert_eq!(states(&events, "fast"), ["running", "done"]);
+    assert_eq!(states(&events, "slow"), ["queued", "running", "exhausted"]);
+    assert_eq!(states(&events, "fast"), ["queued", "running", "done"]);
     let message = events.last().unwrap()["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("slow reached a limit: it worked longer than the 1 s"), "{message}");
 }

@@ -12,6 +12,7 @@ use super::chat::Progress;
 use super::commits::{Baseline, Made, Order};
 use super::effort::Effort;
 use super::failure::Failure;
+use super::fleet;
 use super::moment::Moment;
 use super::plan::{Mark, Outline};
 use super::policy::{Next, Trouble};
@@ -62,6 +63,8 @@ pub enum Input {
     Based(Result<Baseline, String>),
     /// What became of a commit, or why there is none.
     Committed(Result<Made, String>),
+    /// What became of something about worktrees.
+    Tree(Box<fleet::Told>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
@@ -168,6 +171,8 @@ pub enum Effect {
     },
     /// Commit what the run changed since its baseline.
     Commit(Box<Order>),
+    /// Do something about worktrees.
+    Tree(Box<fleet::Wish>),
     /// Stop what the backend is doing.
     Abort,
     /// Give the session back; `poisoned` when it must not be used warm again.

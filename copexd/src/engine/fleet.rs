@@ -8,7 +8,7 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::fleet::template::{self, pieces};
 use copex_proto::fleet::{self as wire, MOST_CONCURRENT};
 use copex_proto::run::{
-    FleetRequest, FleetTask, Isolation, OnDependencyFailure, RunOptions, SessionChoice,
+    self as wire_run, FleetRequest, FleetTask, OnDependencyFailure, RunOptions, SessionChoice,
 };
 
 use super::Engine;
@@ -17,7 +17,7 @@ use super::crew::Crew;
 use super::prepare::{self, millis};
 use super::registry::Live;
 use crate::core::chat::ChatSpec;
-use crate::core::fleet::{Field, Fleet, FleetSpec, Piece, TaskSpec};
+use crate::core::fleet::{Field, Fleet, FleetSpec, Isolation, Piece, TaskSpec};
 use crate::core::machine::Lane;
 use crate::core::stored::Stored;
 
@@ -62,11 +62,6 @@ pub(super) fn check(request: &FleetRequest) -> Result<(), ErrorInfo> {
         };
         folders(task).map_err(|why| wrong(ErrorInfo::new(ErrorClass::Usage, why)))?;
         chain::links(&options(request, task)).map_err(wrong)?;
-    }
-    if request.isolation == Isolation::Worktree {
-        let message = "isolation `worktree` is not available in this version";
-        return Err(ErrorInfo::new(ErrorClass::NotAvailable, message)
-            .with_hint("leave it out, and give tasks that write folders of their own (cwd)"));
     }
     Ok(())
 }
@@ -223,6 +218,11 @@ fn spec(
         tasks,
         max_concurrent: request.max_concurrent.unwrap_or(CONCURRENT) as usize,
         fail_fast: request.fail_fast,
+        isolation: match request.isolation {
+            wire_run::Isolation::Auto => Isolation::Auto,
+            wire_run::Isolation::Worktree => Isolation::Worktree,
+            wire_run::Isolation::None => Isolation::None,
+        },
     })
 }
 
@@ -274,7 +274,6 @@ mod tests {
         assert!(refused(|it| it.task_timeout_s = Some(0.0)).starts_with("task_timeout_s"));
         assert!(refused(|it| it.verify_timeout_s = Some(-1.0)).starts_with("verify_timeout_s"));
         assert!(refused(|it| it.max_iterations = Some(0)).starts_with("max_iterations"));
-        assert!(refused(|it| it.isolation = Isolation::Worktree).contains("`worktree`"));
         assert!(refused(|it| it.options.session = SessionChoice::Continue).contains("sessions"));
         let none = refused(|it| it.tasks[0].cwd = Some("/none/of/it".to_owned()));
         assert_eq!(none, "task `a`: cwd: there is no folder /none/of/it");

@@ -46,9 +46,10 @@ mod sessions;
 mod steer;
 mod submit;
 mod tape;
+mod trees;
 mod use_cli;
 mod watch;
-#[allow(dead_code, unused_imports, reason = "the fleet, which is not here yet, makes use of it")]
+#[allow(dead_code, unused_imports, reason = "what looks at the worktrees of all runs comes later")]
 mod worktree;
 
 use std::sync::Arc;

@@ -99,3 +99,48 @@ fn kills_repeat_no_task_and_lose_none() {
         assert_once(&all, &product, &folder, &context);
     }
 }
+
+/// Kills of a fleet whose tasks have worktrees.
+const KILLS_APART: usize = 5;
+
+#[test]
+fn kills_lose_no_merge_and_make_none_twice() {
+    let mut product = Product::start();
+    trees::repository(&product);
+    let before = trees::standing(&product);
+    let tasks: Vec<(&str, &[&str], &str)> =
+        SHAPE.iter().map(|(id, depends_on)| (*id, *depends_on, "")).collect();
+    put(&product, "tasks.toml", &toml(&tasks));
+    product.model.respond(move |request| model(request, "work"));
+    for point in points(KILLS_APART, EVENTS) {
+        let args = ["--file", "tasks.toml", "--max-concurrent", "3", "--detach"];
+        let run = fleet(&product, args).ok().trim().to_owned();
+        let mut seen = 0;
+        let _first = Tap::watch(&product.daemon.socket(), &run, 0).until(|event| {
+            seen += 1;
+            seen >= point || event.is_terminal()
+        });
+        let _killed = product.daemon.kill9();
+        product.daemon.restart();
+        let all = Tap::watch(&product.daemon.socket(), &run, 0).follow();
+        let context = format!("killed after {point} of {}: {all:#?}", all.len());
+        assert_whole(&all);
+        assert_eq!(kinds(&all).last(), Some(&"done"), "{context}");
+        let log = format!("git log --format=%s copex/fleet/{run} -- work | sort | uniq -c");
+        let log = trees::git(&product, &log);
+        assert!(!log.lines().any(|line| !line.trim().starts_with("1 ")), "{log}: {context}");
+        let ran = |id: &str| {
+            all.iter().any(|event| {
+                let event = event.value();
+                event["type"] == "tool_end" && event["path"] == id && event["success"] == true
+            })
+        };
+        for (id, _) in SHAPE.into_iter().filter(|(id, _)| ran(id)) {
+            let show = format!("git show copex/fleet/{run}:work/{id}");
+            assert_eq!(trees::git(&product, &show), "line", "{id}: {context}");
+        }
+        assert_eq!(trees::standing(&product), before);
+        let left = trees::git(&product, "git worktree list | wc -l");
+        assert_eq!(left, "1", "{context}");
+    }
+}

@@ -20,6 +20,7 @@ mod queue;
 mod report;
 mod tasks;
 mod tell;
+mod trees;
 mod width;
 mod worker;
 
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 
 pub use progress::{Answer, Progress, Standing, Stop, TaskProgress};
 pub use prompt::{Field, Piece};
+pub use trees::{Ground, Isolation, Phase, Told, What, Wish};
 pub use width::Width;
 
 use super::chat::{self, ChatSpec};
@@ -48,6 +50,8 @@ pub struct FleetSpec {
     pub max_concurrent: usize,
     /// Whether the first task that fails ends the others.
     pub fail_fast: bool,
+    /// Whether tasks have folders of their own.
+    pub isolation: Isolation,
 }
 
 /// One task.
@@ -88,6 +92,10 @@ pub struct Fleet {
     progress: Progress,
     /// The tasks at work.
     running: BTreeMap<Lane, Worker>,
+    /// How the run ends once its worktrees are cleaned up.
+    verdict: Option<Verdict>,
+    /// Whether they are.
+    cleaning: bool,
     ended: bool,
 }
 
@@ -102,7 +110,8 @@ impl Fleet {
         for (_, lane) in spec.tasks.iter().zip(1..) {
             progress.tasks.entry(lane).or_default();
         }
-        Self { spec, progress, running: BTreeMap::new(), ended: false }
+        let running = BTreeMap::new();
+        Self { spec, progress, running, verdict: None, cleaning: false, ended: false }
     }
 
     fn start(&mut self, moment: Moment) -> Vec<Effect> {
@@ -116,6 +125,7 @@ impl Fleet {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
         }
         effects.extend(self.tell_kept());
+        effects.extend(self.tell());
         effects.push(Effect::Checkpoint);
         effects.extend(self.advance(moment));
         effects
@@ -128,7 +138,10 @@ impl Fleet {
         let mut effects: Vec<Effect> = self.watch_total(moment).into_iter().collect();
         for lane in self.at_work() {
             let tail = tail.lanes.remove(&lane).unwrap_or_default();
-            effects.extend(self.take_up(lane, tail, moment));
+            match self.tend(lane) {
+                Some(wish) => effects.push(wish),
+                None => effects.extend(self.take_up(lane, tail, moment)),
+            }
         }
         effects.extend(self.advance(moment));
         effects
@@ -155,24 +168,32 @@ impl Fleet {
 
     /// Goes on: begins what is ready; where nothing is and nothing runs, the run ends.
     fn advance(&mut self, moment: Moment) -> Vec<Effect> {
-        if self.ended {
+        if self.ended || self.verdict.is_some() {
             return Vec::new();
         }
         let mut effects = Vec::new();
         if self.progress.ending.is_none() {
+            if let Some(wish) = self.survey() {
+                effects.extend(self.tell());
+                effects.push(wish);
+                return effects;
+            }
             self.settle_waiting();
-            while self.running.len() < self.progress.width.now(self.spec.max_concurrent) {
+            while self.at_work().len() < self.progress.width.now(self.spec.max_concurrent) {
                 let Some(lane) = self.ready() else { break };
                 effects.extend(self.begin(lane, moment));
             }
         }
         effects.extend(self.tell());
-        if self.running.is_empty() && !self.ended {
-            let verdict = match self.progress.ending.take() {
+        if self.at_work().is_empty() && !self.ended && self.verdict.is_none() {
+            self.verdict = Some(match self.progress.ending.clone() {
                 Some(ending) => ending.verdict(),
                 None => self.verdict(),
-            };
-            effects.extend(self.finish(verdict));
+            });
+            match self.clean() {
+                Some(wish) => effects.push(wish),
+                None => effects.extend(self.finish()),
+            }
         }
         effects
     }
@@ -192,7 +213,8 @@ impl Fleet {
         effects
     }
 
-    fn finish(&mut self, verdict: Verdict) -> Vec<Effect> {
+    fn finish(&mut self) -> Vec<Effect> {
+        let Some(verdict) = self.verdict.take() else { return Vec::new() };
         let mut outcome = self.progress.sum.clone();
         outcome.content = self.report();
         // They had sessions of their own.
@@ -235,6 +257,7 @@ impl Machine for Fleet {
             Input::Start => self.start(moment),
             Input::Recover(tail) => self.recover(tail, moment),
             Input::Of(lane, input) => self.task_hears(lane, *input, moment),
+            Input::Tree(told) => self.run_told(*told, moment),
             input => self.hear(&input, moment),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::trees::{Ground, Phase};
 use super::width::Width;
 use crate::core::failure::FailureClass;
 use crate::core::machine::{Lane, Outcome, TaskState};
@@ -23,6 +24,8 @@ pub struct Progress {
     pub begun: bool,
     /// The tasks.
     pub tasks: BTreeMap<Lane, TaskProgress>,
+    /// On what ground they work.
+    pub ground: Ground,
     /// How many may be at work.
     pub width: Width,
     /// The task whose failure ended the others.
@@ -57,6 +60,12 @@ pub enum Standing {
 pub struct TaskProgress {
     /// How it stands.
     pub state: TaskState,
+    /// What is being done about it, while it is at work.
+    pub phase: Phase,
+    /// Whether the agent has done it: what it changed is to be committed and merged.
+    pub worked: bool,
+    /// Whether what it changed is in the run's branch.
+    pub merged: bool,
     /// Why, where there is something to say.
     pub note: Option<String>,
     /// Its turn, begun and not done.
@@ -114,7 +123,7 @@ pub struct Answer {
 impl Progress {
     /// The present turn: that of a task at work, of one that is not parked if there is one.
     pub fn turn(&self) -> &chat::Progress {
-        let at_work = self.tasks.values().filter(|task| task.state.at_work());
+        let at_work = self.tasks.values().filter(|task| task.works());
         let turns = at_work.filter_map(|task| {
             let looped = task.ralph.as_ref().map(|ralph| &ralph.turn);
             looped.or(task.chat.as_deref())
@@ -131,13 +140,17 @@ impl Progress {
             _ => task.taken_up(),
         };
         let tasks = self.tasks.into_iter().map(|(lane, it)| (lane, task(it))).collect();
-        Self { tasks, ..Self::default() }
+        Self { tasks, ground: self.ground, ..Self::default() }
     }
 }
 
 impl TaskProgress {
     fn taken_up(self) -> Self {
+        // Somebody may have settled what was in the way of its merge.
+        let answer = if self.worked { self.answer } else { Answer::default() };
         Self {
+            worked: self.worked,
+            answer: Answer { error: String::new(), ..answer },
             chat: self.chat.map(|chat| Box::new(chat.taken_up())),
             ralph: self.ralph.map(|ralph| Box::new(ralph.taken_up())),
             folder: self.folder,

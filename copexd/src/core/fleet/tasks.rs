@@ -1,7 +1,7 @@
 //! The life of a task: begun, heard, stopped, over.
 
 use super::progress::Stop;
-use super::{Ending, Fleet};
+use super::{Ending, Fleet, Phase};
 use crate::core::failure::{Failure, FailureClass, Scope};
 use crate::core::machine::{
     Effect, End, Fact, Input, Lane, Outcome, Tail, TaskState, Timer, Verdict,
@@ -28,6 +28,19 @@ impl Fleet {
         task.began_at = moment.now_ms;
         task.left_ms = timeout_ms;
         task.cuts = cuts;
+        if self.apart(lane) {
+            // Also where it has one: whether that is still there is for others to say.
+            let task = self.progress.tasks.entry(lane).or_default();
+            task.phase = if task.worked { Phase::Committing } else { Phase::Preparing };
+            let mut effects = vec![Effect::Checkpoint];
+            effects.extend(self.tend(lane));
+            return effects;
+        }
+        self.set_to_work(lane, moment)
+    }
+
+    /// Its folder is there: its worker begins.
+    pub(super) fn set_to_work(&mut self, lane: Lane, moment: Moment) -> Vec<Effect> {
         let Some(mut worker) = self.worker(lane) else { return Vec::new() };
         let heard = worker.handle(Input::Start, moment);
         self.running.insert(lane, worker);
@@ -61,6 +74,7 @@ impl Fleet {
     pub(super) fn task_hears(&mut self, lane: Lane, input: Input, moment: Moment) -> Vec<Effect> {
         let mut effects = match input {
             Input::Timer(Timer::Total) => self.stop(lane, Stop::Timeout, moment),
+            Input::Tree(told) => self.told(lane, *told, moment),
             input => {
                 let Some(worker) = self.running.get_mut(&lane) else { return Vec::new() };
                 let heard = worker.handle(input, moment);
@@ -73,12 +87,13 @@ impl Fleet {
 
     /// Stops a task that is at work. It ends when its backend has.
     pub(super) fn stop(&mut self, lane: Lane, why: Stop, moment: Moment) -> Vec<Effect> {
-        let Some(worker) = self.running.get_mut(&lane) else { return Vec::new() };
         let task = self.progress.tasks.entry(lane).or_default();
-        if task.stop.is_some() {
+        if task.stop.is_some() || matches!(task.phase, Phase::Committing | Phase::Merging) {
+            // What is done is kept.
             return Vec::new();
         }
         task.stop = Some(why);
+        let Some(worker) = self.running.get_mut(&lane) else { return vec![Effect::Checkpoint] };
         let heard = worker.handle(Input::Cancel, moment);
         let mut effects = vec![Effect::Checkpoint];
         effects.extend(self.pass(lane, heard, moment));
@@ -194,45 +209,70 @@ impl Fleet {
         let stop = task.stop.take();
         let stopped = stop.is_some();
         let (state, failure) = over(end.verdict.clone(), stop, timeout_ms);
-        task.state = state;
-        task.note = failure.as_ref().map(|failure| failure.message.clone());
+        let note = failure.as_ref().map(|failure| failure.message.clone());
         task.answer.error = failure.as_ref().map(ToString::to_string).unwrap_or_default();
         match &failure {
             None => (task.chat, task.ralph) = (None, None),
             Some(failure) => task.lose_session(failure.class),
         }
         self.progress.sum.add(end.outcome);
-        effects.push(Effect::Checkpoint);
-        effects.extend(self.after(lane, (end.verdict, stopped, gave_up), moment));
+        let ending = Ending::of(end.verdict).filter(|_| !stopped && !gave_up);
+        // What ends one task like this would end all of them.
+        let ending = ending.filter(|ending| of_all(ending.failure().class));
+        if state == TaskState::Done && self.apart(lane) {
+            let task = self.progress.tasks.entry(lane).or_default();
+            task.worked = true;
+            task.phase = Phase::Committing;
+            effects.push(Effect::Checkpoint);
+            effects.extend(self.tend(lane));
+            return effects;
+        }
+        if let Some(ending) = ending {
+            self.mark(lane, state, note);
+            self.progress.width.failed();
+            effects.extend(self.end_with(ending, moment));
+            effects.extend(self.advance(moment));
+        } else {
+            effects.extend(self.settle(lane, state, note, moment));
+        }
         effects
     }
 
-    /// What the end of a task means for the others.
-    fn after(
+    /// A task is over.
+    pub(super) fn mark(&mut self, lane: Lane, state: TaskState, note: Option<String>) {
+        let task = self.progress.tasks.entry(lane).or_default();
+        task.state = state;
+        task.phase = Phase::Working;
+        if task.answer.error.is_empty() && state != TaskState::Done {
+            task.answer.error = note.clone().unwrap_or_default();
+        }
+        task.note = note;
+    }
+
+    /// A task is over, and the others go on, or not.
+    pub(super) fn settle(
         &mut self,
         lane: Lane,
-        (verdict, stopped, gave_up): (Verdict, bool, bool),
+        state: TaskState,
+        note: Option<String>,
         moment: Moment,
     ) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let state = self.state(lane);
-        if state == TaskState::Done {
-            self.progress.width.succeeded(self.spec.max_concurrent);
-        } else if state != TaskState::Cancelled {
-            self.progress.width.failed();
-            match Ending::of(verdict).filter(|_| !stopped && !gave_up) {
-                // What ends one task like this would end all of them.
-                Some(ending) if of_all(ending.failure().class) => {
-                    effects.extend(self.end_with(ending, moment));
-                }
-                _ if self.spec.fail_fast && self.progress.failed_fast.is_none() => {
+        self.mark(lane, state, note);
+        let mut effects = vec![Effect::Checkpoint];
+        match state {
+            TaskState::Done => {
+                self.progress.width.succeeded(self.spec.max_concurrent);
+            }
+            TaskState::Cancelled => {}
+            _ => {
+                self.progress.width.failed();
+                if self.spec.fail_fast && self.progress.failed_fast.is_none() {
                     self.progress.failed_fast = Some(lane);
                     let why = format!("stopped: {} failed", self.id(lane));
                     for lane in self.at_work() {
                         effects.extend(self.stop(lane, Stop::With(why.clone()), moment));
                     }
                 }
-                _ => {}
             }
         }
         effects.extend(self.advance(moment));

@@ -51,7 +51,7 @@ impl Fleet {
 
     /// How the run stands, where that changed.
     fn stand(&mut self) -> Option<Effect> {
-        let tasks = self.running.keys().filter_map(|lane| self.progress.tasks.get(lane));
+        let tasks = self.progress.tasks.values().filter(|task| task.state.at_work());
         let asks = tasks.clone().any(|task| task.state == TaskState::Asking);
         let parked = tasks.clone().all(|task| task.state == TaskState::Parked);
         let first = tasks.clone().filter_map(|task| Some((task.until?, &task.note))).min();

@@ -63,7 +63,11 @@ impl Fleet {
         let known = self.progress.tasks.get(&lane)?;
         let prompt = self.prompt(lane);
         // The fleet keeps the time, and has told what there is to tell.
-        let chat = ChatSpec { max_duration_ms: None, warnings: Vec::new(), ..task.chat.clone() };
+        let mut chat =
+            ChatSpec { max_duration_ms: None, warnings: Vec::new(), ..task.chat.clone() };
+        if let Some(folder) = known.folder.as_deref().filter(|_| self.apart(lane)) {
+            chat.policy = chat.policy.within(folder);
+        }
         if task.gates.is_empty() {
             let progress = known.chat.as_deref().cloned().unwrap_or_default();
             let chat = Chat::restored(ChatSpec { prompt, ..chat }, progress);
