@@ -11,6 +11,7 @@ use crate::product::{Product, of_type, shell};
 mod crashes;
 mod input;
 mod trees;
+mod waits;
 
 /// `copexctl fleet ARGS`, to its end.
 fn fleet<const N: usize>(product: &Product, args: [&str; N]) -> Output {
@@ -179,6 +180,8 @@ fn a_failed_dependency_blocks_or_does_not() {
     assert_eq!(states(&events, "too"), ["queued", "blocked"]);
     assert_eq!(states(&events, "goes-on").last().unwrap(), "done");
     assert_eq!(states(&events, "free").last().unwrap(), "done");
+    let told = of_type(&events, "task").into_iter().rfind(|task| task["id"] == "blocked");
+    assert_eq!(told.unwrap()["duration_ms"], Value::Null, "it never began");
     let last = events.last().unwrap();
     assert_eq!(last["type"], "failed", "{last}");
     let report = last["outcome"]["content"].as_str().unwrap();

@@ -41,7 +41,8 @@ async fn clean(site: Site) -> Vec<String> {
 }
 
 fn in_words(item: &Item) -> String {
-    let folder = item.path.as_ref().map(|path| path.display().to_string());
-    let what = item.branch.clone().or(folder).unwrap_or_default();
+    let folder = item.path.as_ref().map(|path| format!("in {}", path.display()));
+    let parts: Vec<String> = item.branch.clone().into_iter().chain(folder).collect();
+    let what = parts.join(" ");
     format!("{what} ({})", item.keep.as_deref().unwrap_or("it could not be removed"))
 }

@@ -32,6 +32,7 @@ impl Fleet {
     fn fact(&self, lane: Lane, state: TaskState) -> TaskFact {
         let task = self.progress.tasks.get(&lane);
         let answer = task.map(|task| &task.answer).filter(|_| state.over());
+        let begun = task.is_some_and(|task| task.began_at > 0);
         let depends_on = self.task(lane).map(|it| it.depends_on.as_slice()).unwrap_or_default();
         TaskFact {
             id: self.id(lane).to_owned(),
@@ -41,7 +42,7 @@ impl Fleet {
             depends_on: depends_on.iter().map(|lane| self.id(*lane).to_owned()).collect(),
             note: task.and_then(|task| task.note.clone()),
             attempts: answer.map_or(0, |answer| answer.attempts),
-            duration_ms: answer.map(|answer| answer.duration_ms),
+            duration_ms: answer.map(|answer| answer.duration_ms).filter(|_| begun),
             usage: answer.map(|answer| answer.usage.clone()),
             folder: task
                 .and_then(|task| task.folder.clone())
