@@ -3,13 +3,13 @@
 
 use super::*;
 
-/// How much later each time: less than one command takes.
-const LATER: Duration = Duration::from_millis(5);
+/// When the first call that begins at all is cut off: sooner than one command ends.
+const LATER: Duration = Duration::from_millis(1);
 
 /// Calls until one is not cut off; its result, and how many were.
 async fn insist<T, F: Future<Output = Result<T, String>>>(call: impl Fn() -> F) -> (T, u32) {
     for tries in 0.. {
-        if let Ok(done) = tokio::time::timeout(LATER * tries, call()).await {
+        if let Ok(done) = tokio::time::timeout(LATER * tries * tries, call()).await {
             return (done.unwrap(), tries);
         }
     }
