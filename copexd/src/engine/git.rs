@@ -58,7 +58,7 @@ const NOBODY: [(&str, &str); 4] = [
 ];
 
 /// git in one folder, until a moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Git {
     place: Workplace,
     until: Instant,

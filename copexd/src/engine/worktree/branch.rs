@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::git::{Ask, Git, text};
+use super::locks::{self, Held};
 use crate::core::commits;
 
 /// How long git waits for the lock of a reference, in milliseconds: longer than one may get
@@ -37,10 +38,10 @@ impl Branch {
     ///
     /// # Errors
     /// With where it is checked out.
-    pub(super) async fn free(&self, git: &Git, name: &str) -> Result<(), String> {
+    pub(super) async fn free(&self, git: &Git, held: &Held, name: &str) -> Result<(), String> {
         let Some(folder) = &self.checked_out else { return Ok(()) };
         let forget = ["worktree", "remove", "-f", folder];
-        if Path::new(folder).exists() || git.line(&forget).await.is_err() {
+        if Path::new(folder).exists() || locks::unkilled(git, held, &forget).await.is_err() {
             return Err(format!("`{name}` is checked out in {folder}"));
         }
         Ok(())
@@ -49,7 +50,7 @@ impl Branch {
 
 /// Moves one of our branches from where it was seen; from `None`, it must not be there.
 pub(super) async fn move_to(
-    (git, common): (&Git, &Path),
+    (git, common, held): (&Git, &Path, &Held),
     name: &str,
     to: &str,
     from: Option<&str>,
@@ -57,32 +58,32 @@ pub(super) async fn move_to(
     let reference = format!("refs/heads/{name}");
     let from = from.unwrap_or_default();
     let args = ["-c", REFERENCE_WAIT, "update-ref", "-m", "copex", &reference, to, from];
-    changed(git, &common.join(&reference), &args).await
+    changed((git, held), &common.join(&reference), &args).await
 }
 
 /// Removes one of our branches where it is still what was seen.
 pub(super) async fn remove(
-    (git, common): (&Git, &Path),
+    (git, common, held): (&Git, &Path, &Held),
     name: &str,
     from: &str,
 ) -> Result<(), String> {
     let reference = format!("refs/heads/{name}");
     let args = ["-c", REFERENCE_WAIT, "update-ref", "-d", &reference, from];
-    changed(git, &common.join(&reference), &args).await
+    changed((git, held), &common.join(&reference), &args).await
 }
 
 /// Changes a reference; a lock that a killed process left is removed.
-async fn changed(git: &Git, file: &Path, args: &[&str]) -> Result<(), String> {
+async fn changed((git, held): (&Git, &Held), file: &Path, args: &[&str]) -> Result<(), String> {
     let mut lock = file.as_os_str().to_owned();
     lock.push(".lock");
     let lock = Path::new(&lock);
     forget_stale(lock);
-    match git.line(args).await {
+    match locks::unkilled(git, held, args).await {
         Err(_) if lock.exists() => {
             forget_stale(lock);
-            git.line(args).await.map(drop)
+            locks::unkilled(git, held, args).await
         }
-        said => said.map(drop),
+        said => said,
     }
 }
 

@@ -184,13 +184,17 @@ async fn remove(repo: &Repo, found: &Found) -> Result<(), String> {
     let git = repo.git();
     if let Some(path) = &found.item.path {
         let _alone = locks::hold(path, locks::REPOSITORY_WAIT).await?;
-        let _held = repo.hold().await?;
-        folder::discard(&git, &repo.common, path).await?;
+        let held = repo.hold().await?;
+        folder::discard((&git, &repo.common, &held), path).await?;
     }
     let Some(name) = &found.item.branch else { return Ok(()) };
-    let _held = repo.hold().await?;
-    branch::Branch::look(&git, name).await?.free(&git, name).await?;
-    branch::remove((&git, &repo.common), name, &found.tip).await
+    let held = repo.hold().await?;
+    let now = branch::Branch::look(&git, name).await?;
+    if now.tip.is_none() {
+        return Ok(());
+    }
+    now.free(&git, &held, name).await?;
+    branch::remove((&git, &repo.common, &held), name, &found.tip).await
 }
 
 /// All branches of fleets, each with its last commit.

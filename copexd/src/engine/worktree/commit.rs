@@ -38,8 +38,8 @@ pub(in crate::engine) async fn commit(site: Site, order: Commit) -> Result<Commi
         (marked.then(|| work.tip.clone()), work.tip)
     } else {
         let commit = commit_tree(&git, &work.tree, &[&work.tip], &message).await?;
-        let _held = repo.hold().await?;
-        branch::move_to((&git, &repo.common), &name, &commit, Some(&work.tip)).await?;
+        let held = repo.hold().await?;
+        branch::move_to((&git, &repo.common, &held), &name, &commit, Some(&work.tip)).await?;
         (Some(commit.clone()), commit)
     };
     // The worktree is on its branch again, with an index that says so.
@@ -90,9 +90,10 @@ impl Work {
         Ok(tree == self.tree)
     }
 
-    /// Whether nothing would be lost with the folder.
+    /// Whether nothing would be lost with the folder: commits that are on no branch count, too.
     pub(super) async fn is_all_saved(&self, git: &Git) -> Result<bool, String> {
-        Ok(self.left_out.is_empty() && self.is_saved(git).await?)
+        let saved = self.left_out.is_empty() && self.is_saved(git).await?;
+        Ok(saved && branch::is_in(git, "HEAD", &self.tip).await?)
     }
 }
 

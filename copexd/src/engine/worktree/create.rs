@@ -6,6 +6,7 @@ use super::super::commit::{Checkout, Scratch, commit_tree, snapshot};
 use super::super::git::Git;
 use super::branch::{self, Branch, Fit};
 use super::folder::{self, Start};
+use super::locks::Held;
 use super::repo::Repo;
 use super::{Site, locks, merge};
 use crate::core::commits;
@@ -25,21 +26,21 @@ pub(in crate::engine) async fn create(site: Site, order: Create) -> Result<Creat
     let name = worktrees::task_branch(&site.run, &order.task);
     let _alone = locks::hold(&path, locks::TURN_WAIT).await?;
     {
-        let _held = repo.hold().await?;
+        let held = repo.hold().await?;
         let git = repo.git();
-        if let Some(found) = adopt(&repo, &git, &path, &name).await? {
+        if let Some(found) = adopt(&repo, (&git, &held), &path, &name).await? {
             return Ok(Created::Ready(found));
         }
         let known = Branch::look(&git, &name).await?;
-        known.free(&git, &name).await?;
+        known.free(&git, &held, &name).await?;
         if known.tip.is_none() {
             let start = match start(&git, &site, &order).await? {
                 Ok(commit) => commit,
                 Err(clash) => return Ok(Created::Conflict(clash)),
             };
-            branch::move_to((&git, &repo.common), &name, &start, None).await?;
+            branch::move_to((&git, &repo.common, &held), &name, &start, None).await?;
         }
-        folder::add(&git, &path, &[&name]).await?;
+        folder::add((&git, &held), &path, &[&name]).await?;
     }
     folder::sweep(&home).await;
     let git = folder::fill(&repo, &path).await?;
@@ -58,7 +59,7 @@ pub(in crate::engine) async fn create(site: Site, order: Create) -> Result<Creat
 /// Takes a whole worktree as it is, and removes one that is not whole.
 async fn adopt(
     repo: &Repo,
-    git: &Git,
+    (git, held): (&Git, &Held),
     path: &Path,
     name: &str,
 ) -> Result<Option<Worktree>, String> {
@@ -76,7 +77,7 @@ async fn adopt(
         let branch = name.to_owned();
         return Ok(Some(Worktree { branch, path, folder, tip, adopted: true }));
     }
-    folder::discard(git, &repo.common, path).await?;
+    folder::discard((git, &repo.common, held), path).await?;
     Ok(None)
 }
 

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::git::Git;
+use super::locks::{self, Held};
 use super::repo::Repo;
 use super::{about, branch, word};
 
@@ -81,25 +82,33 @@ pub(super) fn heal(admin: &Path, path: &Path) -> Result<(), String> {
 }
 
 /// Adds a worktree without any file in it: a branch, or a commit with `--detach` before it.
-pub(super) async fn add(git: &Git, path: &Path, what: &[&str]) -> Result<(), String> {
+pub(super) async fn add(
+    (git, held): (&Git, &Held),
+    path: &Path,
+    what: &[&str],
+) -> Result<(), String> {
     let mut args = vec!["worktree", "add", "--no-checkout"];
     let (detach, what) = what.split_at(what.len().saturating_sub(1));
     args.extend(detach);
     args.push(word(path)?);
     args.extend(what);
-    git.line(&args).await.map(drop)
+    locks::unkilled(git, held, &args).await
 }
 
 /// Fills a new worktree with the files of its commit.
 pub(super) async fn fill(repo: &Repo, path: &Path) -> Result<Git, String> {
     let git = repo.git_in(path).await?;
-    git.line(&["reset", "--hard", "-q", "--no-recurse-submodules"]).await?;
+    // Not `reset --hard`: it takes the lock of the packed references, which the user needs.
+    git.line(&["read-tree", "--reset", "-u", "--no-recurse-submodules", "HEAD"]).await?;
     Ok(git)
 }
 
 /// Removes a worktree that is not whole, or of which nothing is wanted any more. What is
 /// left of its files is removed by [`sweep`].
-pub(super) async fn discard(git: &Git, common: &Path, path: &Path) -> Result<(), String> {
+pub(super) async fn discard(
+    (git, common, held): (&Git, &Path, &Held),
+    path: &Path,
+) -> Result<(), String> {
     if let Some(admin) = admin(common, path) {
         unmark(&admin)?;
     }
@@ -108,7 +117,8 @@ pub(super) async fn discard(git: &Git, common: &Path, path: &Path) -> Result<(),
         std::fs::rename(path, &trash).map_err(|error| about(path, &error))?;
     }
     if admin(common, path).is_some() {
-        git.line(&["worktree", "remove", "-f", "-f", word(path)?]).await?;
+        let args = ["worktree", "remove", "-f", "-f", word(path)?];
+        locks::unkilled(git, held, &args).await?;
     }
     Ok(())
 }

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
+use super::super::git::Git;
+
+/// The right to change references and worktrees of a repository.
+pub(super) type Held = Arc<OwnedMutexGuard<()>>;
+
 /// How long to wait for a repository. Who has it runs a few commands, none of which reads
 /// or writes a user's files: each takes milliseconds.
 pub(super) const REPOSITORY_WAIT: Duration = Duration::from_mins(5);
@@ -38,4 +43,21 @@ pub(super) async fn hold(path: &Path, most: Duration) -> Result<OwnedMutexGuard<
     };
     let late = |_| format!("{} was in use for {} s", path.display(), most.as_secs());
     tokio::time::timeout(most, lock.lock_owned()).await.map_err(late)
+}
+
+/// Runs a command that takes milliseconds and, killed in the middle, would leave something
+/// broken in git's own folder, where the user needs it. It is therefore not killed when the
+/// future is dropped, and the repository is held until it has ended.
+pub(super) async fn unkilled(git: &Git, held: &Held, args: &[&str]) -> Result<(), String> {
+    let (git, held) = (git.clone(), held.clone());
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let said = runtime.block_on(git.line(&args));
+        drop(held);
+        said.map(drop)
+    };
+    let lost = |_| "git was not waited for".to_owned();
+    tokio::task::spawn_blocking(work).await.map_err(lost)?
 }

@@ -1,10 +1,9 @@
 //! A task's branch, merged into its run's.
 
-use std::path::Path;
-
 use super::super::commit::commit_tree;
 use super::super::git::Git;
 use super::branch::{self, Branch, Fit};
+use super::locks::Held;
 use super::repo::Repo;
 use super::{Site, folder, locks};
 use crate::core::commits;
@@ -26,7 +25,7 @@ pub(in crate::engine) async fn merge(site: Site, order: Merge) -> Result<Merged,
     let into = worktrees::run_branch(&site.run);
     let _turn = locks::hold(&repo.common.join(&into), locks::TURN_WAIT).await?;
     let git = repo.git();
-    let (run, ours) = target(&git, &into, &order.base).await?;
+    let (run, ours) = target(&git, &repo.hold().await?, &into, &order.base).await?;
     let before = made_before(&git, &site, &order.task, (&order.base, &ours)).await?;
     let name = worktrees::task_branch(&site.run, &order.task);
     let Some(theirs) = Branch::look(&git, &name).await?.tip else {
@@ -50,18 +49,23 @@ pub(in crate::engine) async fn merge(site: Site, order: Merge) -> Result<Merged,
     if let Err(failed) = judge(&repo, &site, &order, &commit).await? {
         return Ok(Merged::Red(failed));
     }
-    let _held = repo.hold().await?;
+    let held = repo.hold().await?;
     // The gate may have taken longer than git may, and somebody may have come meanwhile.
     let git = repo.git();
-    target(&git, &into, &order.base).await?;
-    branch::move_to((&git, &repo.common), &into, &commit, run.as_deref()).await?;
+    target(&git, &held, &into, &order.base).await?;
+    branch::move_to((&git, &repo.common, &held), &into, &commit, run.as_deref()).await?;
     Ok(Merged::Done { commit })
 }
 
 /// The tip of the run's branch, if it is there; and the commit to merge into.
-async fn target(git: &Git, into: &str, base: &str) -> Result<(Option<String>, String), String> {
+async fn target(
+    git: &Git,
+    held: &Held,
+    into: &str,
+    base: &str,
+) -> Result<(Option<String>, String), String> {
     let branch = Branch::look(git, into).await?;
-    branch.free(git, into).await?;
+    branch.free(git, held, into).await?;
     let ours = match &branch.tip {
         Some(tip) => tip.clone(),
         None => git.line(&["rev-parse", "-q", "--verify", &format!("{base}^{{commit}}")]).await?,
@@ -81,10 +85,10 @@ async fn judge(
     let path = home.join(GATE);
     let _alone = locks::hold(&path, locks::TURN_WAIT).await?;
     {
-        let _held = repo.hold().await?;
+        let held = repo.hold().await?;
         let git = repo.git();
-        remove(&git, repo, &path).await?;
-        folder::add(&git, &path, &["--detach", commit]).await?;
+        folder::discard((&git, &repo.common, &held), &path).await?;
+        folder::add((&git, &held), &path, &["--detach", commit]).await?;
     }
     folder::fill(repo, &path).await?;
     let folder = repo.folder_in(&path)?;
@@ -96,16 +100,11 @@ async fn judge(
         }
     }
     {
-        let _held = repo.hold().await?;
-        remove(&repo.git(), repo, &path).await?;
+        let held = repo.hold().await?;
+        folder::discard((&repo.git(), &repo.common, &held), &path).await?;
     }
     folder::sweep(&home).await;
     Ok(ended)
-}
-
-/// Removes the folder of a gate, whatever is left of it.
-async fn remove(git: &Git, repo: &Repo, path: &Path) -> Result<(), String> {
-    folder::discard(git, &repo.common, path).await
 }
 
 /// The merge of this task that is on the run's branch, and the commit that it brought.

@@ -1,8 +1,7 @@
 //! The user's repository, as a fleet sees it.
 
 use std::path::{Path, PathBuf};
-
-use tokio::sync::OwnedMutexGuard;
+use std::sync::Arc;
 
 use super::super::git::Git;
 use super::{PATIENCE, Site, about, locks, word};
@@ -64,8 +63,8 @@ impl Repo {
     }
 
     /// Waits for the right to change references and worktrees.
-    pub(super) async fn hold(&self) -> Result<OwnedMutexGuard<()>, String> {
-        locks::hold(&self.common, locks::REPOSITORY_WAIT).await
+    pub(super) async fn hold(&self) -> Result<locks::Held, String> {
+        locks::hold(&self.common, locks::REPOSITORY_WAIT).await.map(Arc::new)
     }
 
     /// The folder of a run, which must not lie among the user's files.

@@ -146,4 +146,11 @@ async fn worktree_repositories_inside_and_what_was_prepared() {
     )
     .await;
     assert_eq!(user.list(Which::This).await, ["r one something in it is not committed"]);
+    user.sh_in(
+        &path,
+        "rm -rf sub; git checkout -q --detach; echo 1 > x; git add x; \
+         git commit -qm x; git rm -q x; git commit -qm y",
+    )
+    .await;
+    assert_eq!(user.list(Which::This).await, ["r one something in it is not committed"]);
 }

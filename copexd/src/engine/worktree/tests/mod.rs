@@ -3,6 +3,7 @@
 mod clean;
 mod commit;
 mod create;
+mod interrupted;
 mod merge;
 mod user;
 
