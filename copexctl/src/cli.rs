@@ -1,6 +1,7 @@
 //! The command line and nothing else.
 
 mod council;
+mod fleet;
 mod inbox;
 mod plan;
 mod ralph;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use council::{CouncilArgs, CouncilFlags};
+pub(crate) use fleet::{FleetArgs, FleetFlags};
 pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Plan(Box<PlanArgs>),
     /// Ask several models, have them judge each other without names, and let a chair decide.
     Council(Box<CouncilArgs>),
+    /// Do many tasks side by side, in the order that their dependencies leave.
+    Fleet(Box<FleetArgs>),
     /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
     Runs {
         /// What to do with them.

@@ -53,6 +53,24 @@ pub(crate) fn version_of(program: &Path) -> Option<String> {
     output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
+/// What a shell command prints, run in `folder` to its end. Its stderr is ours.
+///
+/// # Errors
+/// With words that say what became of it.
+pub(crate) fn output(script: &str, folder: &Path) -> Result<String, String> {
+    let output = command("/bin/sh")
+        .args(["-c", script])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("it could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("it ended with {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| "its output is not UTF-8".to_owned())
+}
+
 /// Lets the user's editor edit a file, in this terminal, to its end. `editor` may have
 /// arguments, as git's may.
 ///

@@ -53,6 +53,14 @@ fn wants_stdin(parts: Parts<'_>) -> Result<bool> {
     Ok(kind.is_file() || kind.is_socket() || kind.is_fifo())
 }
 
+/// All of stdin, where nothing else is said; `none` is what is wrong when a person sits there.
+pub(crate) fn stdin_alone(none: &str) -> Result<String> {
+    if io::stdin().is_terminal() {
+        return Err(Failure::usage(none).with_hint("copexctl fleet \"one task\" \"another\""));
+    }
+    read_stdin()
+}
+
 /// A pipe that stays open and silent hangs us; after so long we say what we wait for.
 const SILENCE: u16 = 2000;
 

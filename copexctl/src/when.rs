@@ -11,6 +11,12 @@ pub(crate) fn moment(unix_ms: u64) -> String {
     format(unix_ms, "%Y-%m-%d %H:%M:%S")
 }
 
+/// A moment for programs, in UTC.
+pub(crate) fn stamp(unix_ms: u64) -> String {
+    let moment = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(|| unix_ms.to_string(), |moment| moment.to_string())
+}
+
 /// A moment that is near `now`: the time, with its day when that is another.
 pub(crate) fn soon(unix_ms: u64, now: u64) -> String {
     let same_day = format(unix_ms, "%F") == format(now, "%F");

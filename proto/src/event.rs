@@ -124,12 +124,7 @@ pub enum EventBody {
     /// A plan's step changed.
     Step(Step),
     /// A fleet's task changed.
-    Task {
-        /// Its id.
-        id: String,
-        /// Its new state.
-        state: RunState,
-    },
+    Task(Task),
     /// A council's member changed.
     Member {
         /// Its name.
@@ -264,6 +259,39 @@ pub struct Step {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(value: &u32) -> bool {
     *value == 0
+}
+
+/// A fleet's task changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Task {
+    /// Its id.
+    pub id: String,
+    /// Its new state. `blocked`: a task that it depends on is not done, or it needs a person.
+    pub state: RunState,
+    /// Its place among the tasks, from 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub number: u32,
+    /// Tasks of the fleet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub total: u32,
+    /// Names of the tasks that must be done first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// Why, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Tries of it, once it is over; with checks, iterations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+    /// How long it took, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// What it took, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The folder that it works in, where it is not the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 /// How a plan's step stands.

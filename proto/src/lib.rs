@@ -25,6 +25,7 @@ pub mod effort;
 pub mod error;
 pub mod event;
 pub mod explain;
+pub mod fleet;
 pub mod health;
 pub mod id;
 pub mod notify;

@@ -1,6 +1,7 @@
 //! What a client asks for, and how a run stands.
 
 mod council;
+mod fleet;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::council::{CouncilPreset, CouncilRequest, Seat};
+pub use self::fleet::{FleetRequest, FleetTask, Isolation, OnDependencyFailure};
 pub use self::plan::{OnStepFailure, PlanRequest};
 pub use crate::effort::Effort;
 use crate::error::ErrorInfo;
@@ -129,32 +131,6 @@ pub enum RalphContext {
     Fresh,
     /// So many in one, then the next. At least 1.
     FreshEvery(u32),
-}
-
-/// A fleet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FleetRequest {
-    /// The tasks, as in a fleet file.
-    pub tasks: Vec<FleetTask>,
-    /// The most tasks at once (default 5).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_concurrent: Option<u32>,
-    /// Everything that is the same in all modes.
-    #[serde(flatten)]
-    pub options: RunOptions,
-}
-
-/// One task of a fleet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FleetTask {
-    /// Its name inside the fleet.
-    pub id: String,
-    /// What to do.
-    pub prompt: String,
-    /// Names of the tasks that must be done first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub depends_on: Vec<String>,
 }
 
 /// What every mode shares. Absent means the daemon's default, stated per field.

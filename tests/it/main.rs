@@ -18,6 +18,7 @@ mod conformance;
 mod council;
 mod fake_copilot;
 mod faults;
+mod fleet;
 mod harness;
 mod inbox;
 mod metrics;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use copex_proto::plan::Drawing;
 
+use crate::render::keep::Keep;
+
 /// What a run that is resumed has from its first start, and no flag can change.
 pub(crate) const KEPT: [&str; 28] = [
     "model",
@@ -157,6 +159,9 @@ pub(crate) struct OutputFlags {
     /// Where everything is written as JSON; set by the commands that do.
     #[arg(skip)]
     pub(crate) artifact: Option<PathBuf>,
+    /// Where a fleet's results are kept; set by the command that has one.
+    #[arg(skip)]
+    pub(crate) keep: Option<Keep>,
 }
 
 /// Who decides about tools.

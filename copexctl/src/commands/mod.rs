@@ -9,6 +9,7 @@ mod council;
 mod daemon;
 mod doctor;
 mod explain;
+mod fleet;
 mod inbox;
 mod init;
 mod login;
@@ -16,7 +17,7 @@ mod metrics;
 mod models;
 mod plan;
 mod ralph;
-mod runs;
+pub(crate) mod runs;
 mod sessions;
 mod status;
 mod watch;
@@ -27,10 +28,9 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 18] = [
+const LATER: [&str; 17] = [
     "interactive",
     "tui",
-    "fleet",
     "skills",
     "render",
     "acp",
@@ -65,6 +65,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Council(args) => council::run(ctx, *args),
+        Command::Fleet(args) => fleet::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),
@@ -117,8 +118,8 @@ mod tests {
 
     #[test]
     fn names_of_other_versions_are_told_apart_from_mistakes() {
-        let later = other(&["fleet".to_owned()]);
-        assert_eq!(later.to_string(), "\"fleet\" is not available in this version");
+        let later = other(&["tui".to_owned()]);
+        assert_eq!(later.to_string(), "\"tui\" is not available in this version");
         assert_eq!(later.exit() as u8, 2);
         let Failure::Told { info, .. } = other(&["chta".to_owned()]) else { panic!() };
         assert_eq!(info.hint.as_deref(), Some("did you mean `copexctl chat`?"));

@@ -15,6 +15,7 @@ use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
 use crate::render::countdown::Countdown;
 use crate::render::json::{Json, Jsonl};
+use crate::render::keep::Keeping;
 use crate::render::screen::Live;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
 use crate::render::{self};
@@ -41,9 +42,18 @@ pub(crate) fn watch(
     };
     let person = io::stdin().is_terminal() && io::stderr().is_terminal();
     let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody }, editor(ctx));
-    let follow = Follow::new(source, &mut *view, &mut connect, asks);
     let interrupts = Interrupts::catch()?;
-    let outcome = follow.catch(interrupts, on_interrupt).run();
+    let mut kept = Ok(());
+    let outcome = if let Some(keep) = &flags.keep {
+        let mut keeping = Keeping::new(keep, &mut *view);
+        let follow = Follow::new(source, &mut keeping, &mut connect, asks);
+        let outcome = follow.catch(interrupts, on_interrupt).run();
+        kept = keeping.failed.map_or(Ok(()), Err);
+        outcome
+    } else {
+        let follow = Follow::new(source, &mut *view, &mut connect, asks);
+        follow.catch(interrupts, on_interrupt).run()
+    };
     view.close();
     // What it draws for the moment is gone before anything else is told.
     drop(view);
@@ -59,7 +69,7 @@ pub(crate) fn watch(
                 let outcome = event.body.outcome().unwrap_or(&nothing);
                 target.write(&render::answer(outcome, flags.whole))?;
             }
-            Ok(ended(&event, flags))
+            kept.and(Ok(ended(&event, flags)))
         }
         Ok(Ended::Left(run)) => Ok(left(run, flags, on_interrupt)),
         // Nobody reads the answer any more: the run ends with our connection.

@@ -6,11 +6,13 @@ use copex_proto::error::ErrorInfo;
 use copex_proto::event::{EventBody, Outcome, RunEvent};
 use copex_proto::id::RunId;
 use copex_proto::plan::Plan;
+use copex_proto::run::Mode;
 use serde_json::{Value, json};
 
 use crate::exit;
 use crate::follow::View;
 use crate::render::brief;
+use crate::render::tally::Tally;
 
 /// `--json`: collects warnings, prints one object at the end.
 pub(crate) struct Json<O> {
@@ -18,6 +20,10 @@ pub(crate) struct Json<O> {
     warnings: Vec<Value>,
     /// Where the run's plan is, if it has one.
     plan: Option<String>,
+    /// Whether it is a fleet.
+    fleet: bool,
+    /// Its tasks.
+    tally: Tally,
 }
 
 impl<O: Write> Json<O> {
@@ -25,7 +31,7 @@ impl<O: Write> Json<O> {
     pub(crate) fn new(out: O, warnings: &[String]) -> Self {
         let warnings =
             warnings.iter().map(|text| json!({ "code": "config", "message": text })).collect();
-        Self { out, warnings, plan: None }
+        Self { out, warnings, plan: None, fleet: false, tally: Tally::default() }
     }
 }
 
@@ -39,6 +45,12 @@ impl<O: Write> View for Json<O> {
         {
             self.plan = Some(file.clone());
         }
+        if let EventBody::Accepted(accepted) = &event.body {
+            self.fleet = accepted.mode == Mode::Fleet;
+        }
+        if self.fleet {
+            self.tally.apply(event);
+        }
         if !event.body.is_terminal() {
             return Ok(());
         }
@@ -50,6 +62,9 @@ impl<O: Write> View for Json<O> {
             if let Some(Plan { task, steps }) = plan {
                 object["plan"] = json!({ "file": file, "task": task, "steps": steps });
             }
+        }
+        if self.fleet {
+            object["tasks"] = Value::Array(self.tally.json(|_| None));
         }
         writeln!(self.out, "{object}")?;
         self.out.flush()

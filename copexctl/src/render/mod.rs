@@ -3,8 +3,10 @@
 pub(crate) mod commits;
 pub(crate) mod countdown;
 pub(crate) mod json;
+pub(crate) mod keep;
 pub(crate) mod prometheus;
 pub(crate) mod screen;
+pub(crate) mod tally;
 pub(crate) mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};

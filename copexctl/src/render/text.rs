@@ -12,6 +12,7 @@ use copex_proto::run::{Mode, RunState};
 
 use crate::follow::View;
 use crate::render::commits::Commits;
+use crate::render::tally::{self, Tally};
 use crate::render::{answer, brief, clean, countdown, duration, telling};
 
 /// What is shown.
@@ -77,6 +78,10 @@ pub(crate) struct Text<O, E> {
     /// Whether several work at once, so that lines say whose they are.
     several: Shown,
     commits: Commits,
+    /// The tasks, where the run is a fleet.
+    tally: Option<Tally>,
+    /// The part of the run that is spoken of.
+    part: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +104,8 @@ impl<O: Write, E: Write> Text<O, E> {
             separate: Shown::No,
             several: Shown::No,
             commits: Commits::default(),
+            tally: None,
+            part: None,
         }
     }
 
@@ -151,7 +158,13 @@ impl<O: Write, E: Write> Text<O, E> {
     }
 
     fn progress(&mut self, text: &str) -> io::Result<()> {
-        if self.style.progress == Shown::Yes { self.aside(text) } else { Ok(()) }
+        if self.style.progress == Shown::No {
+            return Ok(());
+        }
+        match self.part.clone() {
+            Some(part) => self.aside(&format!("[{part}] {text}")),
+            None => self.aside(text),
+        }
     }
 
     /// A line with whose it is, where several work at once.
@@ -254,6 +267,17 @@ impl<O: Write, E: Write> Text<O, E> {
         self.tell_commits()
     }
 
+    /// The table of a fleet that has ended, and before it the report of one that failed.
+    fn end_fleet(&mut self, event: &RunEvent) -> io::Result<()> {
+        let Some(tally) = self.tally.take() else { return Ok(()) };
+        let outcome = event.body.ending().map(|ending| &ending.outcome);
+        if let Some(outcome) = outcome.filter(|outcome| !outcome.content.is_empty()) {
+            self.answer(&outcome.content)?;
+            self.end_out_line()?;
+        }
+        self.progress(tally.table().trim_end())
+    }
+
     fn tell_commits(&mut self) -> io::Result<()> {
         match self.commits.way() {
             Some(way) if self.style.progress == Shown::Yes => self.tell(&way),
@@ -264,14 +288,27 @@ impl<O: Write, E: Write> Text<O, E> {
 
 impl<O: Write, E: Write> View for Text<O, E> {
     fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
+        if let Some(tally) = &mut self.tally {
+            tally.apply(event);
+            self.part.clone_from(&event.path);
+            if event.body.is_terminal() {
+                self.end_fleet(event)?;
+            }
+        }
         match &event.body {
-            // Its answer is the plan or the decision; the words of those who work at it are not.
+            // Its answer is the plan, the report or the decision; the words of those who work at
+            // it are not.
             EventBody::Accepted(accepted)
-                if matches!(accepted.mode, Mode::Plan | Mode::Council) =>
+                if matches!(accepted.mode, Mode::Plan | Mode::Fleet | Mode::Council) =>
             {
                 self.style.answer = AnswerStyle::AtTheEnd;
                 self.several = Shown::from(accepted.mode == Mode::Council);
+                self.tally = (accepted.mode == Mode::Fleet).then(Tally::default);
                 Ok(())
+            }
+            EventBody::Task(task) => {
+                self.close_open();
+                tally::line(task).map_or(Ok(()), |line| self.progress(&line))
             }
             EventBody::MessageDelta { text } => self.delta(text),
             EventBody::Message { text } if self.style.answer == AnswerStyle::Stream => {

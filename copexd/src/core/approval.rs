@@ -86,6 +86,11 @@ impl Policy {
         Ok(Self { mode, allow: parse(allow)?, deny: parse(deny)?, folder: folder.to_owned() })
     }
 
+    /// The same for work in another folder (absolute).
+    pub fn within(self, folder: &str) -> Self {
+        Self { folder: folder.to_owned(), ..self }
+    }
+
     /// Decides about one wish; `always` are wishes a person allowed for the rest of the run.
     pub fn decide(&self, wish: &Wish, always: &[String]) -> Verdict {
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.touches(wish)) {

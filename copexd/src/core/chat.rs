@@ -366,6 +366,7 @@ impl Machine for Chat {
             | Input::Drafted(_)
             | Input::Based(_)
             | Input::Committed(_)
+            | Input::Tree(_)
             | Input::Loaded(_)
             | Input::Of(..) => Vec::new(),
             Input::Timer(timer) => self.timer(timer, moment),

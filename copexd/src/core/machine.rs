@@ -13,13 +13,15 @@ use super::commits::{Baseline, Made, Order};
 use super::council::Report;
 use super::effort::Effort;
 use super::failure::Failure;
+use super::fleet;
 use super::moment::Moment;
 use super::plan::{Mark, Outline};
 use super::policy::{Next, Trouble};
 use super::signal::{CallUsage, Signal};
 
 /// Which of a run's conversations: each has a session, timers and operations of its own. A
-/// plan's steps have their numbers; what is not of a part is of [`MAIN`].
+/// plan's steps have their numbers, a fleet's tasks their places from 1; what is not of a part
+/// is of [`MAIN`].
 pub type Lane = u32;
 
 /// The run's own conversation.
@@ -62,6 +64,8 @@ pub enum Input {
     Based(Result<Baseline, String>),
     /// What became of a commit, or why there is none.
     Committed(Result<Made, String>),
+    /// What became of something about worktrees.
+    Tree(Box<fleet::Told>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
@@ -168,6 +172,8 @@ pub enum Effect {
     },
     /// Commit what the run changed since its baseline.
     Commit(Box<Order>),
+    /// Do something about worktrees.
+    Tree(Box<fleet::Wish>),
     /// Stop what the backend is doing.
     Abort,
     /// Give the session back; `poisoned` when it must not be used warm again.
@@ -398,6 +404,8 @@ pub enum Fact {
     Step(StepFact),
     /// A council's member changed.
     Member(MemberFact),
+    /// A fleet's task changed.
+    Task(TaskFact),
     /// Something was made for the user.
     Artifact {
         /// Its absolute path; of a commit its branch and its id.
@@ -470,6 +478,82 @@ pub enum StepState {
     Skipped,
     /// What it depends on failed.
     Blocked,
+}
+
+/// How a fleet's task stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskFact {
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub state: TaskState,
+    /// Its place among the tasks, from 1.
+    pub number: u32,
+    /// Tasks of the fleet.
+    pub total: u32,
+    /// Ids of the tasks that come before it.
+    pub depends_on: Vec<String>,
+    /// Why, where there is something to say.
+    pub note: Option<String>,
+    /// Tries of it, once it is over.
+    pub attempts: u32,
+    /// How long it took, once it is over.
+    pub duration_ms: Option<u64>,
+    /// What it took, once it is over.
+    pub usage: Option<CallUsage>,
+    /// The folder that it works in, where it is not the run's.
+    pub folder: Option<String>,
+}
+
+/// The states of a fleet's task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskState {
+    /// Not begun.
+    #[default]
+    Queued,
+    /// At work.
+    Running,
+    /// Waits for a person.
+    Asking,
+    /// Waits for the end of a limit.
+    Parked,
+    /// Done.
+    Done,
+    /// Ended with an error.
+    Failed,
+    /// What it depends on is not done, or only a person can go on.
+    Blocked,
+    /// A limit of its own was reached.
+    Exhausted,
+    /// Stopped, or not begun any more.
+    Cancelled,
+}
+
+impl TaskState {
+    /// Whether it was begun and is not over.
+    pub fn at_work(self) -> bool {
+        matches!(self, Self::Running | Self::Asking | Self::Parked)
+    }
+
+    /// Whether nothing more will happen to it in this run.
+    pub fn over(self) -> bool {
+        !(self == Self::Queued || self.at_work())
+    }
+
+    /// The state in words that follow the task's name.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Queued => "was not begun",
+            Self::Running => "is at work",
+            Self::Asking => "waits for an answer",
+            Self::Parked => "is parked",
+            Self::Done => "is done",
+            Self::Failed => "failed",
+            Self::Blocked => "is blocked",
+            Self::Exhausted => "reached a limit",
+            Self::Cancelled => "was stopped",
+        }
+    }
 }
 
 /// A question for a person.
@@ -579,7 +663,7 @@ pub trait Machine: Send {
         None
     }
 
-    /// What a lane is called in the log; its number when absent.
+    /// The name of a lane on events; its number when absent. Without a `/`.
     fn label(&self, _lane: Lane) -> Option<String> {
         None
     }

@@ -1,6 +1,6 @@
 //! A run's checkpoint as it is stored, whatever its mode.
 
-use super::{chat, council, plan, ralph};
+use super::{chat, council, fleet, plan, ralph};
 
 /// The field that names the mode; a chat's checkpoint has none.
 const MODE: &str = "mode";
@@ -16,6 +16,8 @@ pub enum Stored {
     Plan(Box<plan::Progress>),
     /// Of a council.
     Council(Box<council::Progress>),
+    /// Of a fleet.
+    Fleet(Box<fleet::Progress>),
 }
 
 impl Stored {
@@ -26,6 +28,7 @@ impl Stored {
             Some("ralph") => serde_json::from_value(value).ok().map(Self::Ralph),
             Some("plan") => serde_json::from_value(value).ok().map(Self::Plan),
             Some("council") => serde_json::from_value(value).ok().map(Self::Council),
+            Some("fleet") => serde_json::from_value(value).ok().map(Self::Fleet),
             _ => serde_json::from_value(value).ok().map(Self::Chat),
         }
     }
@@ -37,6 +40,7 @@ impl Stored {
             Self::Ralph(progress) => ("ralph", serde_json::to_value(progress)),
             Self::Plan(progress) => ("plan", serde_json::to_value(progress)),
             Self::Council(progress) => ("council", serde_json::to_value(progress)),
+            Self::Fleet(progress) => ("fleet", serde_json::to_value(progress)),
         };
         let mut value = value.unwrap_or_default();
         value[MODE] = mode.into();
@@ -50,6 +54,7 @@ impl Stored {
             Self::Ralph(progress) => &progress.turn,
             Self::Plan(progress) => progress.turn(),
             Self::Council(progress) => progress.turn(),
+            Self::Fleet(progress) => progress.turn(),
         }
     }
 
@@ -63,6 +68,8 @@ impl Stored {
             }
             // All of its sessions are in lanes.
             Self::Council(_) => None,
+            // Its tasks have sessions of their own.
+            Self::Fleet(_) => None,
         }
     }
 
@@ -73,6 +80,7 @@ impl Stored {
             Self::Ralph(progress) => Self::Ralph(Box::new(progress.taken_up())),
             Self::Plan(progress) => Self::Plan(Box::new(progress.taken_up())),
             Self::Council(progress) => Self::Council(Box::new(progress.taken_up())),
+            Self::Fleet(progress) => Self::Fleet(Box::new(progress.taken_up())),
         }
     }
 }

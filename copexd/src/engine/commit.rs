@@ -89,18 +89,18 @@ pub(super) async fn commit(place: Workplace, order: Order) -> Result<Made, Strin
     if git.line(&["rev-parse", &format!("{parent}^{{tree}}")]).await? == tree {
         return Ok(Made { commit: None, left_out });
     }
-    let commit = commit_tree(&git, &tree, parent, &order.message).await?;
+    let commit = commit_tree(&git, &tree, &[parent], &order.message).await?;
     let before = order.tip.as_deref().unwrap_or_default();
     git.line(&["update-ref", "-m", "copex", &branch, &commit, before]).await?;
     Ok(Made { commit: Some(commit), left_out })
 }
 
 /// What is checked out.
-struct Checkout {
+pub(super) struct Checkout {
     /// git's own folder of it.
-    folder: PathBuf,
-    head: String,
-    on: String,
+    pub(super) folder: PathBuf,
+    pub(super) head: String,
+    pub(super) on: String,
 }
 
 impl Checkout {
@@ -124,14 +124,23 @@ impl Checkout {
         let Ok(head) = git.line(&["rev-parse", "-q", "--verify", "HEAD^{commit}"]).await else {
             return Err(format!("`{}` has no commit yet", short(&on)));
         };
-        if let Some((_, why)) = HALF_DONE.iter().find(|(name, _)| folder.join(name).exists()) {
-            return Err((*why).to_owned());
-        }
-        if !git.line(&["ls-files", "--unmerged"]).await?.is_empty() {
-            return Err("there are conflicts that nobody has settled".to_owned());
-        }
+        settled(git, &folder).await?;
         Ok(Self { folder, head, on })
     }
+}
+
+/// Nothing is half done in a checkout whose own folder is this one.
+///
+/// # Errors
+/// With what is, for people.
+pub(super) async fn settled(git: &Git, folder: &Path) -> Result<(), String> {
+    if let Some((_, why)) = HALF_DONE.iter().find(|(name, _)| folder.join(name).exists()) {
+        return Err((*why).to_owned());
+    }
+    if !git.line(&["ls-files", "--unmerged"]).await?.is_empty() {
+        return Err("there are conflicts that nobody has settled".to_owned());
+    }
+    Ok(())
 }
 
 fn short(reference: &str) -> &str {
@@ -139,10 +148,10 @@ fn short(reference: &str) -> &str {
 }
 
 /// A folder for indexes, inside git's own; removed when dropped.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(folder: &Path) -> Result<Self, String> {
+    pub(super) fn new(folder: &Path) -> Result<Self, String> {
         forget_old(folder);
         let path = folder.join(format!("{SCRATCH}{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&path)
@@ -174,7 +183,11 @@ impl Drop for Scratch {
 }
 
 /// The folder as a tree: all files that git does not ignore.
-async fn snapshot(git: &Git, checkout: &Checkout, scratch: &Scratch) -> Result<String, String> {
+pub(super) async fn snapshot(
+    git: &Git,
+    checkout: &Checkout,
+    scratch: &Scratch,
+) -> Result<String, String> {
     let index = scratch.0.join("folder");
     let own = checkout.folder.join("index");
     copy_index(&own, &index).map_err(|error| format!("{}: {error}", own.display()))?;
@@ -192,7 +205,7 @@ async fn snapshot(git: &Git, checkout: &Checkout, scratch: &Scratch) -> Result<S
 
 /// A copy that is as old as the original: git tells by the age of an index which of its
 /// entries it must look at again.
-fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
     if !from.exists() {
         return Ok(());
     }
@@ -203,7 +216,11 @@ fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// What the run changed, in the form that `update-index` reads, and the files among it that
 /// are left out.
-async fn changes(git: &Git, base: &Baseline, now: &str) -> Result<(Vec<u8>, Vec<String>), String> {
+pub(super) async fn changes(
+    git: &Git,
+    base: &Baseline,
+    now: &str,
+) -> Result<(Vec<u8>, Vec<String>), String> {
     let before: BTreeSet<Vec<u8>> =
         difference(git, &base.head, &base.tree).await?.into_iter().map(|it| it.path).collect();
     let (mut gone, mut there, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
@@ -251,7 +268,7 @@ async fn difference(git: &Git, from: &str, to: &str) -> Result<Vec<Change>, Stri
 }
 
 /// The tree of a commit with these changes put over it.
-async fn put_over(
+pub(super) async fn put_over(
     git: &Git,
     commit: &str,
     changes: &[u8],
@@ -290,10 +307,17 @@ async fn made_before(git: &Git, branch: &str, order: &Order) -> Result<Option<St
 }
 
 /// A commit by whom git knows, else by copex.
-async fn commit_tree(git: &Git, tree: &str, parent: &str, message: &str) -> Result<String, String> {
+pub(super) async fn commit_tree(
+    git: &Git,
+    tree: &str,
+    parents: &[&str],
+    message: &str,
+) -> Result<String, String> {
     let known = ["-c", "user.useConfigOnly=true"];
-    let words = ["commit-tree", tree, "-p", parent, "-F", "-"];
-    let args: Vec<&str> = known.into_iter().chain(words).collect();
+    let mut words = vec!["commit-tree", tree];
+    words.extend(parents.iter().flat_map(|parent| ["-p", *parent]));
+    words.extend(["-F", "-"]);
+    let args: Vec<&str> = known.iter().chain(&words).copied().collect();
     let input = message.as_bytes();
     let said = git.run(Ask { args: &args, input, ..Ask::default() }).await?;
     if said.code == 0 {

@@ -45,6 +45,9 @@ impl Engine {
                 chains = own;
                 machine
             }
+            RunRequest::Fleet(request) => {
+                return self.fleet_crew(request, (spec, cwd), live, progress).await;
+            }
             request => prepare::machine(request, spec, progress),
         };
         Ok(Crew { machine, chains })

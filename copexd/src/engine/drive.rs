@@ -343,12 +343,12 @@ impl Driver {
             if let Fact::Iteration { number, .. } = &fact {
                 desk.iteration = Some(*number);
             }
-            let label = || self.machine.label(lane).unwrap_or_else(|| lane.to_string());
+            let name = || self.machine.label(lane).unwrap_or_else(|| lane.to_string());
             let path = match (lane, desk.iteration) {
                 (MAIN, None) => None,
                 (MAIN, Some(iteration)) => Some(iteration.to_string()),
-                (_, None) => Some(label()),
-                (_, Some(iteration)) => Some(format!("{}/{iteration}", label())),
+                (_, None) => Some(name()),
+                (_, Some(iteration)) => Some(format!("{}/{iteration}", name())),
             };
             placed.push((path, fact));
         }

@@ -3,7 +3,7 @@
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{
     Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying, Step,
-    StepState, ToolEnd, ToolStart, Usage,
+    StepState, Task, ToolEnd, ToolStart, Usage,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::run::{Effort, RunState};
@@ -11,7 +11,9 @@ use copex_proto::run::{Effort, RunState};
 use super::council;
 use crate::core::effort;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::machine::{self, End, Fact, Question, Reply, Resolution, StepFact, Verdict};
+use crate::core::machine::{
+    self, End, Fact, Question, Reply, Resolution, StepFact, TaskFact, TaskState, Verdict,
+};
 use crate::core::signal::CallUsage;
 
 /// Bytes of one merged delta. A delta event stays small enough to be shown at once.
@@ -85,6 +87,7 @@ fn body(fact: Fact) -> EventBody {
         },
         Fact::Step(step) => EventBody::Step(wire_step(step)),
         Fact::Member(member) => council::wire_member(member),
+        Fact::Task(task) => EventBody::Task(wire_task(task)),
         Fact::Artifact { file, kind } => EventBody::Artifact { file, kind },
         Fact::Warning { code, message } => EventBody::Warning { code, message },
     }
@@ -172,6 +175,31 @@ fn wire_step(step: StepFact) -> Step {
         machine::StepState::Blocked => StepState::Blocked,
     };
     Step { number, total, title, state, note, left_ms }
+}
+
+fn wire_task(task: TaskFact) -> Task {
+    Task {
+        id: task.id,
+        state: match task.state {
+            TaskState::Queued => RunState::Queued,
+            TaskState::Running => RunState::Running,
+            TaskState::Asking => RunState::Asking,
+            TaskState::Parked => RunState::Parked,
+            TaskState::Done => RunState::Done,
+            TaskState::Failed => RunState::Failed,
+            TaskState::Blocked => RunState::Blocked,
+            TaskState::Exhausted => RunState::Exhausted,
+            TaskState::Cancelled => RunState::Cancelled,
+        },
+        number: task.number,
+        total: task.total,
+        depends_on: task.depends_on,
+        note: task.note,
+        attempts: task.attempts,
+        duration_ms: task.duration_ms,
+        usage: task.usage.as_ref().map(wire_usage),
+        folder: task.folder,
+    }
 }
 
 /// A question on the wire.

@@ -34,7 +34,7 @@ const QUIET: [&str; 10] = [
 ];
 
 /// Variables that would lead git away from the folder.
-const LEADS_AWAY: [&str; 9] = [
+pub(super) const LEADS_AWAY: [&str; 9] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -58,7 +58,7 @@ const NOBODY: [(&str, &str); 4] = [
 ];
 
 /// git in one folder, until a moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Git {
     place: Workplace,
     until: Instant,

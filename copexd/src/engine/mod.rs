@@ -21,6 +21,7 @@ mod effort;
 mod enquire;
 pub mod events;
 mod explain;
+mod fleet;
 mod gate;
 mod git;
 pub mod health;
@@ -47,8 +48,11 @@ mod sessions;
 mod steer;
 mod submit;
 mod tape;
+mod trees;
 mod use_cli;
 mod watch;
+#[allow(dead_code, unused_imports, reason = "what looks at the worktrees of all runs comes later")]
+mod worktree;
 
 use std::sync::Arc;
 use std::time::Duration;

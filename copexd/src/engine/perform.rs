@@ -83,6 +83,7 @@ impl Driver {
                 let made = commit::commit(self.workplace(lane), *order);
                 self.desk(lane).start(made.map(|it| Done::Input(Input::Committed(it))));
             }
+            Effect::Tree(wish) => self.tree(lane, *wish),
             Effect::ReadPlan { task, answer } => {
                 let read = std::future::ready(plan_file::of_answer(&task, &answer));
                 self.desk(lane).start(read.map(|it| Done::Input(Input::Drafted(it))));
@@ -158,7 +159,7 @@ impl Driver {
     }
 
     /// Where the run's own commands are run.
-    fn workplace(&self, lane: Lane) -> Workplace {
+    pub(super) fn workplace(&self, lane: Lane) -> Workplace {
         let ambient = &self.engine.inner.ambient;
         let spec = prepare::runtime_spec(self.request.options(), &self.live.secrets, ambient);
         let folder = self.folder(lane).into();

@@ -78,11 +78,9 @@ pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorIn
             council::check(council)?;
             council.task.as_str()
         }
-        RunRequest::Fleet(_) => {
-            let mode = request.mode().as_str();
-            let message = format!("the mode `{mode}` is not available in this version");
-            return Err(ErrorInfo::new(ErrorClass::NotAvailable, message)
-                .with_hint("this version runs `chat`, `ralph`, `plan` and `council`"));
+        RunRequest::Fleet(fleet) => {
+            super::fleet::check(fleet)?;
+            "tasks that are given"
         }
     };
     if prompt.trim().is_empty() {

@@ -10,7 +10,7 @@ use copex_proto::run::{RunRequest, RunState};
 use super::drive::{Begun, session_of};
 use super::log::{self, RunLog};
 use super::returning::Returning;
-use super::{Engine, council, events, prepare, store_error};
+use super::{Engine, council, events, fleet, prepare, store_error};
 use crate::core::machine::{Input, Lane, MAIN, Tail};
 use crate::core::stored::Stored;
 use crate::pool::Queued;
@@ -125,17 +125,18 @@ impl Engine {
     }
 }
 
-/// The lane of an event: the number of a plan's step, a council's member by its name. A loop's iterations are all in one.
+/// The lane of an event: the number of a plan's step, a fleet's task, a council's member. A
+/// loop's iterations are all in one.
 fn lane(request: &RunRequest, path: Option<&str>) -> Lane {
-    match request {
-        RunRequest::Plan(_) => {}
-        RunRequest::Council(request) => {
-            return path.and_then(|path| council::lane(request, path)).unwrap_or(MAIN);
-        }
-        _ => return MAIN,
-    }
-    let step = path.map(|path| path.split('/').next().unwrap_or(path));
-    step.and_then(|step| step.parse().ok()).unwrap_or(MAIN)
+    let part = path.map(|path| path.split('/').next().unwrap_or(path));
+    let lane = match request {
+        RunRequest::Plan(_) => part.and_then(|part| part.parse().ok()),
+        RunRequest::Fleet(request) => part.and_then(|part| fleet::lane(request, part)),
+        // Names of models may have a slash.
+        RunRequest::Council(request) => path.and_then(|path| council::lane(request, path)),
+        RunRequest::Chat(_) | RunRequest::Ralph(_) => None,
+    };
+    lane.unwrap_or(MAIN)
 }
 
 /// The lane in which another turn begins, told before its first attempt: what was seen there

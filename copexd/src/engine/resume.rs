@@ -67,6 +67,12 @@ impl Engine {
                     _ => None,
                 }
             }
+            (RunRequest::Fleet(_), Some(_), _) => {
+                let message = "a fleet goes on with its tasks, and not with a prompt";
+                return Err(
+                    ErrorInfo::new(ErrorClass::Usage, message).with_hint("resume it without one")
+                );
+            }
             (RunRequest::Plan(_), Some(_), _) => {
                 let message = "a plan goes on by its file, and not with a prompt";
                 let hint = "edit the file, then resume it without one";
@@ -82,8 +88,8 @@ impl Engine {
         // A loop whose iterations begin sessions has its own in its progress.
         let in_it = match &request {
             RunRequest::Ralph(ralph) => ralph.context == RalphContext::Same,
-            // Its steps or members have sessions of their own.
-            RunRequest::Plan(_) | RunRequest::Council(_) => false,
+            // Their parts have sessions of their own.
+            RunRequest::Plan(_) | RunRequest::Fleet(_) | RunRequest::Council(_) => false,
             _ => true,
         };
         let options = request.options_mut();

@@ -246,10 +246,10 @@ pub static KEYS: &[Key] = &[
     Key::new("provider.max_prompt_tokens", Kind::Int(1, EVERYTHING), "none", "Context window of the model there, where the endpoint does not say."),
     Key::new("provider.reasoning_efforts", Kind::Efforts, "none", "Reasoning efforts that the model there supports."),
 
-    Key::new("fleet.max_concurrent", Kind::Int(1, 256), "5", "Most tasks at once.").later(),
-    Key::new("fleet.timeout", Kind::Float(10.0, 86_400.0), "600", "Seconds a task may take.").later(),
-    Key::new("fleet.isolation", Kind::Choice(&["auto", "worktree", "none"]), "auto", "Whether tasks get a git worktree of their own.").later(),
-    Key::new("fleet.fail_fast", Kind::Bool, "false", "Stop at the first failure.").later(),
+    Key::new("fleet.max_concurrent", Kind::Int(1, 32), "5", "Most tasks at once."),
+    Key::new("fleet.timeout", Kind::Float(10.0, 86_400.0), "3600", "Seconds a task may work."),
+    Key::new("fleet.isolation", Kind::Choice(&["auto", "worktree", "none"]), "auto", "Whether tasks get a git worktree of their own."),
+    Key::new("fleet.fail_fast", Kind::Bool, "false", "Stop at the first failure."),
 
     Key::new("council.members", Kind::List, "[]", "Members of a council where the command line names none, each `MODEL` or `MODEL:EFFORT`.").project(),
     Key::new("council.chair", Kind::Text, "the run's model, else the first member's", "Who decides in a council, as a member is named.").project(),

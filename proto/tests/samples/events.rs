@@ -4,7 +4,7 @@ use copex_proto::council::{CouncilReport, Decision, MemberReport, Missing, Ranke
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{
     Accepted, Answer, AnsweredBy, Ask, AskKind, Attempt, Ending, EventBody, Outcome, Retrying,
-    RunEvent, Step, StepState, ToolEnd, ToolStart, Usage,
+    RunEvent, Step, StepState, Task, ToolEnd, ToolStart, Usage,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::run::{Effort, Mode, RunState};
@@ -29,6 +29,38 @@ pub(super) fn usage() -> Usage {
         premium_requests: 1.5,
         ai_credits: Some(0.25),
         estimated_cost: Some(0.0125),
+    }
+}
+
+/// A task as daemons of before tell it.
+fn task() -> Task {
+    Task {
+        id: text("build"),
+        state: RunState::Queued,
+        number: 0,
+        total: 0,
+        depends_on: Vec::new(),
+        note: None,
+        attempts: 0,
+        duration_ms: None,
+        usage: None,
+        folder: None,
+    }
+}
+
+/// A task that is over.
+fn whole_task() -> Task {
+    Task {
+        id: text("build"),
+        state: RunState::Failed,
+        number: 1,
+        total: 3,
+        depends_on: vec![text("fetch")],
+        note: Some(text("the endpoint answered 500")),
+        attempts: 6,
+        duration_ms: Some(90_000),
+        usage: Some(usage()),
+        folder: Some(text("/home/ada/app")),
     }
 }
 
@@ -161,7 +193,7 @@ fn people() -> Vec<EventBody> {
             note: Some(text("2 iterations")),
             left_ms: Some(90_000),
         }),
-        EventBody::Task { id: text("build"), state: RunState::Queued },
+        EventBody::Task(task()),
         EventBody::Member {
             name: text("gpt-5.4:high"),
             state: RunState::Asking,
@@ -190,6 +222,7 @@ pub(super) fn all() -> Vec<Frame> {
     };
     let mut frames: Vec<_> = turn().into_iter().chain(people()).enumerate().map(event).collect();
     frames.extend([
+        frame("task.whole", &whole_task()),
         frame("answer.allow", &Answer::Allow),
         frame("answer.allow_always", &Answer::AllowAlways),
         frame("answer.deny", &Answer::Deny { feedback: None }),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use copex_proto::run::{
     Approval, ApprovalMode, ChatRequest, CouncilPreset, CouncilRequest, Effort, FleetRequest,
-    FleetTask, KeySource, OnLostSession, OnStepFailure, PlanRequest, Provider, ProviderKind,
-    RalphContext, RalphRequest, RetryOptions, RunOptions, RunRequest, SessionChoice, SystemMessage,
-    SystemMessageMode,
+    FleetTask, Isolation, KeySource, OnDependencyFailure, OnLostSession, OnStepFailure,
+    PlanRequest, Provider, ProviderKind, RalphContext, RalphRequest, RetryOptions, RunOptions,
+    RunRequest, SessionChoice, SystemMessage, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 use copex_proto::spend::{Price, SpendLimits};
@@ -131,6 +131,34 @@ fn whole_council() -> CouncilRequest {
     }
 }
 
+fn whole_fleet() -> FleetRequest {
+    FleetRequest {
+        tasks: vec![FleetTask {
+            id: text("build"),
+            prompt: text("Build it."),
+            depends_on: Vec::new(),
+            on_dependency_failure: OnDependencyFailure::Continue,
+            priority: 3,
+            verify: vec![text("cargo test")],
+            model: Some(text("gpt-5.4")),
+            reasoning_effort: Some(Effort::High),
+            cwd: Some(text("/home/ada/app")),
+            exclude_tools: vec![text("bash")],
+            skills_dirs: vec![text("/home/ada/skills")],
+            mcp_servers: [(text("docs"), json!({"command": "docs"}))].into(),
+            timeout_sec: Some(60.0),
+        }],
+        max_concurrent: Some(3),
+        fail_fast: true,
+        shared_context: Some(text("Be brief.")),
+        task_timeout_s: Some(600.0),
+        max_iterations: Some(5),
+        verify_timeout_s: Some(60.0),
+        isolation: Isolation::None,
+        options: RunOptions::default(),
+    }
+}
+
 pub(super) fn all() -> Vec<Frame> {
     let options = RunOptions::default;
     let request =
@@ -139,6 +167,7 @@ pub(super) fn all() -> Vec<Frame> {
         id: text(id),
         prompt: format!("do {id}"),
         depends_on,
+        ..FleetTask::default()
     };
     let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
     let patient = ChatRequest { prompt: text("Hello"), options: resilient() };
@@ -197,7 +226,9 @@ pub(super) fn all() -> Vec<Frame> {
             tasks: vec![task("build", vec![]), task("test", vec![text("build")])],
             max_concurrent: Some(3),
             options: options(),
+            ..FleetRequest::default()
         })),
+        frame("request.fleet.whole", &RunRequest::Fleet(whole_fleet())),
         request(RunRequest::Council(CouncilRequest {
             task: text("Which database?"),
             members: vec![text("gpt-5.4:high"), text("claude-sonnet-5")],

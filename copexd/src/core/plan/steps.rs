@@ -29,7 +29,7 @@ impl Ending {
         }
     }
 
-    /// The same as the end of a run.
+    /// The same for the whole run.
     pub(in crate::core) fn verdict(self) -> Verdict {
         match self {
             Self::Failed(failure) => Verdict::Failed(failure),

@@ -1,0 +1,175 @@
+//! `fleet`: many tasks side by side, in the order that their dependencies leave.
+
+mod tasks;
+
+use std::fmt::Write as _;
+
+use copex_proto::fleet::{self, FleetError, FleetFile};
+use copex_proto::run::{FleetRequest, FleetTask, Isolation, Mode, RunRequest};
+use serde_json::{Value, json};
+
+use crate::cli::{ChatFlags, FleetArgs, FleetFlags};
+use crate::commands::{again, chat};
+use crate::context::Context;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::render::keep::Keep;
+use crate::render::{self, brief};
+use crate::request;
+use crate::settings::Settings;
+
+/// Tasks at once when nothing else is said; the daemon's default.
+const CONCURRENT: u32 = 5;
+
+/// Starts the fleet, or does what one left undone, and shows how it goes.
+pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
+    let FleetArgs { prompts, resume, flags: of_fleet, mut turn } = args;
+    let here = crate::env::working_folder()
+        .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
+    let absolute = |path: std::path::PathBuf| here.join(path);
+    let mut keep = Keep {
+        folder: turn.output.output.take().map(absolute),
+        artifact: of_fleet.artifact.clone().map(absolute),
+        request: None,
+    };
+    let wanted = keep.folder.is_some() || keep.artifact.is_some();
+    if wanted && turn.detach {
+        return Err(Failure::usage("--detach does not go with --output-dir or --artifact")
+            .with_hint("fetch the results with `copexctl runs attach RUN --json`"));
+    }
+    if let Some(run) = resume {
+        if wanted {
+            keep.prepare()?;
+            turn.output.keep = Some(keep);
+        }
+        return again::run(&ctx, Mode::Fleet, &run, &turn);
+    }
+    let dry_run = std::mem::take(&mut turn.approval.dry_run);
+    // Here it is the time of a task, as in Python copex.
+    let task_timeout = turn.timeout.take();
+    let mut flags = ChatFlags { turn, ..ChatFlags::default() };
+    let settings = chat::settle(&mut ctx, &flags)?;
+    let (whence, mut file) = tasks::gather(&prompts, &of_fleet, flags.turn.stdin, &settings)?;
+    tasks::complete(&mut file.tasks, &of_fleet, &settings.cwd)?;
+    fleet::check(&file.tasks).map_err(|error| wrong(&whence, error))?;
+    tasks::check_folders(&file.tasks).map_err(|words| wrong(&whence, words))?;
+    let notes = std::mem::take(&mut file.notes);
+    let options = request::options(&ctx, &settings, &flags)?;
+    let request = request_of(file, (&of_fleet, task_timeout), &settings, options)?;
+    if !flags.turn.output.quiet {
+        for note in notes {
+            render::note(&format!("{whence}: {note}"));
+        }
+    }
+    if dry_run {
+        return show(&request, &flags);
+    }
+    if wanted {
+        keep.prepare()?;
+        keep.request = Some(Box::new(request.clone()));
+        flags.turn.output.keep = Some(keep);
+    }
+    chat::launch(&ctx, &RunRequest::Fleet(request), &settings, &flags)
+}
+
+fn wrong(whence: &str, error: FleetError) -> Failure {
+    let failure = Failure::usage(format!("{whence}: {}", error.reason));
+    match error.hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// The request: flags before the file, the file before the configuration.
+fn request_of(
+    file: FleetFile,
+    (flags, timeout): (&FleetFlags, Option<f64>),
+    settings: &Settings,
+    options: copex_proto::run::RunOptions,
+) -> Result<FleetRequest> {
+    let key = |name: &str| settings.merged.entry(name).map(|entry| entry.value.clone());
+    let wide = key("fleet.max_concurrent").and_then(|it| it.as_u64());
+    let named = key("fleet.isolation").and_then(|it| serde_json::from_value(it).ok());
+    let isolation = if flags.worktree {
+        Isolation::Worktree
+    } else {
+        flags.isolation.map(Isolation::from).or(named).unwrap_or_default()
+    };
+    let max_concurrent = flags.max_concurrent.or(file.max_concurrent);
+    let max_concurrent = max_concurrent.or_else(|| wide.and_then(|it| u32::try_from(it).ok()));
+    if let Some(wide) = max_concurrent.filter(|it| !(1..=fleet::MOST_CONCURRENT).contains(it)) {
+        let most = fleet::MOST_CONCURRENT;
+        return Err(Failure::usage(format!("max_concurrent is {wide}; it is from 1 to {most}")));
+    }
+    let by_key = || key("fleet.fail_fast").and_then(|it| it.as_bool()).unwrap_or_default();
+    let task_timeout_s =
+        timeout.or(file.timeout).or_else(|| key("fleet.timeout").and_then(|it| it.as_f64()));
+    if let Some(timeout) = task_timeout_s.filter(|it| !(it.is_finite() && *it > 0.0)) {
+        return Err(Failure::usage(format!("the timeout is {timeout}; it must be more than 0")));
+    }
+    Ok(FleetRequest {
+        tasks: file.tasks,
+        max_concurrent,
+        fail_fast: flags.fail_fast || file.fail_fast.unwrap_or_else(by_key),
+        shared_context: flags.shared_context.clone().or(file.shared_context),
+        task_timeout_s,
+        max_iterations: flags.max_iterations,
+        verify_timeout_s: flags.verify_timeout,
+        isolation,
+        options,
+    })
+}
+
+/// What would be done. No daemon is needed for it.
+fn show(request: &FleetRequest, flags: &ChatFlags) -> Result<Exit> {
+    let waves = fleet::waves(&request.tasks);
+    let output = &flags.turn.output;
+    if output.json || output.jsonl {
+        let id = |index: &usize| Value::from(request.tasks[*index].id.as_str());
+        let waves: Vec<Vec<Value>> =
+            waves.iter().map(|wave| wave.iter().map(id).collect()).collect();
+        render::value(&json!({
+            "tasks": request.tasks,
+            "waves": waves,
+            "max_concurrent": request.max_concurrent.unwrap_or(CONCURRENT),
+            "isolation": request.isolation,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    let many = if request.tasks.len() == 1 { "task" } else { "tasks" };
+    let mut text = format!(
+        "{} {many} in {} waves, {} at once at most, isolation {}\n",
+        request.tasks.len(),
+        waves.len(),
+        request.max_concurrent.unwrap_or(CONCURRENT),
+        serde_json::to_value(request.isolation).unwrap_or_default().as_str().unwrap_or_default(),
+    );
+    for (wave, number) in waves.iter().zip(1..) {
+        // A String takes every write.
+        let _ = write!(text, "\nwave {number}\n");
+        let rows: Vec<Vec<String>> =
+            wave.iter().map(|index| row(request, &request.tasks[*index])).collect();
+        text.push_str(&render::table(&rows));
+    }
+    render::text(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn row(request: &FleetRequest, task: &FleetTask) -> Vec<String> {
+    let after = task.depends_on.join(", ");
+    let after = if after.is_empty() { "-".to_owned() } else { format!("after {after}") };
+    let model = task.model.as_ref().or(request.options.model.as_ref());
+    let mut about = Vec::new();
+    about.extend(task.cwd.as_ref().map(|cwd| format!("in {cwd}")));
+    about.extend(task.timeout_sec.map(|seconds| format!("{seconds} s")));
+    if !task.verify.is_empty() {
+        about.push(format!("check {}", task.verify.join(" · ")));
+    }
+    let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+    vec![
+        format!("  {}", task.id),
+        after,
+        model.map_or("default model", String::as_str).to_owned(),
+        format!("{}{about}", brief(&task.prompt, 60)),
+    ]
+}

@@ -1,0 +1,217 @@
+//! What came of each task of a fleet, folded from the run's events. Pure.
+
+use copex_proto::event::{EventBody, RunEvent, Task, Usage};
+use copex_proto::run::RunState;
+use serde_json::{Value, json};
+
+use crate::render::{brief, duration, table};
+
+/// Characters of an answer in the artifact, as in Python copex.
+const PREVIEW_CHARS: usize = 500;
+
+/// The tasks of a fleet as far as their events are known.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// The tasks, in the order of the request.
+    pub(crate) tasks: Vec<Entry>,
+}
+
+/// A task.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// How it stands.
+    pub(crate) task: Task,
+    /// Its last message.
+    pub(crate) content: String,
+}
+
+impl Entry {
+    /// The model that answered.
+    fn model(&self) -> Option<&str> {
+        self.task.usage.as_ref()?.model.as_deref()
+    }
+
+    fn usage(&self) -> Usage {
+        self.task.usage.clone().unwrap_or_default()
+    }
+
+    fn error(&self) -> Option<&str> {
+        let bad = self.task.state.is_terminal() && self.task.state != RunState::Done;
+        self.task.note.as_deref().filter(|_| bad)
+    }
+}
+
+impl Tally {
+    /// Takes an event.
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
+        match &event.body {
+            EventBody::Task(task) => self.task(task),
+            EventBody::Message { text } => {
+                let id = event.path.as_deref().and_then(|path| path.split('/').next());
+                let Some(id) = id else { return };
+                // What is told before its task is that of a run that is gone on with.
+                if !self.tasks.iter().any(|entry| entry.task.id == id) {
+                    let task = Task { id: id.to_owned(), ..unknown() };
+                    self.tasks.push(Entry { task, content: String::new() });
+                }
+                if let Some(entry) = self.tasks.iter_mut().find(|entry| entry.task.id == id) {
+                    entry.content.clone_from(text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn task(&mut self, task: &Task) {
+        match self.tasks.iter_mut().find(|entry| entry.task.id == task.id) {
+            Some(entry) => entry.task.clone_from(task),
+            None => self.tasks.push(Entry { task: task.clone(), content: String::new() }),
+        }
+        self.tasks.sort_by_key(|entry| entry.task.number);
+    }
+
+    /// Tasks in this state.
+    pub(crate) fn count(&self, state: RunState) -> usize {
+        self.tasks.iter().filter(|entry| entry.task.state == state).count()
+    }
+
+    /// A table for people.
+    pub(crate) fn table(&self) -> String {
+        let head = ["task", "state", "attempts", "model", "in", "out", "time", ""];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        for entry in &self.tasks {
+            let (task, usage) = (&entry.task, entry.usage());
+            rows.push(vec![
+                task.id.clone(),
+                state(task.state),
+                task.attempts.to_string(),
+                entry.model().unwrap_or("-").to_owned(),
+                usage.input_tokens.to_string(),
+                usage.output_tokens.to_string(),
+                task.duration_ms.map_or_else(|| "-".to_owned(), duration),
+                entry.error().map(|error| brief(error, 60)).unwrap_or_default(),
+            ]);
+        }
+        table(&rows)
+    }
+
+    /// The tasks for programs; `file` tells where an answer was written.
+    pub(crate) fn json(&self, file: impl Fn(&Entry) -> Option<String>) -> Vec<Value> {
+        let object = |entry: &Entry| {
+            let (task, usage) = (&entry.task, entry.usage());
+            json!({
+                "id": task.id,
+                "status": state(task.state),
+                "success": task.state == RunState::Done,
+                "depends_on": task.depends_on,
+                "model": entry.model(),
+                "attempts": task.attempts,
+                "duration_ms": task.duration_ms,
+                "error": entry.error(),
+                "tokens": usage.input_tokens + usage.output_tokens,
+                "usage": {
+                    "prompt_tokens": usage.input_tokens,
+                    "completion_tokens": usage.output_tokens,
+                    "input_tokens": usage.input_tokens,
+                    "output_tokens": usage.output_tokens,
+                    "cached_tokens": usage.cached_tokens,
+                    "premium_requests": usage.premium_requests,
+                    "estimated_cost": usage.estimated_cost,
+                },
+                "folder": task.folder,
+                "output_file": file(entry),
+                "content_preview": entry.content.chars().take(PREVIEW_CHARS).collect::<String>(),
+                "content": entry.content,
+            })
+        };
+        self.tasks.iter().map(object).collect()
+    }
+}
+
+/// A task of which nothing is known yet.
+fn unknown() -> Task {
+    Task {
+        id: String::new(),
+        state: RunState::Queued,
+        number: u32::MAX,
+        total: 0,
+        depends_on: Vec::new(),
+        note: None,
+        attempts: 0,
+        duration_ms: None,
+        usage: None,
+        folder: None,
+    }
+}
+
+fn state(state: RunState) -> String {
+    crate::commands::runs::state_name(state)
+}
+
+/// A task's new state in a line; nothing for one that waits for its turn.
+pub(crate) fn line(task: &Task) -> Option<String> {
+    let Task { id, state, number, total, note, duration_ms, .. } = task;
+    let words = match state {
+        RunState::Queued => return None,
+        RunState::Running => "is at work",
+        RunState::Asking => "waits for an answer",
+        RunState::Parked => "is parked",
+        RunState::Done => "is done",
+        RunState::Failed => "failed",
+        RunState::Blocked => "is blocked",
+        RunState::Exhausted => "reached a limit",
+        RunState::Cancelled => "was stopped",
+    };
+    let note = note.as_ref().map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
+    let took = duration_ms.map(|ms| format!(" ({})", duration(ms))).unwrap_or_default();
+    Some(format!("── {id} ({number} of {total}) {words}{note}{took} ──"))
+}
+
+#[cfg(test)]
+mod tests {
+    use copex_proto::id::RunId;
+
+    use super::*;
+
+    fn event(path: Option<&str>, body: EventBody) -> RunEvent {
+        RunEvent { run: RunId::new(1, 1), seq: 1, at: 1, path: path.map(str::to_owned), body }
+    }
+
+    fn task(id: &str, number: u32, state: RunState) -> EventBody {
+        let usage =
+            Some(Usage { input_tokens: 7, model: Some("m".to_owned()), ..Usage::default() });
+        let note = (state == RunState::Failed).then(|| "it broke".to_owned());
+        EventBody::Task(Task { id: id.to_owned(), number, state, usage, note, ..unknown() })
+    }
+
+    #[test]
+    fn what_tasks_said_and_took_is_kept_by_id() {
+        let mut tally = Tally::default();
+        let said = |text: &str| EventBody::Message { text: text.to_owned() };
+        tally.apply(&event(Some("b"), said("kept")));
+        for body in [task("a", 1, RunState::Queued), task("b", 2, RunState::Done)] {
+            tally.apply(&event(None, body));
+        }
+        tally.apply(&event(Some("a/1"), said("first")));
+        tally.apply(&event(Some("a/2"), said("second")));
+        tally.apply(&event(None, task("a", 1, RunState::Failed)));
+        let contents: Vec<&str> = tally.tasks.iter().map(|it| it.content.as_str()).collect();
+        assert_eq!(contents, ["second", "kept"]);
+        assert_eq!((tally.count(RunState::Done), tally.count(RunState::Failed)), (1, 1));
+        let table = tally.table();
+        assert!(table.contains("a     failed") && table.contains("it broke"), "{table}");
+        let json = tally.json(|entry| Some(format!("{}.md", entry.task.id)));
+        assert_eq!(
+            (&json[0]["error"], &json[1]["output_file"]),
+            (&json!("it broke"), &json!("b.md"))
+        );
+        assert_eq!(json[1]["error"], Value::Null);
+    }
+
+    #[test]
+    fn a_task_in_a_line() {
+        let EventBody::Task(task) = task("a", 1, RunState::Failed) else { panic!() };
+        assert_eq!(line(&task).unwrap(), "── a (1 of 0) failed: it broke ──");
+        assert_eq!(line(&Task { state: RunState::Queued, ..task }), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! What clients are told of the tasks, and of the run as a whole.
+
+use super::Fleet;
+use super::progress::Standing;
+use crate::core::machine::{Effect, Fact, Lane, TaskFact, TaskState};
+
+impl Fleet {
+    /// Tells again what is done already, for a run that goes on with another.
+    pub(super) fn tell_kept(&self) -> Vec<Effect> {
+        let done = self.lanes().filter(|lane| self.state(*lane) == TaskState::Done);
+        let kept = done.filter_map(|lane| {
+            let content = self.progress.tasks.get(&lane)?.answer.content.clone();
+            Some(Effect::Of(lane, Box::new(Effect::Emit(Fact::Message(content)))))
+        });
+        kept.collect()
+    }
+
+    /// Tells what clients do not know yet.
+    pub(super) fn tell(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for lane in self.lanes() {
+            let state = self.state(lane);
+            if self.progress.told.get(&lane) != Some(&state) {
+                self.progress.told.insert(lane, state);
+                effects.push(Effect::Emit(Fact::Task(self.fact(lane, state))));
+            }
+        }
+        effects.extend(self.stand());
+        effects
+    }
+
+    fn fact(&self, lane: Lane, state: TaskState) -> TaskFact {
+        let task = self.progress.tasks.get(&lane);
+        let answer = task.map(|task| &task.answer).filter(|_| state.over());
+        let begun = task.is_some_and(|task| task.began_at > 0);
+        let depends_on = self.task(lane).map(|it| it.depends_on.as_slice()).unwrap_or_default();
+        TaskFact {
+            id: self.id(lane).to_owned(),
+            state,
+            number: lane,
+            total: Lane::try_from(self.spec.tasks.len()).unwrap_or(Lane::MAX),
+            depends_on: depends_on.iter().map(|lane| self.id(*lane).to_owned()).collect(),
+            note: task.and_then(|task| task.note.clone()),
+            attempts: answer.map_or(0, |answer| answer.attempts),
+            duration_ms: answer.map(|answer| answer.duration_ms).filter(|_| begun),
+            usage: answer.map(|answer| answer.usage.clone()),
+            folder: task
+                .and_then(|task| task.folder.clone())
+                .or_else(|| self.task(lane)?.folder.clone()),
+        }
+    }
+
+    /// How the run stands, where that changed.
+    fn stand(&mut self) -> Option<Effect> {
+        let tasks = self.progress.tasks.values().filter(|task| task.state.at_work());
+        let asks = tasks.clone().any(|task| task.state == TaskState::Asking);
+        let parked = tasks.clone().all(|task| task.state == TaskState::Parked);
+        let first = tasks.clone().filter_map(|task| Some((task.until?, &task.note))).min();
+        let (standing, fact) = match first {
+            _ if asks => (Standing::Asking, Fact::Asking),
+            Some((until, note)) if parked => {
+                let reason = note.clone().unwrap_or_default();
+                (Standing::Parked(until), Fact::Parked { reason, until })
+            }
+            _ => (Standing::Running, Fact::Running),
+        };
+        if self.progress.standing == standing {
+            return None;
+        }
+        self.progress.standing = standing;
+        Some(Effect::Emit(fact))
+    }
+}

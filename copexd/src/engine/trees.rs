@@ -1,0 +1,48 @@
+//! The worktrees of a fleet, as its machine wants them.
+
+use super::desk::Done;
+use super::drive::Driver;
+use super::worktree::{self, Site, Which};
+use crate::core::fleet::{Told, What, Wish};
+use crate::core::machine::{Input, Lane, MAIN};
+use crate::core::worktrees::Item;
+
+/// The folder of all worktrees, in the state folder.
+const FOLDER: &str = "worktrees";
+
+impl Driver {
+    /// Does something about worktrees. What is dropped midway is done again by the next call.
+    pub(super) fn tree(&mut self, lane: Lane, wish: Wish) {
+        let site = Site {
+            place: self.workplace(MAIN),
+            root: self.engine.inner.ambient.state.join(FOLDER),
+            run: wish.run,
+        };
+        self.desk(lane).start(async move {
+            let told = match wish.what {
+                What::Check => Told::Checked(worktree::check(site.place).await),
+                What::Create(order) => Told::Created(worktree::create(site, order).await),
+                What::Commit(order) => Told::Committed(worktree::commit(site, order).await),
+                What::Merge(order) => Told::Merged(worktree::merge(site, order).await),
+                What::Clean => Told::Cleaned(clean(site).await),
+            };
+            Done::Input(Input::Tree(Box::new(told)))
+        });
+    }
+}
+
+/// Removes what nobody needs any more; what stays, and why.
+async fn clean(site: Site) -> Vec<String> {
+    match worktree::clean(site, Which::This, false).await {
+        // The run's own branch is the result.
+        Ok(cleaned) => cleaned.kept.iter().filter(|it| it.task.is_some()).map(in_words).collect(),
+        Err(why) => vec![why],
+    }
+}
+
+fn in_words(item: &Item) -> String {
+    let folder = item.path.as_ref().map(|path| format!("in {}", path.display()));
+    let parts: Vec<String> = item.branch.clone().into_iter().chain(folder).collect();
+    let what = parts.join(" ");
+    format!("{what} ({})", item.keep.as_deref().unwrap_or("it could not be removed"))
+}
