@@ -6,7 +6,9 @@
 
 use std::io::{self, Write};
 
-use copex_proto::event::{EventBody, Outcome, RunEvent, Step, StepState, ToolEnd, ToolStart};
+use copex_proto::event::{
+    EventBody, Outcome, Retrying, RunEvent, Step, StepState, ToolEnd, ToolStart,
+};
 use copex_proto::plan::{Drawing, Plan};
 use copex_proto::run::{Mode, RunState};
 
@@ -319,22 +321,9 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.close_open();
                 self.progress(&self.of(event, &tool_start(tool)))
             }
-            EventBody::ToolEnd(tool) => {
-                if tool.success {
-                    Ok(())
-                } else {
-                    self.progress(&self.of(event, &tool_failed(tool)))
-                }
-            }
-            EventBody::Retrying(retry) => {
-                let line = format!(
-                    "retry {} in {}: {}",
-                    retry.attempt.saturating_sub(1),
-                    duration(retry.delay_ms),
-                    brief(&retry.error.message, 100)
-                );
-                self.progress(&self.of(event, &line))
-            }
+            EventBody::ToolEnd(tool) if tool.success => Ok(()),
+            EventBody::ToolEnd(tool) => self.progress(&self.of(event, &tool_failed(tool))),
+            EventBody::Retrying(retry) => self.progress(&self.of(event, &retry_line(retry))),
             EventBody::Restarted { reason } => self.restarted(reason),
             EventBody::Fallback { from, to, reason } => {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
@@ -389,6 +378,16 @@ impl<O: Write, E: Write> View for Text<O, E> {
         let _ = writeln!(self.err, "copexctl: {text}");
         Ok(())
     }
+}
+
+/// A retry in a line.
+fn retry_line(retry: &Retrying) -> String {
+    format!(
+        "retry {} in {}: {}",
+        retry.attempt.saturating_sub(1),
+        duration(retry.delay_ms),
+        brief(&retry.error.message, 100)
+    )
 }
 
 /// A step's new state in a line.

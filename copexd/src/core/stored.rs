@@ -66,10 +66,8 @@ impl Stored {
                 let drafts = progress.stage == plan::Stage::Drafting;
                 progress.draft.session.as_ref().filter(|_| drafts)
             }
-            // All of its sessions are in lanes.
-            Self::Council(_) => None,
-            // Its tasks have sessions of their own.
-            Self::Fleet(_) => None,
+            // All of their sessions are in lanes.
+            Self::Council(_) | Self::Fleet(_) => None,
         }
     }
 

@@ -90,7 +90,7 @@ impl Engine {
             RunRequest::Ralph(ralph) => ralph.context == RalphContext::Same,
             // Their parts have sessions of their own.
             RunRequest::Plan(_) | RunRequest::Fleet(_) | RunRequest::Council(_) => false,
-            _ => true,
+            RunRequest::Chat(_) => true,
         };
         let options = request.options_mut();
         options.foreground = false;

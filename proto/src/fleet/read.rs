@@ -45,7 +45,7 @@ impl Format {
     }
 }
 
-/// Reads a task file. It is not checked as a whole: see [`super::check`].
+/// Reads a task file. It is not checked as a whole: see [`super::check()`].
 ///
 /// # Errors
 /// With what cannot be read, and where.

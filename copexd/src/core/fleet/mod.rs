@@ -6,7 +6,7 @@
 //!    +----------+--> Blocked: a task that it depends on is not done
 //! ```
 //!
-//! Each task is a [`Chat`] in a lane of its own, or a [`Ralph`] where it has check commands:
+//! Each task is a chat in a lane of its own, or a ralph where it has check commands:
 //! inputs go to it, its effects come out, and only its end stays here. Lanes are the tasks'
 //! places in the request, from 1; their names on events are the tasks' ids.
 //!

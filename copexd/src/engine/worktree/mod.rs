@@ -5,7 +5,7 @@
 //! merges go on `copex/fleet/RUN`. They are made of objects, without any checkout.
 //!
 //! Invariant: the user's files, index, `HEAD`, branches and stash stay as they are; only
-//! [`finalize`] moves them, and only where git can do it without losing anything.
+//! `finalize` moves them, and only where git can do it without losing anything.
 //! Invariant: each function may be called again after a crash at any point. Names follow
 //! from ids, a worktree is used once its mark says that it is whole, a branch moves from
 //! where it was seen, and commits and merges are found by their marks.
