@@ -169,14 +169,6 @@ impl<O: Write, E: Write> Text<O, E> {
         }
     }
 
-    /// A line with whose it is, where several work at once.
-    fn of(&self, event: &RunEvent, line: &str) -> String {
-        match &event.path {
-            Some(path) if self.several == Shown::Yes => format!("{path}: {line}"),
-            _ => line.to_owned(),
-        }
-    }
-
     fn tell(&mut self, text: &str) -> io::Result<()> {
         if self.style.notes == Shown::Yes {
             self.aside(&format!("copexctl: {text}"))
@@ -290,9 +282,11 @@ impl<O: Write, E: Write> Text<O, E> {
 
 impl<O: Write, E: Write> View for Text<O, E> {
     fn event(&mut self, event: &RunEvent, _raw: &str) -> io::Result<()> {
+        if self.several == Shown::Yes {
+            self.part.clone_from(&event.path);
+        }
         if let Some(tally) = &mut self.tally {
             tally.apply(event);
-            self.part.clone_from(&event.path);
             if event.body.is_terminal() {
                 self.end_fleet(event)?;
             }
@@ -304,7 +298,7 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 if matches!(accepted.mode, Mode::Plan | Mode::Fleet | Mode::Council) =>
             {
                 self.style.answer = AnswerStyle::AtTheEnd;
-                self.several = Shown::from(accepted.mode == Mode::Council);
+                self.several = Shown::Yes;
                 self.tally = (accepted.mode == Mode::Fleet).then(Tally::default);
                 Ok(())
             }
@@ -319,11 +313,11 @@ impl<O: Write, E: Write> View for Text<O, E> {
             EventBody::ReasoningDelta { text } => self.reasoning(text),
             EventBody::ToolStart(tool) => {
                 self.close_open();
-                self.progress(&self.of(event, &tool_start(tool)))
+                self.progress(&tool_start(tool))
             }
             EventBody::ToolEnd(tool) if tool.success => Ok(()),
-            EventBody::ToolEnd(tool) => self.progress(&self.of(event, &tool_failed(tool))),
-            EventBody::Retrying(retry) => self.progress(&self.of(event, &retry_line(retry))),
+            EventBody::ToolEnd(tool) => self.progress(&tool_failed(tool)),
+            EventBody::Retrying(retry) => self.progress(&retry_line(retry)),
             EventBody::Restarted { reason } => self.restarted(reason),
             EventBody::Fallback { from, to, reason } => {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
