@@ -131,7 +131,7 @@ impl Document {
         self.method("run.start", "Submits a run and streams its events to the end. A repeated `key` finds the run again.")
             .param::<RunRequest>("request", Need::Required)
             .param::<String>("key", Need::Optional)
-            .fails(&["Overloaded", "Conflict", "Store", "NotAvailable", "TooManySubscriptions"])
+            .fails(&["Overloaded", "Conflict", "Store", "TooManySubscriptions"])
             .streams::<RunEvent>("run.event", "run.start.end");
         self.method(
             "run.submit",
@@ -139,7 +139,7 @@ impl Document {
         )
         .param::<RunRequest>("request", Need::Required)
         .param::<String>("key", Need::Optional)
-        .fails(&["Overloaded", "Conflict", "Store", "NotAvailable"])
+        .fails(&["Overloaded", "Conflict", "Store"])
         .gives::<SubmitResponse>();
         self.method(
             "run.watch",

@@ -60,7 +60,7 @@ pub struct Ambient {
 /// Checks a request before anything is recorded.
 ///
 /// # Errors
-/// `NotAvailable` for a mode of a later version, `Usage` for input that cannot work.
+/// `Usage` for input that cannot work.
 pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorInfo> {
     let usage = |message: String| ErrorInfo::new(ErrorClass::Usage, message);
     let prompt = match request {
