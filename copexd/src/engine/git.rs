@@ -105,7 +105,8 @@ impl Git {
     /// # Errors
     /// With git's words, or why they could not be had.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Vec<u8>, String> {
-        let name = *ask.args.first().unwrap_or(&"");
+        let options = if ask.args.first() == Some(&"-c") { 2 } else { 0 };
+        let name = *ask.args.get(options).unwrap_or(&"");
         let said = self.run(ask).await?;
         if said.code == 0 {
             return Ok(said.out);

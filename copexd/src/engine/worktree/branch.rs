@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::git::{Ask, Git, text};
 use super::locks::{self, Held};
 use crate::core::commits;
@@ -13,6 +15,9 @@ const REFERENCE_WAIT: &str = "core.filesRefLockTimeout=3000";
 
 /// The age from which the lock of one of our references belongs to a process that was killed.
 const STALE: Duration = Duration::from_secs(2);
+
+/// How often to look whether a lock is still there. It is held for a few milliseconds.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A branch, or that there is none.
 #[derive(Debug, Default)]
@@ -87,8 +92,18 @@ async fn changed((git, held): (&Git, &Held), file: &Path, args: &[&str]) -> Resu
     }
 }
 
+/// Waits until a lock is gone; one that is stale is removed.
+pub(super) async fn released(lock: &Path) {
+    let until = Instant::now() + STALE + LOOK;
+    forget_stale(lock);
+    while lock.exists() && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+        forget_stale(lock);
+    }
+}
+
 /// Removes a lock that is too old for anybody to hold it.
-pub(super) fn forget_stale(lock: &Path) {
+fn forget_stale(lock: &Path) {
     let modified = lock.metadata().and_then(|data| data.modified());
     if modified.ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STALE) {
         // One that stays is said by the next command.

@@ -28,7 +28,7 @@ pub(in crate::engine) async fn commit(site: Site, order: Commit) -> Result<Commi
     else {
         return gone(&repo, &site, &order.task).await;
     };
-    folder::heal(&admin, &path)?;
+    folder::heal(&admin, &path).await?;
     let git = repo.git_in(&path).await?;
     let work = Work::look(&git, (&admin, &start), &name).await?;
     let marks = merge::marks(&site, &order.task, None);
@@ -43,7 +43,9 @@ pub(in crate::engine) async fn commit(site: Site, order: Commit) -> Result<Commi
         (Some(commit.clone()), commit)
     };
     // The worktree is on its branch again, with an index that says so.
-    git.line(&["symbolic-ref", "-m", "copex", "HEAD", &format!("refs/heads/{name}")]).await?;
+    let on = format!("refs/heads/{name}");
+    let held = repo.hold().await?;
+    locks::unkilled(&git, &held, &["symbolic-ref", "-m", "copex", "HEAD", &on]).await?;
     let index = admin.join("index");
     std::fs::rename(work.scratch.0.join("commit"), &index)
         .map_err(|error| about(&index, &error))?;

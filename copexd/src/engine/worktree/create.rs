@@ -68,7 +68,7 @@ async fn adopt(
         return Ok(None);
     };
     if path.is_dir() && folder::marked(&admin).is_some() {
-        folder::heal(&admin, path)?;
+        folder::heal(&admin, path).await?;
         repo.git_in(path).await?;
         let Some(tip) = Branch::look(git, name).await?.tip else {
             return Err(format!("`{name}` is gone, and {} is still there", path.display()));

@@ -73,10 +73,11 @@ pub(super) fn relink(admin: &Path, path: &Path) -> Result<(), String> {
 }
 
 /// Makes a whole worktree usable again whose task has ended or was killed: its link to git,
-/// and locks that nobody holds any more.
-pub(super) fn heal(admin: &Path, path: &Path) -> Result<(), String> {
+/// and locks that nobody holds any more. One that is held, or whose process was killed just
+/// now, is waited for: a branch cannot be moved either where `HEAD` is locked.
+pub(super) async fn heal(admin: &Path, path: &Path) -> Result<(), String> {
     for lock in ["index.lock", "HEAD.lock"] {
-        branch::forget_stale(&admin.join(lock));
+        branch::released(&admin.join(lock)).await;
     }
     relink(admin, path)
 }

@@ -238,6 +238,18 @@ async fn worktree_locks_of_killed_processes_are_removed() {
     user.sh_in(&one.path, "git add -A").await;
 }
 
+/// Nobody can tell yet whether they are held, so they are waited for.
+#[tokio::test]
+async fn worktree_locks_of_processes_killed_just_now_are_waited_for() {
+    let user = User::new().await;
+    let one = user.create("one", &[]).await;
+    let admin = user.admin(&one.path).await;
+    user.sh(&format!("touch '{}/HEAD.lock' .git/refs/heads/{ONE}.lock", admin.display())).await;
+    user.sh_in(&one.path, "echo 1 > one").await;
+    assert!(user.commit("one").await.commit.is_some());
+    assert_eq!(user.sh_in(&one.path, "git status --porcelain").await, "");
+}
+
 #[tokio::test]
 async fn worktree_none_is_made_among_the_users_files() {
     let user = User::new().await;
