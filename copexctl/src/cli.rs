@@ -6,6 +6,7 @@ mod inbox;
 mod plan;
 mod ralph;
 mod sessions;
+mod setup;
 mod turn;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
+pub(crate) use setup::{InstallArgs, Place, SetupArgs, SetupCommand};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -115,6 +117,20 @@ pub(crate) enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: DaemonCommand,
+    },
+    /// Install the binaries, units, completions and manual pages for this user; or take them away.
+    #[command(args_conflicts_with_subcommands = true)]
+    Setup(SetupArgs),
+    /// Print the manual page of copexctl in roff, or write those of all commands.
+    Man {
+        /// Folder to write all pages to.
+        #[arg(short, long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Help on a command or a topic: config, exit-codes, permissions, providers and others.
+    Help {
+        /// The command, word by word, or the topic.
+        topic: Vec<String>,
     },
     /// Print a completion script for a shell.
     Completions {

@@ -14,6 +14,7 @@ mod asks;
 mod cli;
 mod clock;
 mod commands;
+mod complete;
 mod connect;
 mod context;
 mod env;
@@ -44,6 +45,7 @@ use crate::exit::Exit;
 
 /// Runs `copexctl` with the arguments of this process.
 pub fn main() -> ExitCode {
+    complete::answer();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let json = wants_json(&arguments);
     let cli = match parse(&arguments) {

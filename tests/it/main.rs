@@ -1,7 +1,4 @@
 //! The whole product's tests, in one binary: it links once, and its tests run in parallel.
-//!
-//! For the integrator: `activation.rs` starts the real `copexd` under
-//! `systemd-socket-activate`. Add `mod activation;` here once the daemon serves.
 
 #![allow(
     clippy::print_stdout,
@@ -35,6 +32,7 @@ mod resilience;
 mod returning;
 mod scripts;
 mod sessions;
+mod setup;
 mod shell;
 mod socket;
 mod spend;

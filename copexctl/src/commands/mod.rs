@@ -10,15 +10,18 @@ mod daemon;
 mod doctor;
 mod explain;
 mod fleet;
+pub(crate) mod help;
 mod inbox;
 mod init;
 mod login;
+mod man;
 mod metrics;
-mod models;
+pub(crate) mod models;
 mod plan;
 mod ralph;
 pub(crate) mod runs;
 mod sessions;
+mod setup;
 mod status;
 mod watch;
 
@@ -53,13 +56,16 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     let Some(command) = cli.command else {
         return at_the_root(cli);
     };
-    if let Command::Completions { shell } = command {
-        return completions::run(shell);
+    match command {
+        Command::Completions { shell } => completions::run(shell),
+        Command::Help { topic } => help::run(&topic),
+        Command::Man { out } => man::run(out.as_deref()),
+        Command::Other(words) => Err(other(&words)),
+        command => with_context(Context::read()?, command),
     }
-    if let Command::Other(words) = command {
-        return Err(other(&words));
-    }
-    let ctx = Context::read()?;
+}
+
+fn with_context(ctx: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
@@ -81,8 +87,13 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Daemon { command } => daemon::run(&ctx, command),
         Command::Login(passed) => login::run(&ctx, &["login"], &passed),
         Command::Logout(passed) => login::run(&ctx, &["-i", "/logout"], &passed),
-        Command::Completions { shell } => completions::run(shell),
-        Command::Other(words) => Err(other(&words)),
+        Command::Setup(args) => setup::run(&ctx, &args),
+        Command::Completions { .. }
+        | Command::Help { .. }
+        | Command::Man { .. }
+        | Command::Other(_) => {
+            unreachable!("they need no context")
+        }
     }
 }
 

@@ -31,6 +31,26 @@ pub fn markdown() -> String {
     text
 }
 
+/// Every key as a Markdown list, for narrow screens.
+pub fn list() -> String {
+    let mut text = String::new();
+    for key in KEYS {
+        let note = match key.support {
+            Support::Full => String::new(),
+            Support::Changed(words) => format!(" Here {words}."),
+            Support::Later => " No effect in this version.".to_owned(),
+        };
+        let whose = match key.scope {
+            Scope::Project => "; a project may set it",
+            Scope::User => "",
+            Scope::Daemon => "; read by the daemon",
+        };
+        let (name, kind, default, doc) = (key.name, kind(key), key.default, key.doc);
+        let _ = writeln!(text, "- `{name}` ({kind}; {default}{whose}): {doc}{note}");
+    }
+    text
+}
+
 fn kind(key: &Key) -> String {
     match key.kind {
         Kind::Bool => "bool".to_owned(),
