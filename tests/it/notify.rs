@@ -7,34 +7,40 @@ use std::sync::mpsc::{Receiver, channel};
 use copex_tests::clock::PATIENCE;
 use copex_tests::model::Reply;
 use copex_tests::process::marked;
+use copex_tests::sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use crate::product::{Product, follow, shell};
 
+/// Lines of a pipe in the home folder, as they come.
+fn lines(product: &Product) -> Receiver<String> {
+    let path = product.daemon.sandbox().path("home/told");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Open for both, so that it has no end between two commands.
+    let pipe = File::options().read(true).write(true).open(path).unwrap();
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// What the command is told, in the order in which it says so.
-struct Heard(Receiver<Value>);
+struct Heard(Receiver<String>);
 
 impl Heard {
     /// Listens at the pipe that the command `cat > ~/told` writes to.
     fn at(product: &Product) -> Self {
-        let path = product.daemon.sandbox().path("home/told");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // Open for both, so that it has no end between two commands.
-        let pipe = File::options().read(true).write(true).open(path).unwrap();
-        let (sender, receiver) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines() {
-                let told = serde_json::from_str(&line.unwrap()).unwrap();
-                if sender.send(told).is_err() {
-                    return;
-                }
-            }
-        });
-        Self(receiver)
+        Self(lines(product))
     }
 
     fn next(&self) -> Value {
-        self.0.recv_timeout(PATIENCE).expect("somebody is notified")
+        let line = self.0.recv_timeout(PATIENCE).expect("somebody is notified");
+        serde_json::from_str(&line).unwrap()
     }
 
     /// The next of a run, which is to be of this event.
@@ -150,4 +156,35 @@ fn a_command_that_fails_or_hangs_is_in_nobodys_way() {
     let _stopped = product.daemon.stop().expect_code(0);
     let left = marked(product.daemon.sandbox().marker());
     assert!(!left.iter().any(|(_, line)| line.starts_with("sleep 321")), "{left:?}");
+}
+
+/// A stand-in for the program that needs a desktop: it writes down what it is given.
+#[test]
+fn the_desktop_shows_bubbles() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let other = Sandbox::new();
+    let tools = other.path("home");
+    let script = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$HOME/told\"\n";
+    std::fs::write(tools.join("notify-send"), script).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(tools.join("notify-send"), mode).unwrap();
+    let path = copex_tests::env::path().into_string().unwrap();
+    let path = format!("{}:{path}", tools.display());
+    let config = "[notify]\ndesktop = true";
+    let product = Product::with(|builder| builder.env("PATH", path).config(config));
+    let heard = lines(&product);
+    product.model.respond(|_| Reply::text("the end"));
+    let run = product.submit(&mut product.rpc(), "say \"$(rm -rf ~)\" <b>", json!({}));
+    let next = format!("copexctl runs show {run}");
+    let wanted = [
+        "--app-name=copex",
+        "--urgency=normal",
+        "--",
+        "copex chat: done",
+        "say \"$(rm -rf ~)\" &lt;b&gt;",
+        &next,
+    ];
+    for line in wanted {
+        assert_eq!(heard.recv_timeout(PATIENCE).expect("a bubble"), line);
+    }
 }

@@ -1,9 +1,11 @@
-//! The user's own command, told of what a person may want to know of runs.
+//! The user's own command and desktop, told of what a person may want to know of runs.
 //!
 //! Invariant: it is told of what was committed, and after the commit; what a journal holds
 //! from before the daemon's start is not told again. So each event is told once, and a crash
 //! between commit and command loses those in between, and starts no storm.
 //! Invariant: no run waits for it and none fails by it.
+
+mod desktop;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -63,12 +65,13 @@ pub(super) struct Notifier {
 impl Notifier {
     /// Starts the task that runs the command, if there is one.
     pub(super) fn new(config: &NotifyConfig, ambient: &Ambient, tasks: &Tasks) -> Self {
-        let Some(command) = config.command.clone().filter(|_| !config.on.is_empty()) else {
+        if config.on.is_empty() || (config.command.is_none() && !config.desktop) {
             return Self::default();
-        };
+        }
         let (sender, queue) = mpsc::channel(MOST_WAITING);
         let hook = Hook {
-            command,
+            command: config.command.clone(),
+            desktop: config.desktop,
             env: ambient.env.clone(),
             folder: ambient.home.clone(),
             owner: ambient.owner.clone(),
@@ -215,7 +218,8 @@ fn told(ending: &Ending, clean: impl Fn(&str) -> String) -> copex_proto::error::
 
 /// The command and where it is run.
 struct Hook {
-    command: String,
+    command: Option<String>,
+    desktop: bool,
     env: BTreeMap<String, String>,
     folder: PathBuf,
     owner: Owner,
@@ -254,22 +258,43 @@ impl Hook {
         }
     }
 
-    /// Runs the command once. A failure is told to the log and to nobody else.
+    /// Tells whoever is to be told, once. A failure is told to the log and to nobody else.
     async fn run(&self, notice: Notice) {
-        let (run, event) = (notice.run, notice.event);
-        let place = Workplace {
-            folder: self.folder.clone(),
-            env: self.env.clone(),
-            owner: self.owner.clone(),
+        let command = async {
+            if let Some(command) = &self.command {
+                let mut input = serde_json::to_vec(&notice).unwrap_or_default();
+                input.push(b'\n');
+                let failed = self.tell((command, BTreeMap::new()), input).await;
+                if let Some((code, output)) = failed {
+                    let (run, event) = (notice.run, notice.event);
+                    tracing::warn!(%run, ?event, ?code, output, "notify.command failed");
+                }
+            }
         };
-        let mut input = serde_json::to_vec(&notice).unwrap_or_default();
-        input.push(b'\n');
-        let ended = gate::feed(place, self.command.clone(), TIMEOUT, input).await;
-        if ended.exit_code != Some(0) {
-            let output = turn::clip(ended.output.trim(), OUTPUT_BYTES);
-            let code = ended.exit_code;
-            tracing::warn!(%run, ?event, ?code, output, "notify.command failed");
-        }
+        let desktop = async {
+            if self.desktop {
+                let told = (desktop::COMMAND, desktop::variables(&notice));
+                if let Some((code, output)) = self.tell(told, Vec::new()).await {
+                    let (run, event) = (notice.run, notice.event);
+                    tracing::warn!(%run, ?event, ?code, output, "notify.desktop failed");
+                }
+            }
+        };
+        tokio::join!(command, desktop);
+    }
+
+    /// Runs a command; when it fails, its exit status and what it printed.
+    async fn tell(
+        &self,
+        (command, more): (&str, BTreeMap<String, String>),
+        input: Vec<u8>,
+    ) -> Option<(Option<i32>, String)> {
+        let mut env = self.env.clone();
+        env.extend(more);
+        let place = Workplace { folder: self.folder.clone(), env, owner: self.owner.clone() };
+        let ended = gate::feed(place, command.to_owned(), TIMEOUT, input).await;
+        let output = || turn::clip(ended.output.trim(), OUTPUT_BYTES);
+        (ended.exit_code != Some(0)).then(|| (ended.exit_code, output()))
     }
 }
 

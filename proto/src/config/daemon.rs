@@ -151,14 +151,16 @@ impl std::default::Default for TelemetryConfig {
 pub struct NotifyConfig {
     /// The shell command. Absent: nobody.
     pub command: Option<String>,
-    /// The events it is told of.
+    /// Whether the desktop shows bubbles.
+    pub desktop: bool,
+    /// The events that are told.
     pub on: Vec<NoticeEvent>,
 }
 
 impl std::default::Default for NotifyConfig {
     fn default() -> Self {
         let on = NOTICE_EVENTS.iter().filter_map(|name| NoticeEvent::from_name(name));
-        Self { command: None, on: on.collect() }
+        Self { command: None, desktop: false, on: on.collect() }
     }
 }
 
@@ -242,7 +244,11 @@ fn pool(merged: &Merged) -> PoolConfig {
 fn notify(merged: &Merged) -> NotifyConfig {
     let base = <NotifyConfig as std::default::Default>::default();
     let on = merged.typed::<Vec<NoticeEvent>>("notify.on").unwrap_or(base.on);
-    NotifyConfig { command: merged.text("notify.command"), on }
+    NotifyConfig {
+        command: merged.text("notify.command"),
+        desktop: merged.bool("notify.desktop", Default::Off),
+        on,
+    }
 }
 
 /// Whether the daemon answers for a key. Of `[limits]` some are a client's.

@@ -255,7 +255,8 @@ pub static KEYS: &[Key] = &[
     Key::new("council.chair", Kind::Text, "the run's model, else the first member's", "Who decides in a council, as a member is named.").project(),
 
     Key::new("notify.command", Kind::Text, "none", "Shell command that is told of runs: one JSON object on its standard input for each event. Run by copexd, in its environment and the home folder, for 10 s at most.").daemon(),
-    Key::new("notify.on", Kind::Choices(&NOTICE_EVENTS), "['ask', 'parked', 'resumed', 'done', 'failed', 'budget']", "The events it is told of.").daemon(),
+    Key::new("notify.desktop", Kind::Bool, "false", "Whether the desktop shows a bubble for each event, by `notify-send`.").daemon(),
+    Key::new("notify.on", Kind::Choices(&NOTICE_EVENTS), "['ask', 'parked', 'resumed', 'done', 'failed', 'budget']", "The events that are told.").daemon(),
 
     Key::new("pool.max_runtimes", Kind::Int(1, 64), "4", "Most Copilot runtimes alive; one more when all of them are at work.").daemon(),
     Key::new("pool.max_sessions", Kind::Int(0, 1000), "5", "Most idle sessions kept open per runtime; those used longest ago are closed.").daemon(),
