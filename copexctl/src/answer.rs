@@ -72,9 +72,9 @@ fn choice<'a>(ask: &'a Ask, said: &str) -> Option<&'a str> {
 }
 
 /// Yes or no; the words behind a no are for the agent.
-fn decision(kind: AskKind, said: &str) -> Option<Answer> {
+pub(crate) fn decision(kind: AskKind, said: &str) -> Option<Answer> {
     let (word, rest) = said.split_once(char::is_whitespace).unwrap_or((said, ""));
-    let rest = rest.trim();
+    let (word, rest) = (word.trim_end_matches([',', ':', '.', '!', ';']), rest.trim());
     match (word.to_ascii_lowercase().as_str(), rest) {
         ("y" | "yes" | "allow", "") => Some(Answer::Allow),
         ("a" | "always", "") if kind == AskKind::Permission => Some(Answer::AllowAlways),
@@ -125,7 +125,9 @@ mod tests {
         assert_eq!(said(&tool, "always"), Some(Answer::AllowAlways));
         assert_eq!(said(&tool, "deny"), Some(Answer::Deny { feedback: None }));
         let feedback = Some("use git instead".to_owned());
-        assert_eq!(said(&tool, "no use git instead"), Some(Answer::Deny { feedback }));
+        for no in ["no use git instead", "No, use git instead", "n: use git instead"] {
+            assert_eq!(said(&tool, no), Some(Answer::Deny { feedback: feedback.clone() }));
+        }
         for unclear in ["maybe", "yes but not twice", "1", ""] {
             assert_eq!(said(&tool, unclear), None, "{unclear}");
         }

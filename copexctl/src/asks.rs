@@ -56,7 +56,7 @@ impl Asks {
                 }
                 self.waiting.push_back(ask.clone());
                 if self.waiting.len() == 1 {
-                    view.question(&question(ask))?;
+                    self.ask_next(view)?;
                 }
                 Ok(())
             }
@@ -127,11 +127,14 @@ impl Asks {
         Ok(Some((id, answer)))
     }
 
-    fn ask_next(&self, view: &mut dyn View) -> io::Result<()> {
-        match self.waiting.front() {
-            Some(next) => view.question(&question(next)),
-            None => Ok(()),
-        }
+    /// Asks the first of the questions that wait. What was typed before it was shown is
+    /// dropped: nobody answers what they have not seen.
+    fn ask_next(&mut self, view: &mut dyn View) -> io::Result<()> {
+        let Some(next) = self.waiting.front() else { return Ok(()) };
+        self.typed.clear();
+        // It fails where there is no terminal, and nothing was typed there.
+        let _ = nix::sys::termios::tcflush(io::stdin(), nix::sys::termios::FlushArg::TCIFLUSH);
+        view.question(&question(next))
     }
 }
 
@@ -201,20 +204,11 @@ pub(crate) fn read_answer(ask: &Ask, line: &str) -> Option<Answer> {
         let text = picked.and_then(|index| ask.choices.get(index)).map_or(line, String::as_str);
         return Some(Answer::Text { text: text.to_owned() });
     }
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    match word.to_ascii_lowercase().as_str() {
-        "y" | "yes" => Some(Answer::Allow),
-        "a" | "always" if ask.kind == AskKind::Permission => Some(Answer::AllowAlways),
-        "n" | "no" => {
-            let rest = rest.trim();
-            Some(Answer::Deny { feedback: (!rest.is_empty()).then(|| rest.to_owned()) })
-        }
+    answer::decision(ask.kind, line).or_else(|| {
         // A letter is a slip, and no words for whoever plans.
-        _ if ask.kind == AskKind::PlanApproval && line.chars().count() > 1 => {
-            Some(Answer::Text { text: line.to_owned() })
-        }
-        _ => None,
-    }
+        let words = ask.kind == AskKind::PlanApproval && line.chars().count() > 1;
+        words.then(|| Answer::Text { text: line.to_owned() })
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who may do what: the policy, the questions, their answers, and what outlives a crash.
 
-use copex_tests::model::{ModelServer, Reply};
+use copex_tests::model::{Gate, ModelServer, Reply};
 use copex_tests::rpc::{Rpc, Subscription};
 use serde_json::{Value, json};
 
@@ -207,6 +207,24 @@ fn a_person_at_a_terminal_is_asked_there() {
             assert!(told(&product.model).contains("not now"), "{}", told(&product.model));
         }
     }
+}
+
+#[test]
+fn what_was_typed_before_a_question_does_not_answer_it() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let tool = ("bash", shell("echo one >> made.txt"));
+    product.model.push(Reply::stream().say("begun ").wait(&gate).call(tool.0, &tool.1));
+    product.model.push(Reply::text("the end"));
+    let args = ["chat", "go", "--approval", "ask"];
+    let mut running = product.ctl().start_on_one_terminal(args);
+    running.wait_stdout("begun");
+    running.type_in("yes\n");
+    gate.open();
+    running.wait_stdout("[y]es / [n]o / [a]lways");
+    running.type_in("no, not that\n");
+    assert!(running.wait().ok().contains("the end"));
+    assert!(told(&product.model).contains("not that"), "{}", told(&product.model));
+    assert!(!product.daemon.sandbox().work().join("made.txt").exists());
 }
 
 #[test]
