@@ -11,6 +11,7 @@ use crate::product::{Product, of_type, shell};
 mod crashes;
 mod crowd;
 mod input;
+mod merges;
 mod screen;
 mod trees;
 mod waits;
