@@ -274,6 +274,9 @@ pub struct Task {
     /// Tasks of the fleet.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub total: u32,
+    /// Tasks that may be at work at once at this moment: fewer while the model throttles.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub at_once: u32,
     /// Names of the tasks that must be done first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::product::{Product, of_type, shell};
 
 mod crashes;
+mod screen;
 mod trouble;
 
 /// The members of most tests, by model.

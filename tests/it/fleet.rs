@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use crate::product::{Product, of_type, shell};
 
 mod crashes;
+mod crowd;
 mod input;
+mod merges;
+mod screen;
 mod trees;
 mod waits;
 

@@ -8,6 +8,7 @@
 //! - [`tap`]: a watcher that keeps the bytes of what it saw.
 //! - [`fake_copilot`]: a Copilot CLI that does what the real one will not do on demand.
 //! - [`mod@bench`]: the numbers that copex holds itself to.
+//! - [`terminal`]: what a terminal was told.
 //! - [`tidy`]: the rules of the house that no compiler checks.
 //!
 //! Invariant: a test waits for something it was told (a datagram, a line, a request, an
@@ -33,6 +34,7 @@ pub mod process;
 pub mod rpc;
 pub mod sandbox;
 pub mod tap;
+pub mod terminal;
 pub mod tidy;
 pub mod tool;
 pub mod watch;

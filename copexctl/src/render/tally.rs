@@ -4,10 +4,13 @@ use copex_proto::event::{EventBody, RunEvent, Task, Usage};
 use copex_proto::run::RunState;
 use serde_json::{Value, json};
 
-use crate::render::{brief, duration, table};
+use crate::render::{brief, cost, duration, table};
 
 /// Characters of an answer in the artifact, as in Python copex.
 const PREVIEW_CHARS: usize = 500;
+
+/// What stands in a column that has nothing for a task.
+const NONE: &str = "-";
 
 /// The tasks of a fleet as far as their events are known.
 #[derive(Debug, Default)]
@@ -23,9 +26,15 @@ pub(crate) struct Entry {
     pub(crate) task: Task,
     /// Its last message.
     pub(crate) content: String,
+    /// The branch that its changes were merged into.
+    pub(crate) branch: Option<String>,
 }
 
 impl Entry {
+    fn new(task: Task) -> Self {
+        Self { task, content: String::new(), branch: None }
+    }
+
     /// The model that answered.
     fn model(&self) -> Option<&str> {
         self.task.usage.as_ref()?.model.as_deref()
@@ -47,25 +56,34 @@ impl Tally {
         match &event.body {
             EventBody::Task(task) => self.task(task),
             EventBody::Message { text } => {
-                let id = event.path.as_deref().and_then(|path| path.split('/').next());
-                let Some(id) = id else { return };
-                // What is told before its task is that of a run that is gone on with.
-                if !self.tasks.iter().any(|entry| entry.task.id == id) {
-                    let task = Task { id: id.to_owned(), ..unknown() };
-                    self.tasks.push(Entry { task, content: String::new() });
-                }
-                if let Some(entry) = self.tasks.iter_mut().find(|entry| entry.task.id == id) {
+                if let Some(entry) = self.of(event) {
                     entry.content.clone_from(text);
+                }
+            }
+            EventBody::Artifact { file, kind } if kind == "commit" => {
+                let branch = file.rsplit_once(' ').map(|(branch, _)| branch.to_owned());
+                if let Some(entry) = self.of(event) {
+                    entry.branch = branch;
                 }
             }
             _ => {}
         }
     }
 
+    /// The task that an event is of.
+    fn of(&mut self, event: &RunEvent) -> Option<&mut Entry> {
+        let id = event.path.as_deref()?.split('/').next()?;
+        // What is told before its task is that of a run that is gone on with.
+        if !self.tasks.iter().any(|entry| entry.task.id == id) {
+            self.tasks.push(Entry::new(Task { id: id.to_owned(), ..unknown() }));
+        }
+        self.tasks.iter_mut().find(|entry| entry.task.id == id)
+    }
+
     fn task(&mut self, task: &Task) {
         match self.tasks.iter_mut().find(|entry| entry.task.id == task.id) {
             Some(entry) => entry.task.clone_from(task),
-            None => self.tasks.push(Entry { task: task.clone(), content: String::new() }),
+            None => self.tasks.push(Entry::new(task.clone())),
         }
         self.tasks.sort_by_key(|entry| entry.task.number);
     }
@@ -75,9 +93,9 @@ impl Tally {
         self.tasks.iter().filter(|entry| entry.task.state == state).count()
     }
 
-    /// A table for people.
+    /// A table for people. A column that nobody has anything in is left out.
     pub(crate) fn table(&self) -> String {
-        let head = ["task", "state", "attempts", "model", "in", "out", "time", ""];
+        let head = ["task", "state", "attempts", "model", "in", "out", "spend", "time", "branch"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for entry in &self.tasks {
             let (task, usage) = (&entry.task, entry.usage());
@@ -85,12 +103,23 @@ impl Tally {
                 task.id.clone(),
                 state(task.state),
                 task.attempts.to_string(),
-                entry.model().unwrap_or("-").to_owned(),
+                entry.model().unwrap_or(NONE).to_owned(),
                 usage.input_tokens.to_string(),
                 usage.output_tokens.to_string(),
-                task.duration_ms.map_or_else(|| "-".to_owned(), duration),
+                cost(&usage).unwrap_or_else(|| NONE.to_owned()),
+                task.duration_ms.map_or_else(|| NONE.to_owned(), duration),
+                entry.branch.clone().unwrap_or_else(|| NONE.to_owned()),
                 entry.error().map(|error| brief(error, 60)).unwrap_or_default(),
             ]);
+        }
+        for optional in ["branch", "spend"] {
+            let column = head.iter().position(|name| *name == optional);
+            let unused = |at: &usize| rows.iter().skip(1).all(|row| row[*at] == NONE);
+            if let Some(column) = column.filter(unused) {
+                for row in &mut rows {
+                    row.remove(column);
+                }
+            }
         }
         table(&rows)
     }
@@ -119,6 +148,7 @@ impl Tally {
                     "estimated_cost": usage.estimated_cost,
                 },
                 "folder": task.folder,
+                "branch": entry.branch,
                 "output_file": file(entry),
                 "content_preview": entry.content.chars().take(PREVIEW_CHARS).collect::<String>(),
                 "content": entry.content,
@@ -135,6 +165,7 @@ fn unknown() -> Task {
         state: RunState::Queued,
         number: u32::MAX,
         total: 0,
+        at_once: 0,
         depends_on: Vec::new(),
         note: None,
         attempts: 0,
@@ -200,6 +231,13 @@ mod tests {
         assert_eq!((tally.count(RunState::Done), tally.count(RunState::Failed)), (1, 1));
         let table = tally.table();
         assert!(table.contains("a     failed") && table.contains("it broke"), "{table}");
+        assert!(!table.contains("branch") && !table.contains("spend"), "{table}");
+        let file = "copex/fleet/r 0123abc".to_owned();
+        let commit = EventBody::Artifact { file, kind: "commit".to_owned() };
+        tally.apply(&event(Some("b"), commit));
+        let table = tally.table();
+        assert!(table.lines().next().unwrap().ends_with("  branch"), "{table}");
+        assert!(table.contains(" copex/fleet/r\n"), "{table}");
         let json = tally.json(|entry| Some(format!("{}.md", entry.task.id)));
         assert_eq!(
             (&json[0]["error"], &json[1]["output_file"]),

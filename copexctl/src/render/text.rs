@@ -255,21 +255,33 @@ impl<O: Write, E: Write> Text<O, E> {
             }
         }
         self.end_out_line()?;
+        self.table()?;
         if self.style.summary == Shown::Yes {
             self.aside(&summary(outcome))?;
         }
         self.tell_commits()
     }
 
-    /// The table of a fleet that has ended, and before it the report of one that failed.
-    fn end_fleet(&mut self, event: &RunEvent) -> io::Result<()> {
-        let Some(tally) = self.tally.take() else { return Ok(()) };
+    /// The table of a fleet that has ended: below its report, which may be long.
+    fn table(&mut self) -> io::Result<()> {
+        match self.tally.take() {
+            Some(tally) => self.progress(tally.table().trim_end()),
+            None => Ok(()),
+        }
+    }
+
+    /// What there is of a run that did not end well.
+    fn ended(&mut self, event: &RunEvent) -> io::Result<()> {
+        self.end_err_line();
+        self.end_out_line()?;
         let outcome = event.body.ending().map(|ending| &ending.outcome);
-        if let Some(outcome) = outcome.filter(|outcome| !outcome.content.is_empty()) {
-            self.answer(&outcome.content)?;
+        let report = outcome.filter(|it| self.tally.is_some() && !it.content.is_empty());
+        if let Some(report) = report {
+            self.answer(&report.content)?;
             self.end_out_line()?;
         }
-        self.progress(tally.table().trim_end())
+        self.table()?;
+        self.tell_commits()
     }
 
     fn tell_commits(&mut self) -> io::Result<()> {
@@ -287,9 +299,6 @@ impl<O: Write, E: Write> View for Text<O, E> {
         }
         if let Some(tally) = &mut self.tally {
             tally.apply(event);
-            if event.body.is_terminal() {
-                self.end_fleet(event)?;
-            }
         }
         match &event.body {
             // Its answer is the plan, the report or the decision; the words of those who work at
@@ -355,11 +364,7 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.progress(&line.unwrap_or_else(|| format!("{kind}: {file}")))
             }
             EventBody::Done(outcome) => self.done(outcome),
-            body if body.is_terminal() => {
-                self.end_err_line();
-                self.end_out_line()?;
-                self.tell_commits()
-            }
+            body if body.is_terminal() => self.ended(event),
             _ => Ok(()),
         }
     }

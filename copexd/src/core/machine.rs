@@ -491,6 +491,8 @@ pub struct TaskFact {
     pub number: u32,
     /// Tasks of the fleet.
     pub total: u32,
+    /// Tasks that may be at work at this moment.
+    pub at_once: u32,
     /// Ids of the tasks that come before it.
     pub depends_on: Vec<String>,
     /// Why, where there is something to say.

@@ -193,6 +193,7 @@ fn wire_task(task: TaskFact) -> Task {
         },
         number: task.number,
         total: task.total,
+        at_once: task.at_once,
         depends_on: task.depends_on,
         note: task.note,
         attempts: task.attempts,

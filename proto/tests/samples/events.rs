@@ -39,6 +39,7 @@ fn task() -> Task {
         state: RunState::Queued,
         number: 0,
         total: 0,
+        at_once: 0,
         depends_on: Vec::new(),
         note: None,
         attempts: 0,
@@ -55,6 +56,7 @@ fn whole_task() -> Task {
         state: RunState::Failed,
         number: 1,
         total: 3,
+        at_once: 0,
         depends_on: vec![text("fetch")],
         note: Some(text("the endpoint answered 500")),
         attempts: 6,
@@ -223,6 +225,7 @@ pub(super) fn all() -> Vec<Frame> {
     let mut frames: Vec<_> = turn().into_iter().chain(people()).enumerate().map(event).collect();
     frames.extend([
         frame("task.whole", &whole_task()),
+        frame("task.wide", &Task { at_once: 5, ..whole_task() }),
         frame("answer.allow", &Answer::Allow),
         frame("answer.allow_always", &Answer::AllowAlways),
         frame("answer.deny", &Answer::Deny { feedback: None }),

@@ -1,25 +1,9 @@
 //! A loop on a terminal: one screen while it works, and the answer when it has ended.
 
+use copex_tests::terminal::{ENTER, LEAVE, plain};
 use nix::sys::signal::Signal;
 
 use super::*;
-
-const ENTER: &str = "\u{1b}[?1049h";
-const LEAVE: &str = "\u{1b}[?1049l";
-
-/// The text without what moves the cursor and colours.
-fn plain(text: &str) -> String {
-    let mut pieces = text.split('\u{1b}');
-    let mut plain = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let end = match piece.strip_prefix('[') {
-            Some(rest) => rest.find(|c: char| c.is_ascii_alphabetic()).map(|end| end + 2),
-            None => Some(1),
-        };
-        plain.push_str(end.and_then(|end| piece.get(end..)).unwrap_or_default());
-    }
-    plain
-}
 
 #[test]
 fn the_screen_gives_way_to_a_summary_and_the_answer() {

@@ -5,7 +5,7 @@
 
 use super::line::{Line, Tone, wrap, wrap_last};
 use super::model::Model;
-use super::parts;
+use super::{parts, rows};
 
 /// Columns that are drawn on, at least.
 pub(crate) const LEAST_COLUMNS: usize = 20;
@@ -98,22 +98,27 @@ pub(crate) fn frame(model: &Model, now_ms: u64, (columns, rows): (usize, usize))
     let asked = !question.is_empty();
     let (steps, present) = parts::steps(model);
     let least_words = usize::from(rows >= ROOMY) * 2;
+    // What several do has the rows of one's checks, steps and words.
+    let below = if model.crew.is_some() { Vec::new() } else { vec![rule(columns)] };
     // From the top of the screen to its end.
     let mut on_screen = [
         Part::new(vec![parts::head(model, now_ms, columns)], 1, 1, Cut::End),
         Part::new(parts::title(model), 0, 1, Cut::End),
         Part::new(vec![parts::spend(model, columns)], 1, 1, Cut::End),
         Part::new(vec![rule(columns)], 0, 1, Cut::End),
-        Part::new(vec![parts::now(model, now_ms, columns)], 1, 1, Cut::End),
+        Part::new(parts::now(model, now_ms, columns), 1, 1, Cut::End),
         Part::new(parts::gates(model), 1, GATES, Cut::End),
         Part::new(steps, 3, (rows / 3).max(3), Cut::Around(present)),
-        Part::new(vec![rule(columns)], 0, 1, Cut::End),
+        Part::new(below, 0, 1, Cut::End),
         Part::new(vec![Line::default(); rows], least_words, rows, Cut::End),
         Part::new(parts::notes(model), 1, NOTES, Cut::Beginning),
         Part::new(question, rows.saturating_sub(2), rows, Cut::Middle),
     ];
     let shares = share(rows, &on_screen);
-    on_screen[WORDS].lines = words(model, columns, shares[WORDS]);
+    on_screen[WORDS].lines = match &model.crew {
+        Some(crew) => rows::table(crew, now_ms, (columns, shares[WORDS])),
+        None => words(model, columns, shares[WORDS]),
+    };
     let shown = on_screen.into_iter().zip(shares).flat_map(|(part, rows)| part.take(rows));
     let lines: Vec<Line> = shown.map(|line| line.fit(columns)).collect();
     let input = asked.then(|| input(&lines, rows));
@@ -138,7 +143,7 @@ fn share(rows: usize, parts: &[Part; PARTS]) -> [usize; PARTS] {
 
 /// The agent's last words, with empty rows below so that what follows stays in its place.
 fn words(model: &Model, columns: usize, rows: usize) -> Vec<Line> {
-    let text = wrap_last(&model.words, columns, rows);
+    let text = wrap_last(&model.work.words, columns, rows);
     let mut lines: Vec<Line> = text.iter().map(|line| Line::of(Tone::Plain, line)).collect();
     lines.resize(rows, Line::default());
     lines

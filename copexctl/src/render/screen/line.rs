@@ -112,6 +112,25 @@ fn cut(text: &str, columns: usize) -> &str {
     text
 }
 
+/// The end of a line that fits into so many columns.
+pub(crate) fn cut_left(text: &str, columns: usize) -> String {
+    let text = shown(text);
+    if text.width() <= columns {
+        return text;
+    }
+    let mut left = columns.saturating_sub(1);
+    let mut from = text.len();
+    for (at, c) in text.char_indices().rev() {
+        let width = c.width().unwrap_or(0);
+        if width > left {
+            break;
+        }
+        left -= width;
+        from = at;
+    }
+    format!("…{}", &text[from..])
+}
+
 /// The last lines of a text, wrapped at words into so many columns.
 pub(crate) fn wrap_last(text: &str, columns: usize, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -166,6 +185,14 @@ mod tests {
         }
         assert_eq!(line.clone().fit(6).text(), "ab日…");
         assert_eq!(Line::of(Tone::Plain, "a\nb\tc").text(), "a b c");
+    }
+
+    #[test]
+    fn the_end_of_a_line_is_kept() {
+        assert_eq!(cut_left("one two", 7), "one two");
+        assert_eq!(cut_left("one two", 5), "… two");
+        assert_eq!(cut_left("日本語", 4), "…語");
+        assert_eq!(cut_left("日本語", 0), "…");
     }
 
     #[test]

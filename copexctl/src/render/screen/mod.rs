@@ -1,17 +1,21 @@
-//! Loops and plans on a terminal: one screen that says how they stand, instead of all that is
-//! said in them.
+//! Loops, plans, fleets and councils on a terminal: one screen that says how they stand, instead
+//! of all that is said in them.
 //!
-//! Events are folded into a [`model`], which is laid out ([`layout`], [`parts`], [`mod@line`]) and
-//! drawn ([`paint`]). Only the last does anything. Other modes, and everything that is no
-//! terminal, have the text that they always had.
+//! Events are folded into a [`model`], those of several who work side by side into a [`crew`],
+//! which is laid out ([`layout`], [`parts`], [`rows`], [`mod@line`]) and
+//! drawn ([`paint`]). Only the last does anything. A chat, and everything that is no terminal,
+//! has the text that it always had.
 
+mod crew;
 mod layout;
 mod line;
 mod model;
 mod paint;
 mod parts;
+mod rows;
 mod signals;
 mod stage;
+mod work;
 
 use std::io::{self, Stderr, Stdout};
 use std::os::fd::BorrowedFd;
@@ -51,7 +55,7 @@ impl Live {
 impl View for Live {
     fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         if let EventBody::Accepted(accepted) = &event.body
-            && matches!(accepted.mode, Mode::Ralph | Mode::Plan)
+            && accepted.mode != Mode::Chat
             && self.stage.is_none()
         {
             self.stage = Some(Stage::new(self.style)?);

@@ -2,14 +2,12 @@
 
 use std::collections::VecDeque;
 
-use copex_proto::event::{Ask, EventBody, RunEvent, Step, ToolStart, Usage};
+use copex_proto::event::{Ask, EventBody, RunEvent, Step, Usage};
 use copex_proto::run::{Mode, RunState};
 
+use super::crew::Crew;
+use super::work::{Doing, Work};
 use crate::render::commits::Commits;
-use crate::render::telling;
-
-/// Bytes of the agent's last words that are kept: more than any screen shows.
-const WORDS: usize = 16 * 1024;
 
 /// Notes that are kept for the end.
 const NOTES: usize = 50;
@@ -41,16 +39,14 @@ pub(crate) struct Model {
     pub(crate) left_ms: Option<u64>,
     /// What it took so far.
     pub(crate) usage: Usage,
-    /// What is being done.
-    pub(crate) doing: Doing,
-    /// When that began, in Unix milliseconds.
-    pub(crate) since: u64,
+    /// What is being done, where there is one who works.
+    pub(crate) work: Work,
+    /// Those who work side by side, in a fleet or a council.
+    pub(crate) crew: Option<Crew>,
     /// The checks of the last iteration that had any.
     pub(crate) gates: Vec<Gate>,
     /// What came of each iteration.
     pub(crate) rounds: VecDeque<Round>,
-    /// The agent's last words.
-    pub(crate) words: String,
     /// What a person was told beside it.
     pub(crate) notes: VecDeque<String>,
     /// Questions that wait.
@@ -61,50 +57,8 @@ pub(crate) struct Model {
     pub(crate) commits: Commits,
     /// How it ended.
     pub(crate) end: Option<RunState>,
-    /// Whether the words are of a whole message: what comes next replaces them.
-    whole: bool,
     /// Whether the next gate is the first of its iteration.
     fresh_gates: bool,
-}
-
-/// What is being done.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) enum Doing {
-    /// Nothing that was told.
-    #[default]
-    Starting,
-    /// The model was asked and has said nothing yet.
-    Asked,
-    /// The model answers.
-    Answering,
-    /// A tool runs.
-    Tool {
-        /// Its name.
-        name: String,
-        /// The argument that says most.
-        argument: String,
-    },
-    /// A check runs.
-    Gate {
-        /// Its command.
-        command: String,
-    },
-    /// It waits before another try.
-    Retrying {
-        /// Until when, in Unix milliseconds.
-        until: u64,
-        /// What failed.
-        why: String,
-    },
-    /// It waits for the end of a limit.
-    Parked {
-        /// Until when, in Unix milliseconds, where that is known.
-        until: Option<u64>,
-        /// Which.
-        why: String,
-    },
-    /// Something is settled between two iterations.
-    Between,
 }
 
 /// A check that ran.
@@ -144,6 +98,9 @@ impl Model {
     /// Takes an event.
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         let at = event.at;
+        if let Some(crew) = &mut self.crew {
+            crew.apply(event);
+        }
         match &event.body {
             EventBody::Accepted(accepted) => {
                 self.run = event.run.to_string();
@@ -151,18 +108,20 @@ impl Model {
                 self.title.clone_from(&accepted.title);
                 self.accepted_at = at;
                 self.asked.clone_from(&accepted.model);
+                self.crew = Crew::of(accepted.mode);
             }
+            EventBody::Iteration { .. } | EventBody::Gate { .. } if self.crew.is_some() => {}
             EventBody::Iteration { number, max } => {
                 self.iteration = Some((*number, *max));
                 self.begin_round(*number);
-                self.turn_to(Doing::Asked, at);
+                self.work.turn_to(Doing::Asked, at);
             }
             EventBody::Step(step) => self.step(step),
             EventBody::Gate { command, exit_code, output, duration_ms } => {
                 let last = output.trim_end().lines().next_back().unwrap_or_default().to_owned();
                 let (command, exit_code) = (command.clone(), *exit_code);
                 self.gate(Gate { command, exit_code, last, duration_ms: *duration_ms });
-                self.turn_to(Doing::Between, at);
+                self.work.turn_to(Doing::Between, at);
             }
             EventBody::Usage(usage) => {
                 self.usage.add(usage);
@@ -170,7 +129,7 @@ impl Model {
             }
             EventBody::Ask(ask) => {
                 if self.asks.is_empty() {
-                    self.since = at;
+                    self.work.since = at;
                 }
                 self.asks.push(ask.clone());
             }
@@ -179,70 +138,38 @@ impl Model {
                 if self.asks.is_empty() {
                     self.question = None;
                 }
-                self.since = at;
+                self.work.since = at;
             }
             EventBody::Artifact { file, kind } => {
                 let line = self.commits.note(kind, file);
                 if line.is_none() {
-                    self.note(&format!("{kind}: {file}"));
+                    self.note_of(event, &format!("{kind}: {file}"));
                 }
             }
             EventBody::Warning { code, message } if code != "gates" => {
-                self.note(&format!("warning: {message}"));
+                self.note_of(event, &format!("warning: {message}"));
             }
             EventBody::Fallback { from, to, reason } => {
-                self.note(&format!("{to} takes over from {from}: {reason}"));
+                self.note_of(event, &format!("{to} takes over from {from}: {reason}"));
             }
             body if body.is_terminal() => self.end = ended(body),
-            body => self.turn(body, at),
+            _ if self.crew.is_some() => {}
+            body => {
+                if let EventBody::Attempt(attempt) = body
+                    && attempt.model.is_some()
+                {
+                    self.asked.clone_from(&attempt.model);
+                }
+                self.work.turn(body, at);
+            }
         }
     }
 
-    /// What belongs to a turn.
-    fn turn(&mut self, body: &EventBody, at: u64) {
-        match body {
-            EventBody::Attempt(attempt) => {
-                if attempt.model.is_some() {
-                    self.asked.clone_from(&attempt.model);
-                }
-                self.turn_to(Doing::Asked, at);
-            }
-            EventBody::MessageDelta { text } => {
-                self.say(text);
-                self.turn_to(Doing::Answering, at);
-            }
-            EventBody::Message { text } => {
-                self.words.clear();
-                self.whole = false;
-                self.say(text);
-                self.whole = true;
-                self.turn_to(Doing::Asked, at);
-            }
-            EventBody::ReasoningDelta { .. } => self.turn_to(Doing::Answering, at),
-            EventBody::ToolStart(tool) => {
-                let (name, argument) = (tool.name.clone(), argument(tool));
-                self.whole = true;
-                self.turn_to(Doing::Tool { name, argument }, at);
-            }
-            EventBody::ToolEnd(_) => self.turn_to(Doing::Asked, at),
-            EventBody::GateStart { command } => {
-                self.turn_to(Doing::Gate { command: command.clone() }, at);
-            }
-            EventBody::Retrying(retry) => {
-                let (until, why) = (at + retry.delay_ms, retry.error.message.clone());
-                self.turn_to(Doing::Retrying { until, why }, at);
-            }
-            EventBody::Parked { reason, until } => {
-                self.turn_to(Doing::Parked { until: *until, why: reason.clone() }, at);
-            }
-            EventBody::Restarted { .. } => {
-                self.words.clear();
-                self.turn_to(Doing::Asked, at);
-            }
-            EventBody::State { state: RunState::Running } if self.doing != Doing::Starting => {
-                self.turn_to(Doing::Asked, at);
-            }
-            _ => {}
+    /// Words of an event: whose they are is said where several work.
+    fn note_of(&mut self, event: &RunEvent, text: &str) {
+        match event.path.as_deref().filter(|_| self.crew.is_some()) {
+            Some(path) => self.note(&format!("[{path}] {text}")),
+            None => self.note(text),
         }
     }
 
@@ -259,12 +186,6 @@ impl Model {
         use copex_proto::event::StepState::{Pending, Running};
         let running = self.steps.iter().rfind(|step| step.state == Running);
         running.or_else(|| self.steps.iter().rfind(|step| step.state != Pending))
-    }
-
-    fn turn_to(&mut self, doing: Doing, at: u64) {
-        if self.doing != doing {
-            (self.doing, self.since) = (doing, at);
-        }
     }
 
     fn begin_round(&mut self, number: u32) {
@@ -300,22 +221,6 @@ impl Model {
             self.steps.insert(at, step.clone());
         }
     }
-
-    /// A piece of the agent's words.
-    fn say(&mut self, text: &str) {
-        if std::mem::take(&mut self.whole) {
-            self.words.clear();
-        }
-        self.words.push_str(text);
-        if self.words.len() > WORDS {
-            let from = self.words.ceil_char_boundary(self.words.len() - WORDS / 2);
-            self.words.drain(..from);
-        }
-    }
-}
-
-fn argument(tool: &ToolStart) -> String {
-    telling(tool).unwrap_or_default().to_owned()
 }
 
 fn ended(body: &EventBody) -> Option<RunState> {

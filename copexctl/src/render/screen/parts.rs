@@ -4,7 +4,9 @@ use copex_proto::event::{Step, StepState};
 use copex_proto::run::RunState;
 
 use super::line::{Line, Tone};
-use super::model::{Doing, Gate, Model, Round};
+use super::model::{Gate, Model, Round};
+use super::rows;
+use super::work::{Doing, Work};
 use crate::render::{brief, cost, duration};
 
 /// Iterations that the summary names; those before are counted.
@@ -14,7 +16,7 @@ const ROUNDS: usize = 20;
 const COMMAND: usize = 60;
 
 /// A span of time in whole seconds: what changes each second must not change its form.
-fn span(ms: u64) -> String {
+pub(super) fn span(ms: u64) -> String {
     if ms < 60_000 { format!("{} s", ms / 1_000) } else { duration(ms) }
 }
 
@@ -31,6 +33,9 @@ pub(crate) fn head(model: &Model, now_ms: u64, columns: usize) -> Line {
 }
 
 fn progress(model: &Model) -> Vec<String> {
+    if let Some(crew) = &model.crew {
+        return rows::counts(crew);
+    }
     let mut parts = Vec::new();
     if let Some(step) = model.present_step() {
         parts.push(format!("step {} of {}", step.number, total(model)));
@@ -55,7 +60,10 @@ pub(crate) fn title(model: &Model) -> Vec<Line> {
 /// What it took, and how long the rest will take.
 pub(crate) fn spend(model: &Model, columns: usize) -> Line {
     let usage = &model.usage;
-    let mut parts: Vec<String> = model.asked.iter().cloned().collect();
+    let mut parts: Vec<String> = match &model.crew {
+        Some(crew) => rows::width(crew).into_iter().collect(),
+        None => model.asked.iter().cloned().collect(),
+    };
     parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
     parts.extend(cost(usage));
     let line = Line::of(Tone::Faint, &parts.join(" · "));
@@ -68,37 +76,43 @@ pub(crate) fn spend(model: &Model, columns: usize) -> Line {
     }
 }
 
-/// What is being done, and since when.
-pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Line {
+/// What is being done, and since when. Where several work, each has a row for it, and only a
+/// question is everybody's.
+pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Vec<Line> {
     let line = match model.asks.first() {
         Some(_) if model.question.is_some() => Line::of(Tone::Busy, "? waits for your answer"),
         Some(ask) => Line::of(Tone::Busy, "? waits for an answer: ")
             .and(Tone::Plain, &format!("copexctl runs answer {} · {}", ask.ask, ask.title)),
-        None => doing(model, now_ms),
+        None if model.crew.is_some() => return Vec::new(),
+        None => {
+            let (what, with) = doing(&model.work, now_ms);
+            Line::of(Tone::Busy, &format!("▸ {what}")).and(Tone::Plain, &with)
+        }
     };
-    let since = span(now_ms.saturating_sub(model.since));
-    if model.since == 0 {
-        return line;
+    let since = span(now_ms.saturating_sub(model.work.since));
+    if model.work.since == 0 {
+        return vec![line];
     }
-    line.with_right(Line::of(Tone::Faint, &since), columns)
+    vec![line.with_right(Line::of(Tone::Faint, &since), columns)]
 }
 
-fn doing(model: &Model, now_ms: u64) -> Line {
-    let of = |what: &str| Line::of(Tone::Busy, &format!("▸ {what}"));
+/// What an agent is doing, and with what.
+pub(super) fn doing(work: &Work, now_ms: u64) -> (String, String) {
+    let of = |what: &str, with: String| (what.to_owned(), with);
     let until = |at: u64| span(at.saturating_sub(now_ms));
-    match &model.doing {
-        Doing::Starting => of("starting"),
-        Doing::Asked => of("waits for the model"),
-        Doing::Answering => of("the model answers"),
-        Doing::Tool { name, argument } => of(name).and(Tone::Plain, &format!("  {argument}")),
-        Doing::Gate { command } => of("check").and(Tone::Plain, &format!("  {command}")),
-        Doing::Between => of("between two iterations"),
+    match &work.doing {
+        Doing::Starting => of("starting", String::new()),
+        Doing::Asked => of("waits for the model", String::new()),
+        Doing::Answering => of("the model answers", String::new()),
+        Doing::Tool { name, argument } => of(name, format!("  {argument}")),
+        Doing::Gate { command } => of("check", format!("  {command}")),
+        Doing::Between => of("between two iterations", String::new()),
         Doing::Retrying { until: at, why } => {
-            of(&format!("tries again in {}", until(*at))).and(Tone::Plain, &format!(": {why}"))
+            (format!("tries again in {}", until(*at)), format!(": {why}"))
         }
-        Doing::Parked { until: None, why } => of("parked").and(Tone::Plain, &format!(": {why}")),
+        Doing::Parked { until: None, why } => of("parked", format!(": {why}")),
         Doing::Parked { until: Some(at), why } => {
-            of(&format!("parked, goes on in {}", until(*at))).and(Tone::Plain, &format!(": {why}"))
+            (format!("parked, goes on in {}", until(*at)), format!(": {why}"))
         }
     }
 }
@@ -178,7 +192,9 @@ pub(crate) fn summary(model: &Model) -> Vec<Line> {
     let head = Line::of(Tone::Strong, &format!("{mode} {} ", model.run)).and(tone, state);
     let mut lines = vec![head.and(Tone::Plain, &format!(": {}", model.title))];
     lines.extend(model.steps.iter().map(|it| indented(step(it))));
-    if model.steps.is_empty() {
+    if let Some(crew) = &model.crew {
+        lines.extend(rows::left(crew).into_iter().map(indented));
+    } else if model.steps.is_empty() {
         let before = model.rounds.len().saturating_sub(ROUNDS);
         if before > 0 {
             lines.push(indented(Line::of(Tone::Faint, &format!("… {before} before"))));

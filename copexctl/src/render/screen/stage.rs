@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::run::Mode;
 
 use super::model::Model;
 use super::paint::{Extent, Painter, write_line};
@@ -137,7 +138,9 @@ impl Stage {
     fn terminal(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         self.end()?;
         self.text.event(event, raw)?;
-        let ending = event.body.ending().filter(|_| self.style.terminal == Shown::Yes);
+        // The text has a fleet's report in any case.
+        let shown = self.style.terminal == Shown::No || self.model.mode == Some(Mode::Fleet);
+        let ending = event.body.ending().filter(|_| !shown);
         match ending.map(|ending| ending.outcome.content.trim_end()) {
             Some(content) if !content.is_empty() => render::line(&render::clean(content)),
             _ => Ok(()),

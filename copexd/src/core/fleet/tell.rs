@@ -15,15 +15,16 @@ impl Fleet {
         kept.collect()
     }
 
-    /// Tells what clients do not know yet.
+    /// Tells what clients do not know yet. Ends come first: what begins may have waited for them.
     pub(super) fn tell(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for lane in self.lanes() {
-            let state = self.state(lane);
-            if self.progress.told.get(&lane) != Some(&state) {
-                self.progress.told.insert(lane, state);
-                effects.push(Effect::Emit(Fact::Task(self.fact(lane, state))));
-            }
+        let news = self.lanes().map(|lane| (lane, self.state(lane)));
+        let mut news: Vec<_> =
+            news.filter(|(lane, state)| self.progress.told.get(lane) != Some(state)).collect();
+        news.sort_by_key(|(lane, state)| (!state.over(), *lane));
+        for (lane, state) in news {
+            self.progress.told.insert(lane, state);
+            effects.push(Effect::Emit(Fact::Task(self.fact(lane, state))));
         }
         effects.extend(self.stand());
         effects
@@ -39,6 +40,8 @@ impl Fleet {
             state,
             number: lane,
             total: Lane::try_from(self.spec.tasks.len()).unwrap_or(Lane::MAX),
+            at_once: u32::try_from(self.progress.width.now(self.spec.max_concurrent))
+                .unwrap_or(u32::MAX),
             depends_on: depends_on.iter().map(|lane| self.id(*lane).to_owned()).collect(),
             note: task.and_then(|task| task.note.clone()),
             attempts: answer.map_or(0, |answer| answer.attempts),

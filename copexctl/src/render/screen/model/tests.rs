@@ -4,6 +4,7 @@ use copex_proto::event::{Accepted, Answer, AnsweredBy, AskKind, Attempt, Outcome
 use copex_proto::event::{ToolEnd, ToolStart};
 use copex_proto::id::{AskId, RunId, SessionId};
 
+use super::super::work::WORDS;
 use super::*;
 
 pub(crate) const AT: u64 = 1_000_000;
@@ -100,18 +101,18 @@ fn what_is_being_done_follows_the_events() {
     for count in 1..=script.len() {
         let bodies = script[..count].iter().map(|(body, _)| body.clone()).collect();
         let model = fold(bodies);
-        assert_eq!(model.doing, script[count - 1].1, "{:?}", script[count - 1].0);
+        assert_eq!(model.work.doing, script[count - 1].1, "{:?}", script[count - 1].0);
     }
     let model = fold(script[..4].iter().map(|(body, _)| body.clone()).collect());
     assert_eq!((model.asked.as_deref(), model.iteration), (Some("m2"), Some((1, 3))));
-    assert_eq!(model.since, AT + 2_000, "it waits for the model since the iteration began");
+    assert_eq!(model.work.since, AT + 2_000, "it waits for the model since the iteration began");
 }
 
 #[test]
 fn the_last_words_are_those_of_the_present_message() {
     let message = EventBody::Message { text: "one two".to_owned() };
     let restarted = || EventBody::Restarted { reason: "cut".to_owned() };
-    let words = |bodies| fold(bodies).words;
+    let words = |bodies| fold(bodies).work.words;
     assert_eq!(words(vec![says("one "), says("two"), message.clone()]), "one two");
     assert_eq!(words(vec![message.clone(), says("th"), says("ree")]), "three");
     assert_eq!(words(vec![says("one"), tool()]), "one", "it stands while the tool runs");
