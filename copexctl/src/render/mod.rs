@@ -1,13 +1,18 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
+mod ansi;
 pub(crate) mod commits;
 pub(crate) mod countdown;
 pub(crate) mod json;
 pub(crate) mod keep;
+pub(crate) mod markdown;
 pub(crate) mod prometheus;
 pub(crate) mod screen;
+pub(crate) mod styled;
 pub(crate) mod tally;
 pub(crate) mod text;
+pub(crate) mod theme;
+pub(crate) mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
