@@ -18,7 +18,7 @@ pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
-pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
+pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
 #[derive(Debug, Parser)]
@@ -187,12 +187,6 @@ pub(crate) struct ChatFlags {
     /// How many times faster than recorded a replay goes; 0 does not wait.
     #[arg(long, value_name = "N", requires = "replay", allow_negative_numbers = true)]
     pub(crate) replay_speed: Option<f64>,
-    /// Not available in this version.
-    #[arg(long, hide = true)]
-    pub(crate) ui_theme: Option<String>,
-    /// Not available in this version.
-    #[arg(long, hide = true)]
-    pub(crate) ui_density: Option<String>,
     /// Not available in this version.
     #[arg(short = 'T', long, hide = true)]
     pub(crate) template: Option<String>,

@@ -6,12 +6,15 @@ pub(crate) mod countdown;
 pub(crate) mod json;
 pub(crate) mod keep;
 pub(crate) mod markdown;
+pub(crate) mod printer;
 pub(crate) mod prometheus;
 pub(crate) mod screen;
 pub(crate) mod styled;
 pub(crate) mod tally;
 pub(crate) mod text;
 pub(crate) mod theme;
+pub(crate) mod tools;
+mod words;
 pub(crate) mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};

@@ -29,12 +29,14 @@ pub(crate) struct Look {
     pub(crate) light: bool,
     /// Whether words can lead somewhere.
     pub(crate) links: bool,
+    /// How wide it is; absent: as the terminal says, which may change.
+    pub(crate) columns: Option<usize>,
 }
 
 impl Look {
     /// Nothing but words, for a reader and for tests.
     pub(crate) const fn plain(ui: Ui) -> Self {
-        Self { ui, depth: Depth::None, light: false, links: false }
+        Self { ui, depth: Depth::None, light: false, links: false, columns: None }
     }
 
     /// What this terminal can show of what the user chose. Without a `terminal` there are
@@ -47,7 +49,7 @@ impl Look {
         };
         let depth = depth(env, terminal);
         let links = depth != Depth::None && terminal && !ui.screen_reader && links(env);
-        Self { ui, depth, light, links }
+        Self { ui, depth, light, links, columns: None }
     }
 
     /// How a style is painted.
@@ -75,10 +77,8 @@ fn light(colours: &str) -> bool {
 fn depth(env: &Env, terminal: bool) -> Depth {
     let term = env.get("TERM").unwrap_or_default();
     let forced = env.get("CLICOLOR_FORCE").is_some_and(|force| force != "0");
-    let refused = env.get("NO_COLOR").is_some() || env.get("CLICOLOR") == Some("0");
-    let dull = !terminal || term.is_empty() || term == "dumb";
-    if (env.get("NO_COLOR").is_some() || refused || dull) && !(forced && env.get("NO_COLOR").is_none())
-    {
+    let dull = !terminal || term.is_empty() || term == "dumb" || env.get("CLICOLOR") == Some("0");
+    if env.get("NO_COLOR").is_some() || (dull && !forced) {
         return Depth::None;
     }
     let colours = env.get("COLORTERM").unwrap_or_default();
@@ -259,5 +259,78 @@ fn colourful(role: Role, tones: [u32; 7], light: bool) -> Paint {
         Role::Function => of(link),
         Role::Good | Role::Added => of(0x8c_d0_6e),
         Role::Bad | Role::Removed => of(0xf2_6d_78),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)], terminal: bool) -> Look {
+        Look::of(&Env::of(variables), Ui::default(), terminal)
+    }
+
+    #[test]
+    fn a_terminal_is_taken_at_its_word() {
+        let cases: [(&[(&str, &str)], bool, Depth); 11] = [
+            (&[("TERM", "xterm")], true, Depth::Ansi),
+            (&[("TERM", "xterm-256color")], true, Depth::Cube),
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], true, Depth::True),
+            (&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], true, Depth::None),
+            (&[("TERM", "xterm"), ("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], true, Depth::None),
+            (&[("TERM", "xterm"), ("CLICOLOR", "0")], true, Depth::None),
+            (&[("TERM", "dumb")], true, Depth::None),
+            (&[], true, Depth::None),
+            (&[("TERM", "xterm")], false, Depth::None),
+            (&[("TERM", "xterm"), ("CLICOLOR_FORCE", "1")], false, Depth::Ansi),
+            (&[("TERM", "xterm"), ("CLICOLOR_FORCE", "0")], false, Depth::None),
+        ];
+        for (variables, terminal, depth) in cases {
+            assert_eq!(of(variables, terminal).depth, depth, "{variables:?}");
+        }
+        for (ground, light) in
+            [("15;0", false), ("0;15", true), ("0;default;7", true), ("x", false)]
+        {
+            assert_eq!(of(&[("COLORFGBG", ground)], true).light, light, "{ground}");
+        }
+    }
+
+    #[test]
+    fn links_are_for_terminals_that_show_them() {
+        let kitty = ("TERM", "xterm-kitty");
+        assert!(of(&[kitty], true).links);
+        assert!(!of(&[kitty, ("TMUX", "x")], true).links);
+        assert!(!of(&[kitty, ("NO_COLOR", "1")], true).links, "nothing but the words");
+        assert!(of(&[("TERM", "xterm"), ("VTE_VERSION", "7600")], true).links);
+        assert!(!of(&[("TERM", "xterm")], true).links);
+        assert!(of(&[("TERM", "xterm"), ("FORCE_HYPERLINK", "1")], true).links);
+    }
+
+    #[test]
+    fn colours_are_reduced_to_the_nearest() {
+        let grey = Colour::Rgb(128, 128, 128);
+        assert_eq!(grey.reduced(Depth::Cube), Colour::Cube(244));
+        assert_eq!(grey.reduced(Depth::Ansi), Colour::Ansi(8));
+        assert_eq!(Colour::Rgb(255, 0, 0).reduced(Depth::Cube), Colour::Cube(196));
+        assert_eq!(Colour::Rgb(250, 10, 0).reduced(Depth::Ansi), Colour::Ansi(9));
+        assert_eq!(grey.reduced(Depth::True), grey);
+    }
+
+    #[test]
+    fn every_role_of_every_theme_is_dark_enough_on_a_light_ground() {
+        let themes = [Theme::Midnight, Theme::Sunset, Theme::Tokyo];
+        for (theme, role) in themes.into_iter().flat_map(|theme| {
+            [Role::Heading, Role::Code, Role::Link, Role::Literal, Role::Added]
+                .map(|it| (theme, it))
+        }) {
+            let ui = Ui { theme, ..Ui::default() };
+            let look = Look { depth: Depth::True, light: true, ..Look::plain(ui) };
+            let Some(Colour::Rgb(red, green, blue)) = look.paint(role.into()).colour else {
+                panic!()
+            };
+            let bright =
+                (u32::from(red) * 299 + u32::from(green) * 587 + u32::from(blue) * 114) / 1_000;
+            assert!(bright < 128, "{theme:?} {role:?}");
+        }
     }
 }

@@ -69,8 +69,6 @@ pub enum Support {
     Full,
     /// It means something else than in Python copex; the words say what.
     Changed(&'static str),
-    /// It is accepted and checked, and has no effect in this version.
-    Later,
 }
 
 /// One key.
@@ -117,11 +115,6 @@ impl Key {
 
     const fn rule(mut self, rule: Rule) -> Self {
         self.rule = rule;
-        self
-    }
-
-    const fn later(mut self) -> Self {
-        self.support = Support::Later;
         self
     }
 

@@ -3,10 +3,10 @@
 //! Invariant: what is given out does not depend on where the pieces were cut, and is never
 //! taken back. Only the open block is kept, so a long text costs what its blocks cost.
 
+use super::Shape;
 use super::block::{End, Tables, render};
 use super::lay::{Code, Rendered};
 use super::split::{Kind, closes, indent, is_decided, kind, trim};
-use super::Shape;
 use crate::render::styled::Line;
 
 /// Bytes of a block that is held whole; what comes behind them is another block.
@@ -27,7 +27,12 @@ enum Open {
     Table,
     Html,
     Indented,
-    Fence { mark: char, count: usize, indent: usize, code: Box<Code> },
+    Fence {
+        mark: char,
+        count: usize,
+        indent: usize,
+        code: Box<Code>,
+    },
 }
 
 /// A text that is being read.
@@ -87,11 +92,6 @@ impl Stream {
     /// The begin of the next line: what follows it comes behind it.
     pub(crate) fn partial(&self) -> Option<&Line> {
         self.partial.as_ref()
-    }
-
-    /// Whether nothing waits to be given out.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tail.is_empty() && matches!(self.open, Open::Nothing)
     }
 
     #[cfg(test)]

@@ -55,7 +55,8 @@ fn a_text_has_the_same_lines_however_it_is_cut() {
     for width in [16, 24, 40, 80, 200] {
         let shape = Shape { width, ..SHAPE };
         let whole = streamed([SAMPLE], shape);
-        let chars: Vec<_> = SAMPLE.char_indices().map(|(at, c)| &SAMPLE[at..at + c.len_utf8()]).collect();
+        let chars: Vec<_> =
+            SAMPLE.char_indices().map(|(at, c)| &SAMPLE[at..at + c.len_utf8()]).collect();
         assert_eq!(streamed(chars, shape), whole);
         let lines: Vec<_> = SAMPLE.split_inclusive('\n').collect();
         assert_eq!(streamed(lines, shape), whole);
@@ -141,10 +142,51 @@ fn of_a_long_text_only_the_open_block_is_kept() {
 
 fn piece() -> impl Strategy<Value = String> {
     const WORDS: &[&str] = &[
-        "word", " ", "  ", "\n", "\n\n", "*", "**", "_", "`", "```\n", "```rs\n", "~~", "[", "]", "(x)",
-        "|", "| a | b |\n", "|--|--|\n", "- ", "1. ", "2) ", "> ", "# ", "    ", "---", "===", "<b>", "<!--",
-        "&amp;", "\\", "日本", "❤️", "e\u{301}", "\u{200d}", "\t", "a_b", "! ", "![", ":", "internationalization",
-        "- [ ] ", "\n  ", "\n- ", "\n1. ", "\n> ",
+        "word",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "*",
+        "**",
+        "_",
+        "`",
+        "```\n",
+        "```rs\n",
+        "~~",
+        "[",
+        "]",
+        "(x)",
+        "|",
+        "| a | b |\n",
+        "|--|--|\n",
+        "- ",
+        "1. ",
+        "2) ",
+        "> ",
+        "# ",
+        "    ",
+        "---",
+        "===",
+        "<b>",
+        "<!--",
+        "&amp;",
+        "\\",
+        "日本",
+        "❤️",
+        "e\u{301}",
+        "\u{200d}",
+        "\t",
+        "a_b",
+        "! ",
+        "![",
+        ":",
+        "internationalization",
+        "- [ ] ",
+        "\n  ",
+        "\n- ",
+        "\n1. ",
+        "\n> ",
     ];
     prop_oneof![4 => proptest::sample::select(WORDS).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)]
 }

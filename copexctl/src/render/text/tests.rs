@@ -14,6 +14,9 @@ const PIPE: Style = Style {
     color: Shown::No,
     drawing: None,
     whole: Shown::No,
+    look: None,
+    asides: None,
+    results: Shown::No,
 };
 
 fn delta(text: &str) -> EventBody {
