@@ -5,6 +5,7 @@ mod fleet;
 mod inbox;
 mod plan;
 mod ralph;
+mod render;
 mod sessions;
 mod turn;
 
@@ -17,6 +18,7 @@ pub(crate) use fleet::{FleetArgs, FleetFlags};
 pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
+pub(crate) use render::{Format, RenderArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 
@@ -91,6 +93,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<BreakersCommand>,
     },
+    /// Show a log of copexd or of the Copilot CLI to people: as text, Markdown or a page.
+    Render(RenderArgs),
     /// List models.
     Models(ModelsArgs),
     /// How the daemon, the runtimes, the sign-in and the provider are.

@@ -14,6 +14,7 @@ use crate::follow::View;
 use crate::render::ansi;
 use crate::render::commits::Commits;
 use crate::render::printer::{self, Printer};
+use crate::render::styled::{self, Role};
 use crate::render::tally::{self, Tally};
 use crate::render::theme::Look;
 use crate::render::tools::Tools;
@@ -314,6 +315,36 @@ impl<O: Write, E: Write> Text<O, E> {
         self.progress(tally.table().trim_end())
     }
 
+    /// Words of a person, between those of the agent.
+    pub(crate) fn user(&mut self, text: &str) -> io::Result<()> {
+        self.close_open()?;
+        self.end_out_line()?;
+        for line in text.trim().lines() {
+            let line = styled::Line::of("› ", Role::Marker)
+                .and(clean(line), styled::Style { bold: true, ..styled::Style::default() });
+            match &self.style.look {
+                Some(look) => writeln!(self.out, "{}", ansi::line(&line, look))?,
+                None => writeln!(self.out, "{}", line.plain())?,
+            }
+        }
+        self.separate = Shown::No;
+        self.out.flush()
+    }
+
+    /// Words beside the run, as those of its progress.
+    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        self.close_open()?;
+        self.progress(text)
+    }
+
+    /// Nothing more comes, though the run has not ended.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.close_open()?;
+        self.end_out_line()?;
+        self.end_err_line();
+        self.out.flush()
+    }
+
     fn tool_start(&mut self, tool: &ToolStart) -> io::Result<()> {
         self.close_open()?;
         self.tools.start(tool);
@@ -331,7 +362,9 @@ impl<O: Write, E: Write> Text<O, E> {
         let columns = look.columns.unwrap_or_else(printer::columns);
         let whole = self.style.results == Shown::Yes;
         let lines = self.tools.end(tool, &look, columns, whole);
-        self.end_out_line()?;
+        if self.style.terminal == Shown::Yes {
+            self.end_out_line()?;
+        }
         self.end_err_line();
         let part = self.part.as_ref().map(|part| format!("[{part}] ")).unwrap_or_default();
         for line in lines {

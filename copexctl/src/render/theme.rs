@@ -34,7 +34,8 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Nothing but words, for a reader and for tests.
+    /// Nothing but words.
+    #[cfg(test)]
     pub(crate) const fn plain(ui: Ui) -> Self {
         Self { ui, depth: Depth::None, light: false, links: false, columns: None }
     }

@@ -114,7 +114,7 @@ fn change(tool: &ToolStart) -> Option<String> {
 }
 
 fn first(text: &str, most: usize, columns: usize, is_change: bool) -> Vec<Line> {
-    let text = text.trim_end();
+    let text = text.trim_start_matches('\n').trim_end();
     let margin = Line::of("  ", Role::Text);
     let margin = Margin { first: &margin, rest: &margin };
     let mut lines = Vec::new();

@@ -46,6 +46,7 @@ impl Shape {
 }
 
 /// The lines of a whole text.
+#[cfg(test)]
 pub(crate) fn lines(text: &str, shape: Shape) -> Vec<super::styled::Line> {
     let (mut stream, mut lines) = (Stream::default(), Vec::new());
     stream.push(text, &|| shape, &mut lines);

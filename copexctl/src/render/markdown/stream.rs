@@ -7,6 +7,7 @@ use super::Shape;
 use super::block::{End, Tables, render};
 use super::lay::{Code, Rendered};
 use super::split::{Kind, closes, indent, is_decided, kind, trim};
+use crate::render::is_harmless;
 use crate::render::styled::Line;
 
 /// Bytes of a block that is held whole; what comes behind them is another block.
@@ -67,9 +68,8 @@ impl Stream {
     /// More text; the lines that are certain now are put behind `out`. `shape` says what form
     /// blocks that begin now have.
     pub(crate) fn push(&mut self, text: &str, shape: &dyn Fn() -> Shape, out: &mut Vec<Line>) {
-        let kept = |it: &char| !it.is_control() || matches!(it, '\n' | '\t');
         let mut whole = std::mem::take(&mut self.tail);
-        whole.extend(text.chars().filter(kept));
+        whole.extend(text.chars().filter(|it| is_harmless(*it)));
         let mut rest = whole.as_str();
         while let Some((line, after)) = rest.split_once('\n') {
             self.line(line, shape, out);
