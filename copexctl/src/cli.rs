@@ -5,6 +5,7 @@ mod fleet;
 mod inbox;
 mod plan;
 mod ralph;
+mod render;
 mod sessions;
 mod setup;
 mod turn;
@@ -18,9 +19,10 @@ pub(crate) use fleet::{FleetArgs, FleetFlags};
 pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
+pub(crate) use render::{Format, RenderArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use setup::{InstallArgs, Place, SetupArgs, SetupCommand};
-pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
+pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
 #[derive(Debug, Parser)]
@@ -93,6 +95,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<BreakersCommand>,
     },
+    /// Show a log of copexd or of the Copilot CLI to people: as text, Markdown or a page.
+    Render(RenderArgs),
     /// List models.
     Models(ModelsArgs),
     /// How the daemon, the runtimes, the sign-in and the provider are.
@@ -203,12 +207,6 @@ pub(crate) struct ChatFlags {
     /// How many times faster than recorded a replay goes; 0 does not wait.
     #[arg(long, value_name = "N", requires = "replay", allow_negative_numbers = true)]
     pub(crate) replay_speed: Option<f64>,
-    /// Not available in this version.
-    #[arg(long, hide = true)]
-    pub(crate) ui_theme: Option<String>,
-    /// Not available in this version.
-    #[arg(long, hide = true)]
-    pub(crate) ui_density: Option<String>,
     /// Not available in this version.
     #[arg(short = 'T', long, hide = true)]
     pub(crate) template: Option<String>,

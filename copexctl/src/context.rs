@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use copex_proto::config::Ui;
 use copex_proto::socket::{self, SocketEnv};
 
 use crate::env::Env;
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) state_dir: PathBuf,
     /// Whether to start the daemon when none answers.
     pub(crate) auto_start: bool,
+    /// How runs look, once the settings were read.
+    pub(crate) ui: Option<Ui>,
 }
 
 impl Context {
@@ -34,6 +37,7 @@ impl Context {
             config_dir: dirs.config_dir().to_owned(),
             state_dir: dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned(),
             auto_start: true,
+            ui: None,
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use copex_proto::config::{ClientConfig, Layer, Merged, Origin, Place};
+use copex_proto::config::{ClientConfig, Layer, Merged, Origin, Place, Ui};
 use copex_proto::run::{
     ChatRequest, RalphRequest, RunOptions, RunRequest, SessionChoice, SystemMessage,
     SystemMessageMode,
@@ -12,19 +12,15 @@ use copex_proto::run::{
 use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
-use crate::cli::{ChatFlags, LimitFlags, LoopFlags, ToolFlags, TurnFlags};
+use crate::cli::{ChatFlags, LimitFlags, LoopFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 use crate::context::Context;
 use crate::error::{Failure, Result};
-use crate::settings::{Settings, repository};
+use crate::settings::{self, Given, Settings, repository};
 use crate::snapshot;
 
 /// Refuses flags that this version cannot honour.
 pub(crate) fn refuse_unavailable(flags: &ChatFlags) -> Result<()> {
-    let later = [
-        (flags.ui_theme.is_some(), "--ui-theme"),
-        (flags.ui_density.is_some(), "--ui-density"),
-        (flags.template.is_some(), "--template"),
-    ];
+    let later = [(flags.template.is_some(), "--template")];
     match later.iter().find(|(given, _)| *given) {
         Some((_, name)) => Err(Failure::not_available(name)),
         None => Ok(()),
@@ -84,9 +80,22 @@ pub(crate) fn layer(flags: &TurnFlags, home: &Path, here: &Path) -> Result<Layer
     for (given, flag, mode) in modes {
         set("approval.mode", flag, given.then(|| json!(mode)))?;
     }
+    let ui = &flags.output.ui;
+    set("ui_theme", "--ui-theme", ui.ui_theme.as_deref().map(Value::from))?;
+    set("ui_density", "--ui-density", ui.ui_density.as_deref().map(Value::from))?;
+    set("screen_reader", "--screen-reader", ui.screen_reader.then_some(Value::Bool(true)))?;
     set("approval.allow", "--allow-tool", list(&approval.allow_tool))?;
     set("approval.deny", "--deny-tool", list(&approval.deny_tool))?;
     Ok(layer)
+}
+
+/// How everything looks with these flags, for a command that reads no other setting.
+pub(crate) fn ui(ctx: &Context, flags: &UiFlags) -> Result<Ui> {
+    let output = OutputFlags { ui: flags.clone(), ..OutputFlags::default() };
+    let flags = TurnFlags { output, ..TurnFlags::default() };
+    let layer = layer(&flags, &ctx.home, Path::new("/"))?;
+    let given = Given { flags: layer, ..Given::default() };
+    Ok(settings::load(ctx, given)?.config.ui)
 }
 
 /// The limits of a run that is resumed, checked as the keys of the same names are.

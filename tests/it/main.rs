@@ -28,6 +28,7 @@ mod product;
 mod questions;
 mod ralph;
 mod recover;
+mod render;
 mod resilience;
 mod returning;
 mod scripts;

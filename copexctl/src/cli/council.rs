@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_council_cannot_honour_is_refused() {
         /// What it can: how it is shown, where it is looked for, and limits.
-        const CAN: [&str; 15] = [
+        const CAN: [&str; 18] = [
             "resume",
             "verbose",
             "artifact",
@@ -168,6 +168,9 @@ mod tests {
             "output",
             "detach",
             "show_reasoning",
+            "ui_theme",
+            "ui_density",
+            "screen_reader",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

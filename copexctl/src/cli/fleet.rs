@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_fleet_cannot_honour_is_refused() {
         /// What it can: how it is shown and kept, where it is looked for, and limits.
-        const CAN: [&str; 14] = [
+        const CAN: [&str; 17] = [
             "resume",
             "artifact",
             "cwd",
@@ -146,6 +146,9 @@ mod tests {
             "output",
             "detach",
             "show_reasoning",
+            "ui_theme",
+            "ui_density",
+            "screen_reader",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

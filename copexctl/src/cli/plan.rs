@@ -127,7 +127,7 @@ mod tests {
     fn a_flag_that_a_resumed_plan_cannot_honour_is_refused() {
         /// What it can: how it is shown, where it is looked for, and limits. `--execute` says
         /// what is done anyway.
-        const CAN: [&str; 15] = [
+        const CAN: [&str; 18] = [
             "resume",
             "execute",
             "visualize",
@@ -139,6 +139,9 @@ mod tests {
             "output",
             "detach",
             "show_reasoning",
+            "ui_theme",
+            "ui_density",
+            "screen_reader",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

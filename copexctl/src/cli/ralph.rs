@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_loop_cannot_honour_is_refused() {
         /// What it can: how it is shown, where it is looked for, and limits.
-        const CAN: [&str; 13] = [
+        const CAN: [&str; 16] = [
             "resume",
             "cwd",
             "quiet",
@@ -109,6 +109,9 @@ mod tests {
             "output",
             "detach",
             "show_reasoning",
+            "ui_theme",
+            "ui_density",
+            "screen_reader",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

@@ -125,6 +125,21 @@ pub(crate) struct LimitFlags {
     pub(crate) max_tokens: Option<i64>,
 }
 
+/// How everything looks on a terminal.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct UiFlags {
+    /// Colours on a terminal: default, midnight, mono, sunset, tokyo.
+    #[arg(long, value_name = "THEME")]
+    pub(crate) ui_theme: Option<String>,
+    /// How much is shown of a tool on a terminal: compact, extended.
+    #[arg(long, value_name = "DENSITY")]
+    pub(crate) ui_density: Option<String>,
+    /// Everything as a plain line: no drawing, nothing redrawn.
+    #[arg(long)]
+    pub(crate) screen_reader: bool,
+}
+
 /// How a run's answer is shown.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
@@ -150,6 +165,9 @@ pub(crate) struct OutputFlags {
     /// Do not show the model's reasoning. The default.
     #[arg(long)]
     pub(crate) no_reasoning: bool,
+    /// How it looks.
+    #[command(flatten)]
+    pub(crate) ui: UiFlags,
     /// How a plan is drawn; set by the commands that have one.
     #[arg(skip)]
     pub(crate) drawing: Option<Drawing>,

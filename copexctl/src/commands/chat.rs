@@ -51,6 +51,7 @@ pub(super) fn settle(ctx: &mut Context, flags: &ChatFlags) -> Result<Settings> {
         Given { file: flags.turn.config.clone(), cwd: flags.turn.cwd.clone(), flags: layer };
     let settings = settings::load(ctx, given)?;
     ctx.auto_start = settings.config.auto_start;
+    ctx.ui = Some(settings.config.ui);
     Ok(settings)
 }
 

@@ -19,6 +19,7 @@ mod metrics;
 pub(crate) mod models;
 mod plan;
 mod ralph;
+mod render;
 pub(crate) mod runs;
 mod sessions;
 mod setup;
@@ -31,11 +32,10 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 17] = [
+const LATER: [&str; 16] = [
     "interactive",
     "tui",
     "skills",
-    "render",
     "acp",
     "squad",
     "agent",
@@ -76,6 +76,7 @@ fn with_context(ctx: Context, command: Command) -> Result<Exit> {
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
+        Command::Render(args) => render::run(&ctx, &args),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {
             status::run(&ctx, &flag)

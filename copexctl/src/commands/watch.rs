@@ -13,12 +13,14 @@ use crate::error::{Failure, Result};
 use crate::exit::{self, Exit};
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
+use crate::render;
 use crate::render::countdown::Countdown;
 use crate::render::json::{Json, Jsonl};
 use crate::render::keep::Keeping;
 use crate::render::screen::Live;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
-use crate::render::{self};
+use crate::render::theme::Look;
+use crate::request;
 
 /// Follows `source` to its end.
 pub(crate) fn watch(
@@ -30,7 +32,7 @@ pub(crate) fn watch(
 ) -> Result<Exit> {
     let target = flags.output.as_deref().map(answer_file::open).transpose()?;
     let artifact = flags.artifact.as_deref().map(answer_file::open).transpose()?;
-    let mut view = view(ctx, flags, warnings);
+    let mut view = view(ctx, flags, warnings)?;
     if !flags.quiet && !flags.json {
         for text in warnings {
             view.note(text)?;
@@ -115,33 +117,44 @@ fn left(run: Option<RunId>, flags: &OutputFlags, on_interrupt: OnInterrupt) -> E
     Exit::Interrupted
 }
 
-fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Box<dyn View> {
+fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Result<Box<dyn View>> {
+    let ui = match ctx.ui {
+        Some(ui) => ui,
+        None => request::ui(ctx, &flags.ui)?,
+    };
     if flags.json {
-        return Box::new(Json::new(io::stdout(), warnings));
+        return Ok(Box::new(Json::new(io::stdout(), warnings)));
     }
     if flags.jsonl {
-        return Box::new(Jsonl::new(io::stdout()));
+        return Ok(Box::new(Jsonl::new(io::stdout())));
     }
-    let err_terminal = io::stderr().is_terminal();
+    let (terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let plain = flags.quiet || flags.raw;
+    let able = ctx.env.get("TERM").is_some_and(|term| term != "dumb");
+    let look = |terminal: bool| {
+        let look = Look::of(&ctx.env, ui, terminal);
+        (terminal && !plain && (able || ui.screen_reader)).then_some(look)
+    };
     let style = Style {
         answer: if flags.quiet { AnswerStyle::AtTheEnd } else { AnswerStyle::Stream },
         progress: Shown::from(!plain),
         summary: Shown::from(!plain && err_terminal),
         reasoning: Shown::from(flags.show_reasoning && !plain && err_terminal),
         notes: Shown::from(!flags.quiet),
-        terminal: Shown::from(io::stdout().is_terminal()),
+        terminal: Shown::from(terminal),
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
         drawing: flags.drawing,
         whole: Shown::from(flags.whole),
+        look: look(terminal),
+        asides: look(err_terminal),
+        results: Shown::No,
     };
-    let term = ctx.env.get("TERM").filter(|term| *term != "dumb");
-    let drawn = err_terminal && term.is_some() && !plain;
+    let drawn = err_terminal && able && !plain && !ui.screen_reader;
     if drawn && !(flags.show_reasoning || piped()) {
-        return Box::new(Live::new(style));
+        return Ok(Box::new(Live::new(style)));
     }
     let text = Text::new(io::stdout(), io::stderr(), style);
-    if drawn { Box::new(Countdown::new(text, io::stderr())) } else { Box::new(text) }
+    Ok(if drawn { Box::new(Countdown::new(text, io::stderr())) } else { Box::new(text) })
 }
 
 /// Whether another program reads the answer: it may write on the same terminal.

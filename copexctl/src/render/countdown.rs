@@ -1,4 +1,5 @@
-//! How long a parked run still waits: the words, and a line on a terminal that counts down.
+//! How long a parked run still waits, and a tool works: the words, and a line on a terminal that
+//! counts.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,10 +9,18 @@ use copex_proto::event::{EventBody, RunEvent};
 use crate::clock;
 use crate::follow::View;
 use crate::render::brief;
+use crate::render::tools::cut;
+use crate::render::words::tool_start;
 use crate::when;
 
 /// Columns of the line that is redrawn: one that wraps cannot be.
 const COLUMNS: usize = 79;
+
+/// A tool that is done by then needs no line of its own, in milliseconds.
+const QUICK_MS: u64 = 300;
+
+/// Tools at work that are shown one after the other; of more, the last ones.
+const TOOLS: usize = 64;
 
 /// "parked until 14:05, 00:59:12 left: reason", for a run that goes on at `until` (Unix
 /// milliseconds, as `now`).
@@ -33,7 +42,8 @@ pub(crate) fn way_on(run: &str) -> String {
     format!("to go on now: copexctl runs resume --now {run}")
 }
 
-/// A view with one more line below it while the run is parked, redrawn each second in place.
+/// A view with one more line below it while the run is parked or a tool works, redrawn each
+/// second in place.
 /// For a terminal alone.
 ///
 /// Invariant: the line is taken away before anything else is shown, and at the end.
@@ -41,13 +51,17 @@ pub(crate) struct Countdown<V, E: Write> {
     inner: V,
     err: E,
     park: Option<(String, u64)>,
+    /// Tools at work: the call, what is said of it, since when.
+    tools: Vec<(String, String, u64)>,
+    /// Whether the cursor may stand behind a text of somebody else.
+    inside_line: bool,
     drawn: bool,
 }
 
 impl<V, E: Write> Countdown<V, E> {
     /// Over `inner`; the line is drawn on `err`.
     pub(crate) fn new(inner: V, err: E) -> Self {
-        Self { inner, err, park: None, drawn: false }
+        Self { inner, err, park: None, tools: Vec::new(), inside_line: false, drawn: false }
     }
 
     fn wipe(&mut self) {
@@ -60,21 +74,62 @@ impl<V, E: Write> Countdown<V, E> {
 
     /// Draws the line as of `now`; when it changes next.
     fn draw(&mut self, now: u64) -> Option<Duration> {
-        let (reason, until) = self.park.as_ref()?;
+        if let Some((reason, until)) = &self.park {
+            let (line, until) = (parked(reason, *until, now), *until);
+            self.line(&line);
+            // Once the time is over, the daemon says what comes; there is nothing to count.
+            let left = until.saturating_sub(now).checked_sub(1)?;
+            return Some(Duration::from_millis(left % 1_000 + 1));
+        }
+        let (_, words, since) = self.tools.last().filter(|_| !self.inside_line)?;
+        let passed = now.saturating_sub(*since);
+        if passed < QUICK_MS {
+            return Some(Duration::from_millis(QUICK_MS - passed));
+        }
+        let others = self.tools.len() - 1;
+        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+        let line = format!("{}{more}  {} s", brief(words, COLUMNS - 30), passed / 1_000);
+        self.line(&line);
+        Some(Duration::from_millis(1_000 - passed % 1_000))
+    }
+
+    fn line(&mut self, line: &str) {
         // In one write, and wiped behind its end and not before: nothing flickers.
-        let line = format!("\r{}\x1b[K", brief(&parked(reason, *until, now), COLUMNS));
+        let line = format!("\r{}\x1b[K", cut(&brief(line, COLUMNS), COLUMNS));
         let _ = self.err.write_all(line.as_bytes());
         let _ = self.err.flush();
         self.drawn = true;
-        // Once the time is over, the daemon says what comes; there is nothing to count.
-        let left = until.saturating_sub(now).checked_sub(1)?;
-        Some(Duration::from_millis(left % 1_000 + 1))
+    }
+
+    /// Takes note of tools that begin and end.
+    fn tools(&mut self, event: &RunEvent) {
+        match &event.body {
+            EventBody::ToolStart(tool) => {
+                if self.tools.len() == TOOLS {
+                    self.tools.remove(0);
+                }
+                self.tools.push((tool.call.clone(), tool_start(tool), clock::unix_ms()));
+                self.inside_line = false;
+            }
+            EventBody::ToolEnd(tool) => {
+                self.tools.retain(|(call, ..)| *call != tool.call);
+                self.inside_line = false;
+            }
+            EventBody::MessageDelta { .. } | EventBody::ReasoningDelta { .. } => {
+                self.inside_line = true;
+            }
+            // Whatever was at work is not any more.
+            EventBody::Attempt(_) => self.tools.clear(),
+            body if body.is_terminal() => self.tools.clear(),
+            _ => {}
+        }
     }
 }
 
 impl<V: View, E: Write> View for Countdown<V, E> {
     fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         self.wipe();
+        self.tools(event);
         if let EventBody::Parked { reason, until: Some(until) } = &event.body {
             self.park = Some((reason.clone(), *until));
             let run = event.run.as_str();
@@ -151,6 +206,40 @@ mod tests {
         }
         let text = parked("too many requests\n", 3_600_000, 48_000);
         assert!(text.ends_with(", 00:59:12 left: too many requests"), "{text}");
+    }
+
+    #[test]
+    fn a_tool_that_takes_its_time_has_a_line_until_it_ends() {
+        let (mut lines, mut err) = (Lines::default(), Vec::new());
+        let mut view = Countdown::new(&mut lines, &mut err);
+        let tool = |call: &str| {
+            let arguments = serde_json::json!({ "command": "npm test" });
+            let (call, name) = (call.to_owned(), "bash".to_owned());
+            EventBody::ToolStart(copex_proto::event::ToolStart { call, name, arguments })
+        };
+        view.event(&event(1, tool("a")), "").unwrap();
+        let since = view.tools[0].2;
+        assert_eq!(view.draw(since), Some(Duration::from_millis(QUICK_MS)));
+        assert_eq!(view.draw(since + 3_200), Some(Duration::from_millis(800)));
+        view.event(&event(2, tool("b")), "").unwrap();
+        let since = view.tools[1].2;
+        assert!(view.draw(since + 1_000).is_some());
+        view.event(&event(3, EventBody::MessageDelta { text: "x".to_owned() }), "").unwrap();
+        assert_eq!(view.draw(since + 1_000), None, "a line is being written");
+        let end = copex_proto::event::ToolEnd {
+            call: "b".to_owned(),
+            name: "bash".to_owned(),
+            success: true,
+            result: String::new(),
+            duration_ms: 1,
+        };
+        view.event(&event(4, EventBody::ToolEnd(end)), "").unwrap();
+        assert!(view.draw(since + 2_000).is_some());
+        drop(view);
+        let drawn = String::from_utf8(err).unwrap();
+        let first = "\r· bash npm test  3 s\u{1b}[K\r\u{1b}[K";
+        assert!(drawn.starts_with(first) && drawn.ends_with("\r\u{1b}[K"), "{drawn:?}");
+        assert!(drawn.contains("· bash npm test and 1 more  1 s"), "{drawn:?}");
     }
 
     #[test]

@@ -1,13 +1,22 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
+mod ansi;
 pub(crate) mod commits;
 pub(crate) mod countdown;
 pub(crate) mod json;
 pub(crate) mod keep;
+pub(crate) mod markdown;
+pub(crate) mod printer;
 pub(crate) mod prometheus;
 pub(crate) mod screen;
+pub(crate) mod styled;
 pub(crate) mod tally;
 pub(crate) mod text;
+pub(crate) mod theme;
+pub(crate) mod tools;
+pub(crate) mod transcript;
+mod words;
+pub(crate) mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -67,9 +76,16 @@ pub(crate) fn error(info: &ErrorInfo) {
 }
 
 /// The text without control characters other than line ends and tabs: what a model or a
-/// daemon says must not move the cursor or change the title of a terminal.
+/// daemon says must not move the cursor, change the title of a terminal or turn words around.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
+    text.chars().filter(|char| is_harmless(*char)).collect()
+}
+
+/// Whether a character does nothing to a terminal but stand there, begin a line, or go to the
+/// next tab stop.
+pub(crate) fn is_harmless(char: char) -> bool {
+    let turns = matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !turns && (!char.is_control() || matches!(char, '\n' | '\t'))
 }
 
 /// The first line, cut to `most` characters.

@@ -6,16 +6,22 @@
 
 use std::io::{self, Write};
 
-use copex_proto::event::{
-    EventBody, Outcome, Retrying, RunEvent, Step, StepState, ToolEnd, ToolStart,
-};
+use copex_proto::event::{EventBody, Outcome, RunEvent, StepState, ToolEnd, ToolStart};
 use copex_proto::plan::{Drawing, Plan};
-use copex_proto::run::{Mode, RunState};
+use copex_proto::run::Mode;
 
 use crate::follow::View;
+use crate::render::ansi;
 use crate::render::commits::Commits;
+use crate::render::printer::{self, Printer};
+use crate::render::styled::{self, Role};
 use crate::render::tally::{self, Tally};
-use crate::render::{answer, brief, clean, countdown, duration, telling};
+use crate::render::theme::Look;
+use crate::render::tools::Tools;
+use crate::render::words::{
+    gate, member_line, retry_line, step_line, summary, tool_failed, tool_start,
+};
+use crate::render::{answer, brief, clean, countdown};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +44,12 @@ pub(crate) struct Style {
     pub(crate) drawing: Option<Drawing>,
     /// A council's opinions and reviews.
     pub(crate) whole: Shown,
+    /// How the answer's Markdown looks; absent: it is printed as it is.
+    pub(crate) look: Option<Look>,
+    /// How tools and the summary look; absent: as plain lines.
+    pub(crate) asides: Option<Look>,
+    /// The whole results of tools.
+    pub(crate) results: Shown,
 }
 
 /// When the answer is printed.
@@ -84,6 +96,9 @@ pub(crate) struct Text<O, E> {
     tally: Option<Tally>,
     /// The part of the run that is spoken of.
     part: Option<String>,
+    /// The answer as Markdown.
+    printer: Option<Printer>,
+    tools: Tools,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +123,8 @@ impl<O: Write, E: Write> Text<O, E> {
             commits: Commits::default(),
             tally: None,
             part: None,
+            printer: style.look.map(Printer::new),
+            tools: Tools::default(),
         }
     }
 
@@ -119,6 +136,11 @@ impl<O: Write, E: Write> Text<O, E> {
         if self.separate == Shown::Yes {
             self.end_out_line()?;
             self.separate = Shown::No;
+        }
+        if let Some(printer) = &mut self.printer {
+            self.out.write_all(printer.push(text).as_bytes())?;
+            self.out_line = if printer.is_inside_line() { Line::Middle } else { Line::Start };
+            return self.out.flush();
         }
         if self.style.terminal == Shown::Yes {
             self.out.write_all(clean(text).as_bytes())?;
@@ -134,8 +156,22 @@ impl<O: Write, E: Write> Text<O, E> {
             self.out.write_all(b"\n")?;
             self.out.flush()?;
             self.out_line = Line::Start;
+            self.printer.iter_mut().for_each(Printer::line_ended);
         }
         Ok(())
+    }
+
+    /// The text is whole: what is held back of it comes.
+    fn end_text(&mut self) -> io::Result<()> {
+        let Some(printer) = &mut self.printer else { return Ok(()) };
+        let rest = printer.finish();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.out_line = Line::Start;
+        self.end_err_line();
+        self.out.write_all(rest.as_bytes())?;
+        self.out.flush()
     }
 
     // A stderr that is gone is no reason to lose the answer.
@@ -192,10 +228,12 @@ impl<O: Write, E: Write> Text<O, E> {
         if let Some(rest) = text.strip_prefix(open.as_str()) {
             self.answer(rest)?;
         } else {
+            self.end_text()?;
             self.end_out_line()?;
             self.tell("the answer changed; here it is again")?;
             self.answer(text)?;
         }
+        self.end_text()?;
         self.last = Some(text.to_owned());
         self.separate = Shown::Yes;
         Ok(())
@@ -218,17 +256,20 @@ impl<O: Write, E: Write> Text<O, E> {
         Ok(())
     }
 
-    fn close_open(&mut self) {
+    fn close_open(&mut self) -> io::Result<()> {
         if !self.open.is_empty() {
+            self.end_text()?;
             self.last = Some(std::mem::take(&mut self.open));
             self.separate = Shown::Yes;
         }
+        Ok(())
     }
 
     fn restarted(&mut self, reason: &str) -> io::Result<()> {
         let shown = !std::mem::take(&mut self.open).is_empty();
         if shown {
             self.end_out_line()?;
+            self.printer.iter_mut().for_each(Printer::forget);
             self.aside(&format!("— starting again: {} —", brief(reason, 100)))?;
         }
         Ok(())
@@ -254,6 +295,7 @@ impl<O: Write, E: Write> Text<O, E> {
                 }
             }
         }
+        self.end_text()?;
         self.end_out_line()?;
         self.table()?;
         if self.style.summary == Shown::Yes {
@@ -272,16 +314,77 @@ impl<O: Write, E: Write> Text<O, E> {
 
     /// What there is of a run that did not end well.
     fn ended(&mut self, event: &RunEvent) -> io::Result<()> {
+        self.end_text()?;
         self.end_err_line();
         self.end_out_line()?;
         let outcome = event.body.ending().map(|ending| &ending.outcome);
         let report = outcome.filter(|it| self.tally.is_some() && !it.content.is_empty());
         if let Some(report) = report {
             self.answer(&report.content)?;
+            self.end_text()?;
             self.end_out_line()?;
         }
         self.table()?;
         self.tell_commits()
+    }
+
+    /// Words of a person, between those of the agent.
+    pub(crate) fn user(&mut self, text: &str) -> io::Result<()> {
+        self.close_open()?;
+        self.end_out_line()?;
+        for line in text.trim().lines() {
+            let line = styled::Line::of("› ", Role::Marker)
+                .and(clean(line), styled::Style { bold: true, ..styled::Style::default() });
+            match &self.style.look {
+                Some(look) => writeln!(self.out, "{}", ansi::line(&line, look))?,
+                None => writeln!(self.out, "{}", line.plain())?,
+            }
+        }
+        self.separate = Shown::No;
+        self.out.flush()
+    }
+
+    /// Words beside the run, as those of its progress.
+    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        self.close_open()?;
+        self.progress(text)
+    }
+
+    /// Nothing more comes, though the run has not ended.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.close_open()?;
+        self.end_out_line()?;
+        self.end_err_line();
+        self.out.flush()
+    }
+
+    fn tool_start(&mut self, tool: &ToolStart) -> io::Result<()> {
+        self.close_open()?;
+        self.tools.start(tool);
+        match self.style.asides {
+            // It is shown with what came of it; until then it stands on the line that is redrawn.
+            Some(look) if !look.ui.screen_reader => Ok(()),
+            _ => self.progress(&tool_start(tool)),
+        }
+    }
+
+    fn tool_end(&mut self, tool: &ToolEnd) -> io::Result<()> {
+        let (Some(look), Shown::Yes) = (self.style.asides, self.style.progress) else {
+            return if tool.success { Ok(()) } else { self.progress(&tool_failed(tool)) };
+        };
+        let columns = look.columns.unwrap_or_else(printer::columns);
+        let whole = self.style.results == Shown::Yes;
+        let lines = self.tools.end(tool, &look, columns, whole);
+        if self.style.terminal == Shown::Yes {
+            self.end_out_line()?;
+        }
+        self.end_err_line();
+        let part = self.part.as_ref().map(|part| format!("[{part}] ")).unwrap_or_default();
+        for line in lines {
+            // A stderr that is gone is no reason to lose the answer.
+            let _ = writeln!(self.err, "{part}{}", ansi::line(&line, &look));
+        }
+        Ok(())
     }
 
     fn tell_commits(&mut self) -> io::Result<()> {
@@ -312,7 +415,7 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 Ok(())
             }
             EventBody::Task(task) => {
-                self.close_open();
+                self.close_open()?;
                 tally::line(task).map_or(Ok(()), |line| self.progress(&line))
             }
             EventBody::MessageDelta { text } => self.delta(text),
@@ -320,12 +423,8 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.whole(text)
             }
             EventBody::ReasoningDelta { text } => self.reasoning(text),
-            EventBody::ToolStart(tool) => {
-                self.close_open();
-                self.progress(&tool_start(tool))
-            }
-            EventBody::ToolEnd(tool) if tool.success => Ok(()),
-            EventBody::ToolEnd(tool) => self.progress(&tool_failed(tool)),
+            EventBody::ToolStart(tool) => self.tool_start(tool),
+            EventBody::ToolEnd(tool) => self.tool_end(tool),
             EventBody::Retrying(retry) => self.progress(&retry_line(retry)),
             EventBody::Restarted { reason } => self.restarted(reason),
             EventBody::Fallback { from, to, reason } => {
@@ -338,22 +437,22 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.tell(&format!("{words}; {way_on}"))
             }
             EventBody::Iteration { number, max } => {
-                self.close_open();
+                self.close_open()?;
                 self.progress(&format!("── iteration {number} of {max} ──"))
             }
             // What is to be done stands in the plan.
             EventBody::Step(step) if step.state == StepState::Pending => Ok(()),
             EventBody::Step(step) => {
-                self.close_open();
+                self.close_open()?;
                 self.progress(&step_line(step))
             }
             EventBody::Gate { command, exit_code, output, duration_ms } => {
-                self.close_open();
+                self.close_open()?;
                 self.progress(&gate(command, *exit_code, output, *duration_ms))
             }
             EventBody::Member { name, state, stage, note } => {
                 let stage = stage.as_deref().unwrap_or("part");
-                self.close_open();
+                self.close_open()?;
                 self.progress(&member_line(name, *state, stage, note.as_deref()))
             }
             // What will be run is news, and nothing to be warned of.
@@ -377,91 +476,6 @@ impl<O: Write, E: Write> View for Text<O, E> {
         let _ = writeln!(self.err, "copexctl: {text}");
         Ok(())
     }
-}
-
-/// A retry in a line.
-fn retry_line(retry: &Retrying) -> String {
-    format!(
-        "retry {} in {}: {}",
-        retry.attempt.saturating_sub(1),
-        duration(retry.delay_ms),
-        brief(&retry.error.message, 100)
-    )
-}
-
-/// A step's new state in a line.
-fn step_line(step: &Step) -> String {
-    let Step { number, total, title, state, note, left_ms } = step;
-    let state = match state {
-        StepState::Pending => "is to be done",
-        StepState::Running => "begins",
-        StepState::Done => "is done",
-        StepState::Failed => "failed",
-        StepState::Skipped => "is skipped",
-        StepState::Blocked => "is blocked",
-    };
-    let note = note.as_ref().map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
-    let left = left_ms.map(|ms| format!(" (about {} left)", duration(ms))).unwrap_or_default();
-    format!("── step {number} of {total} {state}: {}{note}{left} ──", brief(title, 80))
-}
-
-/// What a council's member does now, in a line.
-fn member_line(name: &str, state: RunState, stage: &str, note: Option<&str>) -> String {
-    let state = match state {
-        RunState::Running => "begins",
-        RunState::Done => "is there",
-        _ => "is missing",
-    };
-    let note = note.map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
-    format!("── {name}: {stage} {state}{note} ──")
-}
-
-fn tool_start(tool: &ToolStart) -> String {
-    match telling(tool) {
-        Some(text) => format!("· {} {}", tool.name, brief(text, 90)),
-        None => format!("· {}", tool.name),
-    }
-}
-
-fn tool_failed(tool: &ToolEnd) -> String {
-    format!("· {} failed: {}", tool.name, brief(&tool.result, 90))
-}
-
-/// What became of a check, with its last line where it failed.
-fn gate(command: &str, exit_code: Option<i32>, output: &str, duration_ms: u64) -> String {
-    let (mark, ended) = match exit_code {
-        Some(0) => ('✓', String::new()),
-        Some(code) => ('✗', format!(" exit {code}")),
-        None => ('✗', " killed".to_owned()),
-    };
-    let took = duration(duration_ms);
-    let line = format!("{mark} {}{ended} ({took})", brief(command, 90));
-    let last = output.trim_end().lines().next_back().filter(|_| exit_code != Some(0));
-    match last {
-        Some(last) if !last.trim().is_empty() => format!("{line}: {}", brief(last, 90)),
-        _ => line,
-    }
-}
-
-fn summary(outcome: &Outcome) -> String {
-    let usage = &outcome.usage;
-    let mut parts = Vec::new();
-    parts.extend(outcome.model.clone());
-    parts.push(duration(outcome.duration_ms));
-    parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
-    parts.extend(super::cost(usage));
-    let counted = [
-        (outcome.iterations.unwrap_or_default(), "iteration", "iterations"),
-        (outcome.tools, "tool", "tools"),
-        (outcome.retries, "retry", "retries"),
-        (outcome.fallbacks, "fallback", "fallbacks"),
-    ];
-    for (count, one, many) in counted {
-        if count > 0 {
-            parts.push(format!("{count} {}", if count == 1 { one } else { many }));
-        }
-    }
-    parts.join(" · ")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::config::layer::Origin;
 use crate::config::merge::{Default, Merged};
 use crate::config::problem::{Problem, Severity};
+use crate::config::ui::Ui;
 use crate::run::{
     Approval, Effort, KeySource, OnLostSession, Provider, ProviderKind, RetryOptions,
 };
@@ -86,6 +87,8 @@ pub struct ClientConfig {
     pub council_members: Vec<String>,
     /// Who decides in it.
     pub council_chair: Option<String>,
+    /// How runs look on a terminal.
+    pub ui: Ui,
 }
 
 impl ClientConfig {
@@ -148,7 +151,17 @@ impl ClientConfig {
             prices: merged.typed("prices").unwrap_or_default(),
             council_members: merged.list("council.members").unwrap_or_default(),
             council_chair: merged.text("council.chair"),
+            ui: ui(merged),
         })
+    }
+}
+
+fn ui(merged: &Merged) -> Ui {
+    Ui {
+        theme: merged.typed("ui_theme").unwrap_or_default(),
+        density: merged.typed("ui_density").unwrap_or_default(),
+        background: merged.typed("ui_background").unwrap_or_default(),
+        screen_reader: merged.bool("screen_reader", Default::Off),
     }
 }
 

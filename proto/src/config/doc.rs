@@ -12,7 +12,6 @@ pub fn markdown() -> String {
         let note = match key.support {
             Support::Full => String::new(),
             Support::Changed(words) => format!(" Here {words}."),
-            Support::Later => " *No effect in this version.*".to_owned(),
         };
         let project = match key.scope {
             Scope::Project => "yes",

@@ -69,8 +69,6 @@ pub enum Support {
     Full,
     /// It means something else than in Python copex; the words say what.
     Changed(&'static str),
-    /// It is accepted and checked, and has no effect in this version.
-    Later,
 }
 
 /// One key.
@@ -117,11 +115,6 @@ impl Key {
 
     const fn rule(mut self, rule: Rule) -> Self {
         self.rule = rule;
-        self
-    }
-
-    const fn later(mut self) -> Self {
-        self.support = Support::Later;
         self
     }
 
@@ -194,8 +187,10 @@ pub static KEYS: &[Key] = &[
     Key::new("github_token", Kind::Secret, "the Copilot CLI's sign-in", "GitHub token for Copilot. Better: `copexctl login`, or COPEX_TOKEN."),
     Key::new("auto_start", Kind::Bool, "true", "Whether copexctl starts copexd when none answers."),
     Key::new("fallback_chain", Kind::List, "by model", "Models to go on with when one fails, in order. Absent: Python copex's chain for the model, on GitHub's models only; `[]` falls back to nothing. `github:MODEL` and `provider:MODEL` say where a model is.").project(),
-    Key::new("ui_theme", Kind::Choice(&["default", "midnight", "mono", "sunset", "tokyo"]), "default", "Colours of the rich views.").later(),
-    Key::new("ui_density", Kind::Choice(&["compact", "extended"]), "extended", "Density of the rich views.").later(),
+    Key::new("ui_theme", Kind::Choice(&["default", "midnight", "mono", "sunset", "tokyo"]), "default", "Colours on a terminal. `default` are the terminal's own, `mono` are none."),
+    Key::new("ui_density", Kind::Choice(&["compact", "extended"]), "extended", "How much is shown of a tool on a terminal: one line, or the first lines of its result and of its change as well."),
+    Key::new("ui_background", Kind::Choice(&["auto", "dark", "light"]), "auto", "What the text stands on. `auto` is what COLORFGBG says, else dark."),
+    Key::new("screen_reader", Kind::Bool, "false", "Whether everything is a plain line: no drawing, nothing redrawn."),
     Key::new("use_cli", Kind::Bool, "false", "One Copilot CLI process per turn. Nobody can be asked then: what would ask is denied."),
     Key::new("approval_mode", Kind::Choice(PYTHON_APPROVAL), "none", "Python copex's name of `approval.mode`.").changed("it sets `approval.mode`: auto-approve is auto, approve and manual are ask, deny-all and dry-run are deny, policy-based is workspace"),
     Key::new("auto_restart", Kind::Bool, "true", "Whether a dead runtime is started again.").changed("it has no effect: a dead runtime is always replaced"),

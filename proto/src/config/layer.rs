@@ -202,13 +202,6 @@ impl Reader<'_> {
                     span.clone(),
                 );
             }
-            Support::Later => {
-                let words = format!("`{}` has no effect in this version", key.name);
-                self.report(
-                    Problem::new(Severity::Warning, words).with_key(key.name),
-                    span.clone(),
-                );
-            }
         }
         let (line, _) = position(self.text, Some(span));
         self.layer.put(key, value, self.place, line);

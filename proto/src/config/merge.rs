@@ -177,6 +177,10 @@ pub fn environment(
     set(&mut layer, "model", "COPEX_MODEL")?;
     set(&mut layer, "reasoning_effort", "COPEX_REASONING")?;
     set(&mut layer, "github_token", "COPEX_TOKEN")?;
+    set(&mut layer, "ui_theme", "COPEX_UI_THEME")?;
+    set(&mut layer, "ui_density", "COPEX_UI_DENSITY")?;
+    set(&mut layer, "ui_background", "COPEX_UI_BACKGROUND")?;
+    set(&mut layer, "screen_reader", "COPEX_SCREEN_READER")?;
     if below.entry("provider.base_url").is_some() {
         return Ok(layer);
     }

@@ -14,6 +14,7 @@ pub mod key;
 pub mod layer;
 pub mod merge;
 pub mod problem;
+pub mod ui;
 mod value;
 
 pub use client::ClientConfig;
@@ -21,6 +22,7 @@ pub use daemon::{DaemonConfig, NotifyConfig, PoolConfig};
 pub use layer::{Layer, Origin, Place};
 pub use merge::Merged;
 pub use problem::{Problem, Severity};
+pub use ui::{Background, Density, Theme, Ui};
 
 /// The candidate most like `name`, if any is near enough to be what was meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -143,7 +143,7 @@ fn python_keys_say_what_they_do_now() {
         "auto_continue = true\nui_theme = 'mono'\napproval_mode = 'manual'\n\
          [retry]\nretry_on_any_error = true\nbase_delay = 1.0",
     );
-    assert_eq!(layer.problems.len(), 5, "{:?}", layer.problems);
+    assert_eq!(layer.problems.len(), 4, "{:?}", layer.problems);
     assert!(layer.problems.iter().all(|problem| problem.severity == Severity::Warning));
     let config = ClientConfig::from_merged(&Merged::new([layer])).unwrap();
     assert_eq!(config.approval.mode, ApprovalMode::Ask);

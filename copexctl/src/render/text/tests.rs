@@ -14,6 +14,9 @@ const PIPE: Style = Style {
     color: Shown::No,
     drawing: None,
     whole: Shown::No,
+    look: None,
+    asides: None,
+    results: Shown::No,
 };
 
 fn delta(text: &str) -> EventBody {
@@ -126,4 +129,52 @@ fn reasoning_goes_to_stderr_when_wanted() {
     let bodies = vec![reasoning, delta("x"), done("x")];
     assert_eq!(play(style, bodies.clone()), ("x\n".to_owned(), "hm\n".to_owned()));
     assert_eq!(play(PIPE, bodies), ("x\n".to_owned(), String::new()));
+}
+
+#[test]
+fn tools_on_a_terminal_leave_an_answer_in_a_pipe_as_it_is() {
+    let look = Look { columns: Some(40), ..Look::plain(copex_proto::config::Ui::default()) };
+    let style = Style { asides: Some(look), ..PIPE };
+    let end = EventBody::ToolEnd(ToolEnd {
+        call: "c".to_owned(),
+        name: "bash".to_owned(),
+        success: true,
+        result: "a\nb".to_owned(),
+        duration_ms: 5,
+    });
+    let (out, err) =
+        play(style, vec![tool(), delta("one "), end.clone(), delta("two"), done("one two")]);
+    assert_eq!(out, "one two\n");
+    assert_eq!(err, "✓ bash  ls  5 ms\n  a\n  b\n");
+    // Both on one terminal.
+    let style = Style { look: Some(look), terminal: Shown::Yes, ..style };
+    let (out, err) =
+        play(style, vec![tool(), end, delta("# A\n\n**two**"), done("# A\n\n**two**")]);
+    assert_eq!((out.as_str(), err.as_str()), ("# A\n\ntwo\n", "✓ bash  ls  5 ms\n  a\n  b\n"));
+}
+
+#[test]
+fn rendered_answers_are_not_spliced_either() {
+    let look = Look { columns: Some(40), ..Look::plain(copex_proto::config::Ui::default()) };
+    let style = Style { look: Some(look), terminal: Shown::Yes, ..PIPE };
+    let bodies = vec![
+        delta("The **ans"),
+        restarted(),
+        delta("The answer **is"),
+        done("The answer **is** x"),
+    ];
+    assert_eq!(play(style, bodies).0, "The\nThe answer is x\n");
+    let (out, _) = play(style, vec![delta("one two"), message("three"), done("three")]);
+    assert_eq!(out, "one two\nthree\n");
+    let (out, _) = play(
+        style,
+        vec![
+            delta("half of"),
+            EventBody::Failed(Ending {
+                error: ErrorInfo::new(ErrorClass::Server, "500"),
+                outcome: Outcome::default(),
+            }),
+        ],
+    );
+    assert_eq!(out, "half of\n");
 }

@@ -1,0 +1,219 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::render::styled::{Line, Role};
+use crate::render::wrap::width;
+
+const SHAPE: Shape = Shape { width: 40, plain: false, links: false, marks: false };
+
+/// The lines of a text that comes in these pieces; what is shown of a line before it is whole
+/// must be its begin.
+fn streamed<'a>(pieces: impl IntoIterator<Item = &'a str>, shape: Shape) -> Vec<Line> {
+    let (mut stream, mut lines) = (Stream::default(), Vec::new());
+    let mut shown: Option<(usize, String)> = None;
+    for piece in pieces {
+        stream.push(piece, &|| shape, &mut lines);
+        check(&mut shown, &lines);
+        if let Some(partial) = stream.partial() {
+            let text = partial.plain();
+            if let Some((at, before)) = &shown {
+                assert!(*at == lines.len() && text.starts_with(before.as_str()), "{before} {text}");
+            }
+            shown = Some((lines.len(), text));
+        }
+    }
+    stream.finish(&|| shape, &mut lines);
+    check(&mut shown, &lines);
+    assert_eq!(shown, None);
+    lines
+}
+
+fn check(shown: &mut Option<(usize, String)>, lines: &[Line]) {
+    if let Some((at, text)) = shown.as_ref()
+        && let Some(line) = lines.get(*at)
+    {
+        assert!(line.plain().starts_with(text.as_str()), "shown {text:?}, then {line:?}");
+        *shown = None;
+    }
+}
+
+fn text(lines: &[Line]) -> String {
+    lines.iter().map(|line| line.plain() + "\n").collect()
+}
+
+const SAMPLE: &str = "# Title\n\nSome **bold words** and *slanted* ones with `code x` in a line that wraps, \
+~5 minutes, a_b_c, 2 * 3 [here](http://x.y) and <b>tag</b>.\nA second line\n\n\
+- one\n- two with a long text that has to be broken to lines of its own\n  - deeper\n\n    ```rust\n    fn x() {}\n\n    let y = 1;\n    ```\n- three\n\n\
+1. a\n1. b\n\n   more of b\n\n7. c\n\n> quoted *words*\n> > twice\nlazy\n\n\
+```python\ndef f(x):\n    return \"é日本\"  # comment\n\n\n```\n\n\
+| name | what it is | n |\n|:-----|:----------:|--:|\n| a | a long cell that has to be broken | 1 |\n| `b` | 日本語 | 22 |\n\n\
+---\nText\n===\nMore\n---\n\n- [ ] open\n- [x] done\n\n    indented code\n\n    more\n\n<details>\n<summary>x</summary>\n</details>\n\n\
+日本語の文章はスペースがないので途中で折り返す必要がありますそうですね。\nend ❤️ 👩‍👩‍👧 e\u{301}";
+
+#[test]
+fn a_text_has_the_same_lines_however_it_is_cut() {
+    for width in [16, 24, 40, 80, 200] {
+        let shape = Shape { width, ..SHAPE };
+        let whole = streamed([SAMPLE], shape);
+        let chars: Vec<_> =
+            SAMPLE.char_indices().map(|(at, c)| &SAMPLE[at..at + c.len_utf8()]).collect();
+        assert_eq!(streamed(chars, shape), whole);
+        let lines: Vec<_> = SAMPLE.split_inclusive('\n').collect();
+        assert_eq!(streamed(lines, shape), whole);
+    }
+}
+
+#[test]
+fn each_kind_of_block_has_its_form() {
+    let cases = [
+        ("# A *b*\nwords", "A b\nwords\n"),
+        ("a\nb\n\n\n\nc", "a\nb\n\nc\n"),
+        ("- a\n  - b\n- c", "• a\n  • b\n• c\n"),
+        ("1. a\n1. b\n\ntext\n\n1. c\n5. d", "1. a\n2. b\n\ntext\n\n1. c\n5. d\n"),
+        ("> a\n> - b", "│ a\n│ • b\n"),
+        ("```\na\n  b\n```\nc", "  a\n    b\nc\n"),
+        ("a\n---\nb\n===", "a\n────────\nb\n===\n"),
+        ("- [x] a\n- [ ] b", "• ☑ a\n• ☐ b\n"),
+        ("[a](http://b) <http://c>", "a (http://b) http://c\n"),
+        ("![a](b.png)", "a (b.png)\n"),
+        ("| a | b |\n|---|--:|\n| c | 10 |", "a │  b\n──┼───\nc │ 10\n"),
+        ("a | b", "a | b\n"),
+        ("a &amp; b \\* c", "a & b * c\n"),
+        ("x <T> y", "x <T> y\n"),
+        ("", ""),
+        ("\n\n", ""),
+    ];
+    for (source, wanted) in cases {
+        assert_eq!(text(&lines(source, SHAPE)), wanted, "{source}");
+    }
+}
+
+#[test]
+fn without_drawing_everything_is_a_plain_line() {
+    let shape = Shape { plain: true, marks: true, ..SHAPE };
+    let source = "## A\n\n- b\n\n> c\n\n| h | i |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\n---";
+    let wanted = "## A\n\n- b\n\n> c\n\nh: 1\ni: 2\n\nh: 3\ni: 4\n\n---\n";
+    assert_eq!(text(&lines(source, shape)), wanted);
+}
+
+#[test]
+fn words_come_before_their_line_is_whole() {
+    let (mut stream, mut lines) = (Stream::default(), Vec::new());
+    let mut shown = |piece: &str| {
+        stream.push(piece, &|| SHAPE, &mut lines);
+        stream.partial().map(Line::plain).unwrap_or_default()
+    };
+    assert_eq!(shown("Hello wor"), "Hello");
+    assert_eq!(shown("ld, this **is"), "Hello world, this");
+    assert_eq!(shown("** it"), "Hello world, this is");
+    assert_eq!(shown("\n"), "");
+    assert_eq!(lines.iter().map(Line::plain).collect::<Vec<_>>(), ["Hello world, this is it"]);
+}
+
+#[test]
+fn code_comes_line_by_line() {
+    let (mut stream, mut lines) = (Stream::default(), Vec::new());
+    stream.push("```rs\nfn a() {\n", &|| SHAPE, &mut lines);
+    assert_eq!(text(&lines), "  fn a() {\n");
+    assert!(lines[0].spans.iter().any(|span| span.style.role == Role::Keyword));
+}
+
+#[test]
+fn no_control_character_passes() {
+    let text = "a\u{1b}[31mb \u{1b}]0;title\u{7} `\u{9b}c`\r\n```\u{1b}\n\u{1b}c\n```\n[x](http://a\u{1b}b)";
+    for line in lines(text, SHAPE) {
+        for span in line.spans {
+            let all = span.text + span.link.as_deref().unwrap_or_default();
+            assert!(!all.chars().any(char::is_control), "{all:?}");
+        }
+    }
+}
+
+#[test]
+fn of_a_long_text_only_the_open_block_is_kept() {
+    let (mut stream, mut out) = (Stream::default(), Vec::new());
+    for number in 0..1_000 {
+        stream.push(&format!("Paragraph {number}\n\n```\ncode\n"), &|| SHAPE, &mut out);
+        assert!(stream.held() < 20);
+        stream.push("```\n\n", &|| SHAPE, &mut out);
+    }
+    assert_eq!(out.len(), 4 * 1_000 - 1);
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "word",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "*",
+        "**",
+        "_",
+        "`",
+        "```\n",
+        "```rs\n",
+        "~~",
+        "[",
+        "]",
+        "(x)",
+        "|",
+        "| a | b |\n",
+        "|--|--|\n",
+        "- ",
+        "1. ",
+        "2) ",
+        "> ",
+        "# ",
+        "    ",
+        "---",
+        "===",
+        "<b>",
+        "<!--",
+        "&amp;",
+        "\\",
+        "日本",
+        "❤️",
+        "e\u{301}",
+        "\u{200d}",
+        "\t",
+        "a_b",
+        "! ",
+        "![",
+        ":",
+        "internationalization",
+        "- [ ] ",
+        "\n  ",
+        "\n- ",
+        "\n1. ",
+        "\n> ",
+    ];
+    prop_oneof![4 => proptest::sample::select(WORDS).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_in_any_pieces_has_the_same_lines_and_none_is_too_wide(
+        pieces in proptest::collection::vec(piece(), 0..40),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        columns in 16_usize..60,
+    ) {
+        let shape = Shape { width: columns, ..SHAPE };
+        let source: String = pieces.concat();
+        let whole = streamed([source.as_str()], shape);
+        let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(source.len() + 1)).collect();
+        ends.retain(|end| source.is_char_boundary(*end));
+        ends.push(source.len());
+        ends.sort_unstable();
+        let mut from = 0;
+        let cut: Vec<_> = ends.iter().map(|end| &source[std::mem::replace(&mut from, *end)..*end]).collect();
+        prop_assert_eq!(&streamed(cut, shape), &whole);
+        let each: Vec<_> = source.char_indices().map(|(at, c)| &source[at..at + c.len_utf8()]).collect();
+        prop_assert_eq!(&streamed(each, shape), &whole);
+        for line in &whole {
+            prop_assert!(width(&line.plain()) <= columns, "{:?}", line.plain());
+        }
+    }
+}
