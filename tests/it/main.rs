@@ -38,6 +38,7 @@ mod sessions;
 mod shell;
 mod socket;
 mod spend;
+mod steer;
 mod systemd;
 mod tidy;
 mod tools;
