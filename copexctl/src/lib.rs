@@ -16,6 +16,7 @@ mod clock;
 mod commands;
 mod connect;
 mod context;
+mod conversation;
 mod env;
 mod error;
 mod exit;

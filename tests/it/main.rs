@@ -21,6 +21,7 @@ mod faults;
 mod fleet;
 mod harness;
 mod inbox;
+mod interactive;
 mod metrics;
 mod model_server;
 mod notify;

@@ -12,6 +12,7 @@ mod explain;
 mod fleet;
 mod inbox;
 mod init;
+mod interactive;
 mod login;
 mod metrics;
 mod models;
@@ -22,30 +23,17 @@ mod sessions;
 mod status;
 mod watch;
 
-use crate::cli::{ChatArgs, Cli, Command, DaemonCommand};
+use std::io::{self, IsTerminal as _};
+
+use crate::cli::{ChatArgs, Cli, Command, DaemonCommand, InteractiveArgs};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 17] = [
-    "interactive",
-    "tui",
-    "skills",
-    "render",
-    "acp",
-    "squad",
-    "agent",
-    "campaign",
-    "memory",
-    "map",
-    "edit",
-    "undo",
-    "audit",
-    "diff",
-    "stats",
-    "explain",
-    "spend",
+const LATER: [&str; 16] = [
+    "tui", "skills", "render", "acp", "squad", "agent", "campaign", "memory", "map", "edit",
+    "undo", "audit", "diff", "stats", "explain", "spend",
 ];
 
 /// Carries out one command line.
@@ -62,6 +50,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     let ctx = Context::read()?;
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
+        Command::Interactive(args) => interactive::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Council(args) => council::run(ctx, *args),
@@ -86,9 +75,14 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
     }
 }
 
-/// `copexctl -p PROMPT`, as in Python copex.
+/// `copexctl -p PROMPT`, as in Python copex; without a prompt a conversation, where a person
+/// sits.
 fn at_the_root(cli: Cli) -> Result<Exit> {
     let Some(prompt) = cli.prompt else {
+        if io::stdin().is_terminal() && io::stdout().is_terminal() {
+            let args = InteractiveArgs { flags: cli.chat, ..InteractiveArgs::default() };
+            return interactive::run(Context::read()?, args);
+        }
         return Err(Failure::usage("no command and no prompt")
             .with_hint("copexctl chat \"your question\", or copexctl --help"));
     };

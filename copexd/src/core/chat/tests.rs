@@ -3,6 +3,7 @@
 use super::*;
 
 mod questions;
+mod steering;
 mod trouble;
 use crate::core::approval::Mode;
 use crate::core::budget::Budget;
