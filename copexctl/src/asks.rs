@@ -96,8 +96,16 @@ impl Asks {
             return Ok(None);
         };
         let line: Vec<u8> = self.typed.drain(..=end).collect();
+        self.line(&String::from_utf8_lossy(&line), view)
+    }
+
+    /// Takes a line that was typed; the answer, if it is one.
+    pub(crate) fn line(
+        &mut self,
+        line: &str,
+        view: &mut dyn View,
+    ) -> Result<Option<(AskId, Answer)>> {
         let Some(ask) = self.waiting.front() else { return Ok(None) };
-        let line = String::from_utf8_lossy(&line);
         let line = line.trim();
         if let (true, Some(plan)) = (wants_editor(ask, line), &self.plan) {
             let approval = ask.kind == AskKind::PlanApproval;

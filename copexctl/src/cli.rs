@@ -3,6 +3,7 @@
 mod council;
 mod fleet;
 mod inbox;
+mod interactive;
 mod plan;
 mod ralph;
 mod render;
@@ -17,12 +18,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use council::{CouncilArgs, CouncilFlags};
 pub(crate) use fleet::{FleetArgs, FleetFlags};
 pub(crate) use inbox::{InboxCommand, InboxList};
+pub(crate) use interactive::InteractiveArgs;
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use render::{Format, RenderArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use setup::{InstallArgs, Place, SetupArgs, SetupCommand};
-pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
+pub(crate) use turn::{ApprovalFlags, LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
 #[derive(Debug, Parser)]
@@ -59,6 +61,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Send a prompt and stream the answer.
     Chat(Box<ChatArgs>),
+    /// Converse at a prompt: the same as `copexctl` alone on a terminal.
+    Interactive(Box<InteractiveArgs>),
     /// Give the same task again and again, until a promise is kept and every check passes.
     Ralph(Box<RalphArgs>),
     /// Turn a task into a plan that you may edit, and carry it out step by step.

@@ -10,8 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
-use copex_proto::event::RunEvent;
-use copex_proto::id::{RunId, Seq};
+use copex_proto::event::{Answer, RunEvent};
+use copex_proto::id::{AskId, RunId, Seq};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
 use serde_json::json;
@@ -99,12 +99,64 @@ pub(crate) trait View {
         None
     }
 
+    /// Whether keys are its own: they are read by [`View::keys`] then, asked or not.
+    fn types(&self) -> bool {
+        false
+    }
+
+    /// Keys were pressed; what they made. Only where it types.
+    fn keys(&mut self) -> io::Result<Vec<Typed>> {
+        Ok(Vec::new())
+    }
+
+    /// A line that answers no question.
+    fn said(&mut self, _line: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Calls that it wants made. Each is told by [`View::sent`] when it is on its way.
+    fn calls(&mut self) -> Vec<Call> {
+        Vec::new()
+    }
+
+    /// The next of its calls is on its way under this id, which is the connection's.
+    fn sent(&mut self, _id: u64) {}
+
+    /// What a call gave; whether it was one of the view's.
+    fn replied(&mut self, _id: u64, _reply: Reply<'_>) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// The connection is lost, and with it the replies to calls.
+    fn lost(&mut self) {}
+
     /// The terminal is another program's for a while.
     fn suspend(&mut self) {}
 
     /// Nothing more will come.
     fn close(&mut self) {}
 }
+
+/// What keys made.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Typed {
+    /// A whole line: an answer where a question waits.
+    Line(String),
+    /// The person wants to leave; the run stays.
+    Leave,
+}
+
+/// A call to the daemon.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    /// The method.
+    pub(crate) method: &'static str,
+    /// Its parameters.
+    pub(crate) params: serde_json::Value,
+}
+
+/// What a call gave.
+pub(crate) type Reply<'a> = std::result::Result<&'a RawValue, &'a ErrorInfo>;
 
 /// How it ended.
 #[derive(Debug)]
@@ -210,6 +262,7 @@ impl<'a> Follow<'a> {
             let pause = match self.converse(stream)? {
                 Step::Ended(ended) => return Ok(ended),
                 Step::Lost => {
+                    self.view.lost();
                     in_a_row = if self.last_seq > before { 1 } else { in_a_row + 1 };
                     in_all += 1;
                     if in_a_row > LOST_IN_A_ROW || in_all > LOST_IN_ALL {
@@ -283,6 +336,10 @@ impl<'a> Follow<'a> {
                     return Ok(step);
                 }
             }
+            for Call { method, params } in self.view.calls() {
+                let id = wire.queue(method, &params)?;
+                self.view.sent(id);
+            }
             if wire.flush().is_err() {
                 return Ok(Step::Lost);
             }
@@ -295,15 +352,33 @@ impl<'a> Follow<'a> {
             if ready.interrupt && self.interrupted(&mut wire)? {
                 return Ok(Step::Ended(Ended::Left(self.run)));
             }
-            if ready.typed
-                && let Some((ask, answer)) = self.asks.typed(self.view)?
-            {
-                wire.queue("run.answer", &json!({ "ask": ask, "answer": answer }))?;
+            if ready.typed && self.typed(&mut wire)? {
+                return Ok(Step::Ended(Ended::Left(self.run)));
             }
             if ready.wire && matches!(wire.fill(), Ok(0) | Err(_)) {
                 return Ok(Step::Lost);
             }
         }
+    }
+
+    /// Keys were pressed; whether to leave.
+    fn typed(&mut self, wire: &mut Wire) -> Result<bool> {
+        if !self.view.types() {
+            let answer = self.asks.typed(self.view)?;
+            send_answer(wire, answer)?;
+            return Ok(false);
+        }
+        for typed in self.view.keys()? {
+            match typed {
+                Typed::Leave => return Ok(true),
+                Typed::Line(line) if self.asks.wants_input() => {
+                    let answer = self.asks.line(&line, self.view)?;
+                    send_answer(wire, answer)?;
+                }
+                Typed::Line(line) => self.view.said(&line)?,
+            }
+        }
+        Ok(false)
     }
 
     fn wait(&self, wire: &Wire, rest: Option<Duration>) -> Ready {
@@ -313,7 +388,7 @@ impl<'a> Follow<'a> {
             fds.push(PollFd::new(interrupts.as_fd(), PollFlags::POLLIN));
             fds.len() - 1
         });
-        let typed = self.asks.wants_input().then(|| {
+        let typed = (self.asks.wants_input() || self.view.types()).then(|| {
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
             fds.len() - 1
         });
@@ -373,10 +448,19 @@ impl<'a> Follow<'a> {
         if frame.id == Some(hello) {
             check_hello(&frame)?;
             self.greeted = Greeted::Yes;
+        } else if let (Some(id), Some(result)) = (frame.id, frame.result) {
+            if id != subscription {
+                self.view.replied(id, Ok(result))?;
+            }
         } else if let Some(error) = frame.error {
             let info = error_info(error);
             if frame.id == Some(subscription) {
                 return refused(info).map(Some);
+            }
+            if let Some(id) = frame.id
+                && self.view.replied(id, Err(&info))?
+            {
+                return Ok(None);
             }
             // An answer or a cancel that came too late: the log has what counts.
             if info.class != ErrorClass::Conflict {
@@ -410,6 +494,13 @@ impl<'a> Follow<'a> {
         }
         Ok(None)
     }
+}
+
+fn send_answer(wire: &mut Wire, answer: Option<(AskId, Answer)>) -> Result<()> {
+    if let Some((ask, answer)) = answer {
+        wire.queue("run.answer", &json!({ "ask": ask, "answer": answer }))?;
+    }
+    Ok(())
 }
 
 #[derive(serde::Serialize)]

@@ -17,6 +17,7 @@ mod commands;
 mod complete;
 mod connect;
 mod context;
+mod conversation;
 mod env;
 mod error;
 mod exit;

@@ -1,6 +1,7 @@
 //! SEAM: the only place that starts programs, and the search for them.
 
 use std::ffi::OsStr;
+use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -69,6 +70,29 @@ pub(crate) fn output(script: &str, folder: &Path) -> Result<String, String> {
         return Err(format!("it ended with {}", output.status));
     }
     String::from_utf8(output.stdout).map_err(|_| "its output is not UTF-8".to_owned())
+}
+
+/// Files below `folder` that git knows or does not ignore, at most `most`; nothing where that
+/// is no repository, or has no git.
+pub(crate) fn tracked(folder: &Path, most: usize) -> Option<Vec<String>> {
+    let mut child = command("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut files = Vec::new();
+    let mut out = std::io::BufReader::new(child.stdout.take()?);
+    let mut name = Vec::new();
+    while files.len() < most && out.read_until(0, &mut name).ok()? > 0 {
+        files.extend(String::from_utf8(name.split_off(0)).ok().map(|it| it.replace('\0', "")));
+    }
+    // One that is cut off ends by the closed pipe.
+    drop(out);
+    let ended = child.wait().ok()?;
+    (ended.success() || files.len() == most).then_some(files)
 }
 
 /// Lets the user's editor edit a file, in this terminal, to its end. `editor` may have

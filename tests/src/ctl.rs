@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::process::{Launch, Output, Running};
 use crate::sandbox::Sandbox;
+use crate::screen::Screen;
 
 /// The binaries under test. Only a test binary of this package knows where cargo put them:
 /// make it with [`crate::bins!`].
@@ -67,6 +68,11 @@ impl Ctl {
     /// Starts it on a terminal.
     pub fn start_on_terminal<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
         self.launch.clone().args(args).start_on_terminal()
+    }
+
+    /// Starts it in front of a person.
+    pub fn screen<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Screen {
+        Screen::start(self.launch.clone().args(args))
     }
 
     /// Starts it on a terminal, stderr included.

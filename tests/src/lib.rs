@@ -5,6 +5,7 @@
 //! - [`cli`]: the real Copilot CLI, installed and unpacked once for all tests.
 //! - [`daemon`], [`ctl`], [`rpc`]: the real `copexd` and `copexctl` as processes, in
 //!   folders of their own, and a small client for the socket.
+//! - [`screen`]: a person in front of a terminal.
 //! - [`tap`]: a watcher that keeps the bytes of what it saw.
 //! - [`fake_copilot`]: a Copilot CLI that does what the real one will not do on demand.
 //! - [`mod@bench`]: the numbers that copex holds itself to.
@@ -33,6 +34,7 @@ pub mod model;
 pub mod process;
 pub mod rpc;
 pub mod sandbox;
+pub mod screen;
 pub mod tap;
 pub mod terminal;
 pub mod tidy;

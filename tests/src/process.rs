@@ -81,6 +81,14 @@ impl Launch {
         self
     }
 
+    /// Lets another program start it: one that becomes it.
+    pub fn under(mut self, program: impl Into<PathBuf>, args: &[&str]) -> Self {
+        let program = std::mem::replace(&mut self.program, program.into());
+        let args = args.iter().map(OsString::from).chain([program.into_os_string()]);
+        self.args.splice(0..0, args);
+        self
+    }
+
     /// The working folder.
     pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
         self.cwd = Some(cwd.into());
@@ -294,6 +302,24 @@ impl Running {
     pub fn type_in(&mut self, keys: &str) {
         let terminal = self.terminal.as_mut().expect("a process on a terminal");
         terminal.write_all(keys.as_bytes()).expect("a terminal that takes keys");
+    }
+
+    /// Gives its terminal another size.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let terminal = self.terminal.as_ref().expect("a process on a terminal");
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(terminal, size).expect("a terminal that has a size");
+    }
+
+    /// What stdout has after its first `seen` bytes, once there is something, at most after
+    /// `patience`; nothing when that is over or nothing more will come.
+    pub fn output_after(&self, seen: usize, patience: Duration) -> Vec<u8> {
+        let more = self.stdout.wait(patience, |captured| {
+            let more = captured.bytes.get(seen..).unwrap_or_default();
+            (!more.is_empty() || captured.closed).then(|| more.to_vec())
+        });
+        more.unwrap_or_default()
     }
 
     /// Whether it has ended.

@@ -13,6 +13,7 @@ mod fleet;
 pub(crate) mod help;
 mod inbox;
 mod init;
+mod interactive;
 mod login;
 mod man;
 mod metrics;
@@ -26,29 +27,17 @@ mod setup;
 mod status;
 mod watch;
 
-use crate::cli::{ChatArgs, Cli, Command, DaemonCommand};
+use std::io::{self, IsTerminal as _};
+
+use crate::cli::{ChatArgs, Cli, Command, DaemonCommand, InteractiveArgs};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 16] = [
-    "interactive",
-    "tui",
-    "skills",
-    "acp",
-    "squad",
-    "agent",
-    "campaign",
-    "memory",
-    "map",
-    "edit",
-    "undo",
-    "audit",
-    "diff",
-    "stats",
-    "explain",
-    "spend",
+const LATER: [&str; 15] = [
+    "tui", "skills", "acp", "squad", "agent", "campaign", "memory", "map", "edit", "undo", "audit",
+    "diff", "stats", "explain", "spend",
 ];
 
 /// Carries out one command line.
@@ -68,6 +57,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
 fn with_context(ctx: Context, command: Command) -> Result<Exit> {
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
+        Command::Interactive(args) => interactive::run(ctx, *args),
         Command::Ralph(args) => ralph::run(ctx, *args),
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Council(args) => council::run(ctx, *args),
@@ -98,9 +88,14 @@ fn with_context(ctx: Context, command: Command) -> Result<Exit> {
     }
 }
 
-/// `copexctl -p PROMPT`, as in Python copex.
+/// `copexctl -p PROMPT`, as in Python copex; without a prompt a conversation, where a person
+/// sits.
 fn at_the_root(cli: Cli) -> Result<Exit> {
     let Some(prompt) = cli.prompt else {
+        if io::stdin().is_terminal() && io::stdout().is_terminal() {
+            let args = InteractiveArgs { flags: cli.chat, ..InteractiveArgs::default() };
+            return interactive::run(Context::read()?, args);
+        }
         return Err(Failure::usage("no command and no prompt")
             .with_hint("copexctl chat \"your question\", or copexctl --help"));
     };

@@ -42,8 +42,7 @@ pub(crate) fn watch(
         Try::First => start::connect(ctx),
         Try::Again => start::reconnect(ctx),
     };
-    let person = io::stdin().is_terminal() && io::stderr().is_terminal();
-    let asks = Asks::new(if person { Terminal::Person } else { Terminal::Nobody }, editor(ctx));
+    let asks = Asks::new(if person() { Terminal::Person } else { Terminal::Nobody }, editor(ctx));
     let interrupts = Interrupts::catch()?;
     let mut kept = Ok(());
     let outcome = if let Some(keep) = &flags.keep {
@@ -80,13 +79,19 @@ pub(crate) fn watch(
     }
 }
 
+/// Whether a person sits in front of us, who can be asked.
+pub(super) fn person() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// The user's editor, as git and others find it.
-fn editor(ctx: &Context) -> String {
+pub(super) fn editor(ctx: &Context) -> String {
     let named = ctx.env.get("VISUAL").or_else(|| ctx.env.get("EDITOR"));
     named.unwrap_or("vi").to_owned()
 }
 
-fn ended(event: &RunEvent, flags: &OutputFlags) -> Exit {
+/// Tells how a run ended, and the exit code.
+pub(super) fn ended(event: &RunEvent, flags: &OutputFlags) -> Exit {
     if let Some(info) = exit::error_of(&event.body)
         && !flags.json
         && !flags.jsonl
@@ -117,7 +122,12 @@ fn left(run: Option<RunId>, flags: &OutputFlags, on_interrupt: OnInterrupt) -> E
     Exit::Interrupted
 }
 
-fn view(ctx: &Context, flags: &OutputFlags, warnings: &[String]) -> Result<Box<dyn View>> {
+/// The view that these flags ask for.
+pub(super) fn view(
+    ctx: &Context,
+    flags: &OutputFlags,
+    warnings: &[String],
+) -> Result<Box<dyn View>> {
     let ui = match ctx.ui {
         Some(ui) => ui,
         None => request::ui(ctx, &flags.ui)?,

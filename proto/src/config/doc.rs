@@ -37,7 +37,6 @@ pub fn list() -> String {
         let note = match key.support {
             Support::Full => String::new(),
             Support::Changed(words) => format!(" Here {words}."),
-            Support::Later => " No effect in this version.".to_owned(),
         };
         let whose = match key.scope {
             Scope::Project => "; a project may set it",

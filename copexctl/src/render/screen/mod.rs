@@ -13,7 +13,7 @@ mod model;
 mod paint;
 mod parts;
 mod rows;
-mod signals;
+pub(crate) mod signals;
 mod stage;
 mod work;
 

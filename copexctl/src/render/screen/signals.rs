@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::SigId;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
@@ -15,6 +16,7 @@ use signal_hook::low_level::{emulate_default_handler, pipe};
 pub(crate) struct Signals {
     reader: UnixStream,
     leaving: [(i32, Arc<AtomicBool>); 3],
+    handlers: Vec<SigId>,
 }
 
 impl Signals {
@@ -23,13 +25,14 @@ impl Signals {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         let leaving = [SIGTSTP, SIGTERM, SIGHUP].map(|signal| (signal, Arc::default()));
+        let mut handlers = Vec::new();
         for (signal, flag) in &leaving {
-            signal_hook::flag::register(*signal, Arc::clone(flag))?;
+            handlers.push(signal_hook::flag::register(*signal, Arc::clone(flag))?);
         }
         for signal in [SIGWINCH, SIGCONT, SIGTSTP, SIGTERM, SIGHUP] {
-            pipe::register(signal, writer.try_clone()?)?;
+            handlers.push(pipe::register(signal, writer.try_clone()?)?);
         }
-        Ok(Self { reader, leaving })
+        Ok(Self { reader, leaving, handlers })
     }
 
     /// Whether there was one since the last look.
@@ -42,6 +45,15 @@ impl Signals {
     pub(crate) fn leaving(&self) -> Option<i32> {
         let told = self.leaving.iter().find(|(_, flag)| flag.swap(false, Ordering::Relaxed));
         told.map(|(signal, _)| *signal)
+    }
+}
+
+/// A process that has one screen after the other has one set of handlers at a time.
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for handler in self.handlers.drain(..) {
+            signal_hook::low_level::unregister(handler);
+        }
     }
 }
 

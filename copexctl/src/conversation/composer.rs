@@ -1,0 +1,401 @@
+//! What a person types while the agent works: a line at the bottom of the terminal, below a
+//! stream that goes on.
+//!
+//! The two last rows are taken out of what the terminal scrolls, so the view above writes as if
+//! it were alone: nothing it prints can tear the line, and the line never moves what is above.
+//!
+//! Invariant: whatever way this ends, the terminal is given back whole; what was typed and not
+//! sent is kept for the next prompt.
+
+mod bar;
+
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
+
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::event::{EventBody, RunEvent};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use reedline::LineBuffer;
+use serde_json::json;
+
+use super::Conversation;
+use super::Next;
+use super::paste::Pastes;
+use super::raw::Raw;
+use super::slash::{self, Line, Verb};
+use crate::clock;
+use crate::follow::{Call, Reply, Typed, View};
+use crate::render::brief;
+use crate::render::screen::signals::{Signals, obey};
+use bar::Bar;
+
+/// Between two drawings when nothing is typed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Characters of a prompt in a note.
+const BRIEF: usize = 60;
+
+/// What a call that was made is about.
+#[derive(Debug)]
+enum About {
+    /// Words to the turn under way.
+    Words(String),
+    /// A prompt for after it.
+    Prompt,
+}
+
+/// A view of a turn, and the line below it.
+pub(crate) struct Composer<'a> {
+    inner: Box<dyn View>,
+    conversation: &'a mut Conversation,
+    line: LineBuffer,
+    pastes: Pastes,
+    raw: Raw,
+    signals: Signals,
+    bar: Bar,
+    since: u64,
+    /// Whether a question waits for the next line.
+    asked: bool,
+    /// Whether another program has the terminal.
+    away: bool,
+    outbox: VecDeque<(Call, About)>,
+    /// Calls on their way to the connection, and those that are on it.
+    leaving: VecDeque<About>,
+    waiting: Vec<(u64, About)>,
+    /// Words that the run's log does not have yet.
+    words: Vec<String>,
+}
+
+impl<'a> Composer<'a> {
+    /// Below `inner`, for a turn of this conversation, with a line that was begun before.
+    ///
+    /// # Errors
+    /// When stdin is no terminal, or signals cannot be received.
+    pub(crate) fn new(
+        inner: Box<dyn View>,
+        conversation: &'a mut Conversation,
+        pastes: Pastes,
+        begun: &str,
+    ) -> io::Result<Self> {
+        let signals = Signals::catch()?;
+        let raw = Raw::enter()?;
+        let mut line = LineBuffer::new();
+        line.insert_str(begun);
+        let bar = Bar::new(conversation.ctx.env.get("NO_COLOR").is_none());
+        let mut composer = Self {
+            inner,
+            conversation,
+            line,
+            pastes,
+            raw,
+            signals,
+            bar,
+            since: clock::unix_ms(),
+            asked: false,
+            away: false,
+            outbox: VecDeque::new(),
+            leaving: VecDeque::new(),
+            waiting: Vec::new(),
+            words: Vec::new(),
+        };
+        composer.bar.enter()?;
+        composer.draw()?;
+        Ok(composer)
+    }
+
+    /// Gives the terminal back. What was typed and not sent, or sent and not seen again.
+    pub(crate) fn leave(mut self) -> String {
+        self.give_back();
+        let mut left: Vec<String> = std::mem::take(&mut self.words);
+        if !self.line.is_empty() {
+            left.push(self.line.get_buffer().to_owned());
+        }
+        left.join("\n")
+    }
+
+    fn give_back(&mut self) {
+        self.bar.leave();
+        self.raw.leave();
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let seconds = clock::unix_ms().saturating_sub(self.since) / 1_000;
+        let queued = self.conversation.next.len();
+        let waits = match queued {
+            0 => String::new(),
+            _ => format!(" · {queued} queued"),
+        };
+        let status = if self.asked {
+            format!("your answer and Enter{waits} · Ctrl-C cancels")
+        } else {
+            format!(
+                "{seconds} s{waits} · Enter tells the agent · Alt-Enter queues · Ctrl-C cancels"
+            )
+        };
+        self.bar.draw(&status, self.line.get_buffer(), self.line.insertion_point())
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Option<Typed> {
+        let (control, alt) = (
+            key.modifiers.contains(KeyModifiers::CONTROL),
+            key.modifiers.contains(KeyModifiers::ALT),
+        );
+        let line = &mut self.line;
+        match key.code {
+            KeyCode::Enter if alt => {
+                let text = self.take();
+                self.queue(&text);
+            }
+            KeyCode::Enter if key.modifiers.contains(KeyModifiers::SHIFT) => line.insert_newline(),
+            KeyCode::Enter => return self.enter(),
+            KeyCode::Char('d') if control && line.is_empty() => return Some(Typed::Leave),
+            KeyCode::Char('d') if control => line.delete_right_grapheme(),
+            KeyCode::Char('j') if control => line.insert_newline(),
+            KeyCode::Char('u') if control => line.clear_to_insertion_point(),
+            KeyCode::Char('k') if control => line.clear_to_line_end(),
+            KeyCode::Char('w') if control => line.delete_word_left(),
+            KeyCode::Char('a') if control => line.move_to_start(),
+            KeyCode::Char('e') if control => line.move_to_end(),
+            KeyCode::Char('b') if control => line.move_left(),
+            KeyCode::Char('f') if control => line.move_right(),
+            KeyCode::Char('h') if control => line.delete_left_grapheme(),
+            KeyCode::Char(_) if control || alt => {}
+            KeyCode::Char(char) => line.insert_char(char),
+            KeyCode::Backspace if alt => line.delete_word_left(),
+            KeyCode::Backspace => line.delete_left_grapheme(),
+            KeyCode::Delete => line.delete_right_grapheme(),
+            KeyCode::Left => line.move_left(),
+            KeyCode::Right => line.move_right(),
+            KeyCode::Home => line.move_to_start(),
+            KeyCode::End => line.move_to_end(),
+            _ => {}
+        }
+        None
+    }
+
+    fn take(&mut self) -> String {
+        let text = self.pastes.expand(self.line.get_buffer());
+        self.line.clear();
+        text
+    }
+
+    fn enter(&mut self) -> Option<Typed> {
+        let text = self.take();
+        if !self.asked {
+            match slash::read(&text) {
+                Line::Empty => return None,
+                Line::Slash(slash, _) if slash.verb == Verb::Exit => return Some(Typed::Leave),
+                _ => {}
+            }
+        }
+        Some(Typed::Line(text))
+    }
+
+    fn queue(&mut self, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
+        let told = match self.conversation.queue(text) {
+            Ok(call) => {
+                self.outbox.extend(call.map(|call| (call, About::Prompt)));
+                format!("queued: {}", brief(text, BRIEF))
+            }
+            Err(failure) => {
+                self.line.insert_str(text);
+                failure.to_string()
+            }
+        };
+        // A note that cannot be shown is no reason to lose a prompt.
+        let _ = self.inner.note(&told);
+    }
+
+    fn words(&mut self, text: String) {
+        let Some(run) = self.conversation.run else { return self.queue(&text) };
+        let params = json!({ "run": run, "text": text });
+        let call = Call { method: "run.steer", params };
+        self.words.push(text.clone());
+        self.outbox.push_back((call, About::Words(text)));
+    }
+
+    fn forget(&mut self, text: &str) {
+        if let Some(at) = self.words.iter().position(|words| words == text) {
+            self.words.remove(at);
+        }
+    }
+
+    /// Takes note of signals.
+    fn look(&mut self) -> io::Result<()> {
+        if !self.signals.take() {
+            return Ok(());
+        }
+        if let Some(signal) = self.signals.leaving() {
+            self.give_back();
+            obey(signal);
+            self.raw.again()?;
+            self.bar.enter()?;
+        }
+        self.bar.resized()
+    }
+}
+
+impl View for Composer<'_> {
+    fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
+        self.conversation.event(event);
+        match &event.body {
+            EventBody::Steered { text } => {
+                self.forget(text);
+                self.inner.note(&format!("told the agent: {}", brief(text, BRIEF)))?;
+            }
+            EventBody::Answered { .. } => self.asked = false,
+            _ => {}
+        }
+        if event.body.is_terminal() {
+            // What is printed last stands where the next prompt begins.
+            self.give_back();
+            return self.inner.event(event, raw);
+        }
+        self.inner.event(event, raw)?;
+        self.draw()
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.inner.note(text)?;
+        self.draw()
+    }
+
+    fn question(&mut self, text: &str) -> io::Result<()> {
+        self.asked = true;
+        if std::mem::take(&mut self.away) {
+            self.raw.again()?;
+            self.bar.enter()?;
+        }
+        self.inner.question(text)?;
+        self.draw()
+    }
+
+    fn answered_elsewhere(&mut self) -> io::Result<()> {
+        self.asked = false;
+        self.inner.answered_elsewhere()?;
+        self.draw()
+    }
+
+    fn rest(&mut self) -> io::Result<Option<Duration>> {
+        self.look()?;
+        let rest = self.inner.rest()?;
+        self.draw()?;
+        Ok(Some(rest.map_or(TICK, |rest| rest.min(TICK))))
+    }
+
+    fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.signals.as_fd())
+    }
+
+    fn types(&self) -> bool {
+        true
+    }
+
+    fn keys(&mut self) -> io::Result<Vec<Typed>> {
+        let mut typed = Vec::new();
+        while event::poll(Duration::ZERO)? {
+            match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => {
+                    typed.extend(self.key(key));
+                }
+                Event::Paste(text) => self.line.insert_str(&self.pastes.word(&text)),
+                _ => {}
+            }
+        }
+        self.draw()?;
+        Ok(typed)
+    }
+
+    fn said(&mut self, line: &str) -> io::Result<()> {
+        match slash::read(line) {
+            Line::Empty => {}
+            Line::Prompt(text) => self.words(text),
+            Line::Slash(slash, rest) if slash.verb == Verb::Queue => self.queue(&rest),
+            Line::Slash(slash, _) => {
+                self.conversation.next.push_back(Next::Line(line.to_owned()));
+                self.note(&format!("after this turn: /{}", slash.name))?;
+            }
+            Line::Unknown { name, near } => self.note(&unknown(&name, near))?,
+        }
+        Ok(())
+    }
+
+    fn calls(&mut self) -> Vec<Call> {
+        let mut calls = Vec::new();
+        for (call, about) in self.outbox.drain(..) {
+            calls.push(call);
+            self.leaving.push_back(about);
+        }
+        calls
+    }
+
+    fn sent(&mut self, id: u64) {
+        self.waiting.extend(self.leaving.pop_front().map(|about| (id, about)));
+    }
+
+    fn replied(&mut self, id: u64, reply: Reply<'_>) -> io::Result<bool> {
+        let Some(at) = self.waiting.iter().position(|(call, _)| *call == id) else {
+            return Ok(false);
+        };
+        let (_, about) = self.waiting.swap_remove(at);
+        match (about, reply) {
+            (_, Ok(_)) => {}
+            (About::Words(text), Err(info)) if info.class == ErrorClass::Conflict => {
+                self.forget(&text);
+                self.inner.note(&format!("{}: it is the next prompt instead", info.message))?;
+                self.queue(&text);
+            }
+            (About::Words(text), Err(info)) => {
+                self.forget(&text);
+                self.refused(info)?;
+                self.line.insert_str(&text);
+            }
+            // It is submitted again, under its key, when the turn is over.
+            (About::Prompt, Err(info)) => self.refused(info)?,
+        }
+        self.draw()?;
+        Ok(true)
+    }
+
+    fn lost(&mut self) {
+        // The log says what arrived; prompts are submitted again under their keys.
+        (self.leaving, self.waiting) = (VecDeque::new(), Vec::new());
+    }
+
+    fn suspend(&mut self) {
+        self.inner.suspend();
+        self.give_back();
+        self.away = true;
+    }
+
+    fn close(&mut self) {
+        self.inner.close();
+        self.give_back();
+    }
+}
+
+impl Composer<'_> {
+    fn refused(&mut self, info: &ErrorInfo) -> io::Result<()> {
+        self.inner.note(&format!("not taken: {}", info.message))
+    }
+}
+
+impl Drop for Composer<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+        let _ = io::stderr().flush();
+    }
+}
+
+/// What to say of a command that is none.
+pub(crate) fn unknown(name: &str, near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("/{name} is no command; did you mean /{near}?"),
+        None => format!("/{name} is no command; /help names them"),
+    }
+}

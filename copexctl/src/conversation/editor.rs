@@ -1,0 +1,192 @@
+//! The line that is edited while nobody works: history, several lines, completion.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossterm::event::Event;
+use reedline::{
+    ColumnarMenu, Completer, CompletionResult, EditCommand, EditMode, Emacs, KeyCode, KeyModifiers,
+    MenuBuilder as _, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus,
+    Reedline, ReedlineEvent, ReedlineMenu, ReedlineRawEvent, Signal, Span, Suggestion,
+    ValidationResult, Validator, default_emacs_keybindings,
+};
+
+use super::complete::Known;
+use super::history::Guarded;
+use super::paste::Pastes;
+use crate::render::note;
+
+/// The name of the completion menu, for whoever opens it.
+const MENU: &str = "completion";
+
+/// What is known for completion, shared with the editor that asks.
+pub(crate) type Shared = Arc<Mutex<Known>>;
+
+/// What a person did at the prompt.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Sent this, large pastes in place.
+    Line(String),
+    /// Pressed Ctrl-C.
+    Interrupt,
+    /// Pressed Ctrl-D on an empty line, or the terminal is gone.
+    End,
+}
+
+/// The editor of one terminal.
+pub(crate) struct Editor {
+    line: Reedline,
+    pastes: Pastes,
+}
+
+impl Editor {
+    /// With the history of `file`. `color` says whether anything but plain words is drawn.
+    pub(crate) fn new(file: &Path, known: Shared, color: bool) -> io::Result<Self> {
+        let pastes = Pastes::default();
+        let history = match Guarded::open(file, pastes.clone()) {
+            Ok(history) => history,
+            Err(error) => {
+                note(&format!("no history is kept: {}: {error}", file.display()));
+                Guarded::unkept(pastes.clone())?
+            }
+        };
+        let menu = ColumnarMenu::default().with_name(MENU).with_columns(1);
+        let line = Reedline::create()
+            .with_history(Box::new(history))
+            .with_completer(Box::new(Words { known }))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
+            .with_validator(Box::new(Unfinished))
+            .with_ansi_colors(color)
+            .use_bracketed_paste(true)
+            .with_edit_mode(Box::new(keys(pastes.clone())));
+        Ok(Self { line, pastes })
+    }
+
+    /// The pastes that words in a line stand for.
+    pub(crate) fn pastes(&self) -> Pastes {
+        self.pastes.clone()
+    }
+
+    /// Reads a line that begins with `begun`. `aside` is shown at the right.
+    ///
+    /// # Errors
+    /// When the terminal does not do what an editor needs.
+    pub(crate) fn read(&mut self, begun: &str, aside: &str) -> io::Result<Read> {
+        if !begun.is_empty() {
+            self.line.run_edit_commands(&[EditCommand::InsertString(begun.to_owned())]);
+        }
+        let read = self.line.read_line(&Sign { aside: aside.to_owned() });
+        match read.map_err(io::Error::other)? {
+            Signal::Success(line) => Ok(Read::Line(self.pastes.expand(&line))),
+            Signal::CtrlC => Ok(Read::Interrupt),
+            _ => Ok(Read::End),
+        }
+    }
+
+    /// Clears the screen.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        self.line.clear_screen().map_err(io::Error::other)
+    }
+}
+
+fn keys(pastes: Pastes) -> Keys {
+    let mut bindings = default_emacs_keybindings();
+    let newline = || ReedlineEvent::Edit(vec![EditCommand::InsertNewline]);
+    bindings.add_binding(KeyModifiers::ALT, KeyCode::Enter, newline());
+    bindings.add_binding(KeyModifiers::SHIFT, KeyCode::Enter, newline());
+    bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('j'), newline());
+    let complete = vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext];
+    bindings.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
+    bindings.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+    Keys { emacs: Emacs::new(bindings), pastes }
+}
+
+/// Keys as in Emacs and shells; a large paste becomes a word.
+struct Keys {
+    emacs: Emacs,
+    pastes: Pastes,
+}
+
+impl EditMode for Keys {
+    fn parse_event(&mut self, event: ReedlineRawEvent) -> ReedlineEvent {
+        let event = match event.into() {
+            Event::Paste(text) => Event::Paste(self.pastes.word(&text)),
+            event => event,
+        };
+        match ReedlineRawEvent::try_from(event) {
+            Ok(event) => self.emacs.parse_event(event),
+            Err(()) => ReedlineEvent::None,
+        }
+    }
+
+    fn edit_mode(&self) -> PromptEditMode {
+        self.emacs.edit_mode()
+    }
+}
+
+/// A line that ends with a backslash goes on.
+struct Unfinished;
+
+impl Validator for Unfinished {
+    fn validate(&self, line: &str) -> ValidationResult {
+        if line.ends_with('\\') && !line.ends_with("\\\\") {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Complete
+        }
+    }
+}
+
+struct Words {
+    known: Shared,
+}
+
+impl Completer for Words {
+    fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let candidates = known.candidates(line, pos).into_iter();
+        let suggestion = |candidate: super::complete::Candidate| Suggestion {
+            span: Span::new(candidate.from, pos),
+            description: (!candidate.about.is_empty()).then_some(candidate.about),
+            append_whitespace: true,
+            value: candidate.text,
+            ..Suggestion::default()
+        };
+        CompletionResult::fresh(candidates.map(suggestion).collect::<Vec<_>>())
+    }
+}
+
+/// The prompt.
+struct Sign {
+    aside: String,
+}
+
+impl Prompt for Sign {
+    fn render_prompt_left(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn render_prompt_right(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.aside)
+    }
+
+    fn render_prompt_indicator(&self, _mode: PromptEditMode) -> Cow<'_, str> {
+        Cow::Borrowed("> ")
+    }
+
+    fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
+        Cow::Borrowed("… ")
+    }
+
+    fn render_prompt_history_search_indicator(&self, search: PromptHistorySearch) -> Cow<'_, str> {
+        let failing = match search.status {
+            PromptHistorySearchStatus::Passing => "",
+            PromptHistorySearchStatus::Failing => "nothing has ",
+        };
+        Cow::Owned(format!("({failing}{}) ", search.term))
+    }
+}

@@ -1,0 +1,188 @@
+//! The slash commands: their names, and what a line means. Pure.
+
+use copex_proto::config::nearest;
+
+/// What a slash command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Shows or changes the model.
+    Model,
+    /// Shows or changes the reasoning effort.
+    Reasoning,
+    /// Begins another conversation.
+    New,
+    /// Goes on in another conversation.
+    Resume,
+    /// Tells what the conversation cost.
+    Cost,
+    /// Makes the conversation smaller.
+    Compact,
+    /// Keeps a prompt for after the turn.
+    Queue,
+    /// Starts a run of another mode.
+    Mode,
+    /// Carries out a command of the shell.
+    Shell,
+    /// Tells the commands and keys.
+    Help,
+    /// Clears the screen.
+    Clear,
+    /// Leaves.
+    Exit,
+}
+
+/// One slash command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slash {
+    /// Its name, without the slash.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) verb: Verb,
+    /// What may follow, for people.
+    pub(crate) takes: &'static str,
+    /// What it does, in a line.
+    pub(crate) about: &'static str,
+}
+
+const fn slash(name: &'static str, verb: Verb, takes: &'static str, about: &'static str) -> Slash {
+    Slash { name, verb, takes, about }
+}
+
+/// All of them, in the order in which they are told.
+pub(crate) const TABLE: [Slash; 20] = [
+    slash("model", Verb::Model, "[NAME]", "the model of the next turns"),
+    slash("reasoning", Verb::Reasoning, "[LEVEL]", "how hard the model thinks"),
+    slash("models", Verb::Shell, "", "models that can be asked"),
+    slash("new", Verb::New, "", "a new conversation"),
+    slash("resume", Verb::Resume, "[ID]", "go on in another conversation"),
+    slash("sessions", Verb::Shell, "[ARGS]", "conversations of this folder"),
+    slash("skills", Verb::Shell, "[ARGS]", "skills that there are"),
+    slash("mcp", Verb::Shell, "[ARGS]", "MCP servers that there are"),
+    slash("status", Verb::Shell, "", "the daemon, the runtimes, the sign-in"),
+    slash("cost", Verb::Cost, "", "what this conversation cost"),
+    slash("compact", Verb::Compact, "", "put a summary in the conversation's place"),
+    slash("queue", Verb::Queue, "PROMPT", "say it after the turn under way"),
+    slash("ralph", Verb::Mode, "TASK [FLAGS]", "a task again and again, until it is true"),
+    slash("plan", Verb::Mode, "TASK [FLAGS]", "a plan, and its steps with --execute"),
+    slash("fleet", Verb::Mode, "TASK… [FLAGS]", "many tasks side by side"),
+    slash("council", Verb::Mode, "TASK [FLAGS]", "several models, and a decision"),
+    slash("inbox", Verb::Shell, "[ARGS]", "questions of all runs that wait"),
+    slash("help", Verb::Help, "", "commands and keys"),
+    slash("clear", Verb::Clear, "", "clear the screen"),
+    slash("exit", Verb::Exit, "", "leave; what is at work goes on"),
+];
+
+/// What a line means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Nothing.
+    Empty,
+    /// It is for the agent.
+    Prompt(String),
+    /// A command, and what follows its name.
+    Slash(Slash, String),
+    /// No command has this name.
+    Unknown {
+        /// The name.
+        name: String,
+        /// The one that was meant, perhaps.
+        near: Option<&'static str>,
+    },
+}
+
+/// Reads a line. `//` at its beginning stands for a slash that is the agent's, and a path is no
+/// command.
+pub(crate) fn read(text: &str) -> Line {
+    let text = text.trim();
+    if text.is_empty() {
+        return Line::Empty;
+    }
+    if let "exit" | "quit" | "q" = text {
+        return named("exit").map_or(Line::Empty, |slash| Line::Slash(slash, String::new()));
+    }
+    let Some(rest) = text.strip_prefix('/') else { return Line::Prompt(text.to_owned()) };
+    if rest.starts_with('/') {
+        return Line::Prompt(rest.to_owned());
+    }
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    let (name, after) = rest.split_at(end);
+    if name.is_empty() || name.contains('/') {
+        return Line::Prompt(text.to_owned());
+    }
+    if let Some(slash) = named(name) {
+        return Line::Slash(slash, after.trim().to_owned());
+    }
+    let near = nearest(name, TABLE.iter().map(|slash| slash.name));
+    let near = near.and_then(|near| TABLE.iter().find(|slash| slash.name == near));
+    Line::Unknown { name: name.to_owned(), near: near.map(|slash| slash.name) }
+}
+
+/// The command of this name.
+fn named(name: &str) -> Option<Slash> {
+    let name = if name == "quit" { "exit" } else { name };
+    TABLE.iter().find(|slash| slash.name == name).copied()
+}
+
+/// A line's words as a shell takes them apart, and for a command with one task the words before
+/// the first flag as one.
+pub(crate) fn arguments(text: &str, one_task: bool) -> Result<Vec<String>, String> {
+    let words = shlex::split(text).ok_or("a quote or a backslash has no end")?;
+    if !one_task {
+        return Ok(words);
+    }
+    let flags = words.iter().position(|word| word.starts_with('-')).unwrap_or(words.len());
+    let (task, flags) = words.split_at(flags);
+    let mut joined = Vec::new();
+    if !task.is_empty() {
+        joined.push(task.join(" "));
+    }
+    joined.extend_from_slice(flags);
+    Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> (String, String) {
+        match read(text) {
+            Line::Slash(slash, rest) => (slash.name.to_owned(), rest),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_is_read_by_its_name() {
+        for slash in TABLE {
+            let text = format!("/{} some words ", slash.name);
+            assert_eq!(name(&text), (slash.name.to_owned(), "some words".to_owned()));
+        }
+        for leave in ["exit", "quit", "q", "/quit", "/exit"] {
+            assert_eq!(name(leave).0, "exit");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_the_agents_or_named() {
+        assert_eq!(read(" \n"), Line::Empty);
+        for prompt in ["hi", "quit smoking", "/etc/hosts is empty?", "/ what"] {
+            assert_eq!(read(prompt), Line::Prompt(prompt.to_owned()));
+        }
+        assert_eq!(read("//model is a word"), Line::Prompt("/model is a word".to_owned()));
+        let near = |text| match read(text) {
+            Line::Unknown { near, .. } => near,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(near("/modle x"), Some("model"));
+        assert_eq!(near("/xyzzyx"), None);
+    }
+
+    #[test]
+    fn a_task_needs_no_quotes() {
+        let words = arguments("fix the tests -n 3 --verify 'cargo test'", true).unwrap();
+        assert_eq!(words, ["fix the tests", "-n", "3", "--verify", "cargo test"]);
+        assert_eq!(arguments("one 'two three'", false).unwrap(), ["one", "two three"]);
+        assert!(arguments("don't", true).is_err());
+        assert_eq!(arguments("", true).unwrap(), Vec::<String>::new());
+    }
+}

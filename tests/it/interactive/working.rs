@@ -1,0 +1,120 @@
+//! What a person does while the agent works.
+
+use copex_tests::model::Gate;
+use serde_json::json;
+
+use super::*;
+use crate::product::shell;
+
+/// The row above the line that is typed while the agent works.
+const BAR: &str = "Ctrl-C cancels";
+
+#[test]
+fn words_are_told_or_queued_and_never_torn() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let work = product.daemon.sandbox().work();
+    let lines: Vec<String> = (0..60).map(|n| format!("stream {n}\n")).collect();
+    let mut reply = Reply::stream();
+    for line in &lines {
+        reply = reply.say(line);
+    }
+    product.model.push(reply.wait(&gate).call("view", &json!({"path": work})).wait(&gate));
+    product.model.push(Reply::text("heard you"));
+    let mut screen = begin(&product, []);
+    screen.line("begin");
+    screen.wait("stream 59");
+    screen.keys("and the te");
+    let shown = screen.wait("› and the te");
+    let rows: Vec<&str> = shown.lines().collect();
+    assert!(rows[rows.len() - 2].contains(BAR), "{shown}");
+    assert_eq!(rows[rows.len() - 4..rows.len() - 2], ["stream 59", ""], "{shown}");
+    screen.keys("sts\r");
+    screen.wait("told the agent: and the tests");
+    screen.keys("what next?\x1b\r");
+    screen.wait("queued: what next?");
+    screen.keys("half a li");
+    screen.wait("› half a li");
+    gate.open();
+    screen.wait("heard you");
+    screen.wait("echo: what next?");
+    // What was not sent waits at the prompt.
+    screen.wait("> half a li");
+    let requests = product.model.requests();
+    assert_eq!(requests[1].user_messages(), ["begin", "and the tests"]);
+    assert_eq!(requests[2].user_messages().last().unwrap(), "what next?");
+    let shown = screen.shown();
+    assert!(!shown.contains(BAR), "the row is gone: {shown}");
+}
+
+#[test]
+fn a_resize_in_mid_stream_leaves_a_whole_screen() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let mut reply = Reply::stream();
+    for n in 0..40 {
+        reply = reply.say(format!("before {n}\n"));
+    }
+    reply = reply.wait(&gate);
+    for n in 0..40 {
+        reply = reply.say(format!("after {n}\n"));
+    }
+    product.model.push(reply.wait(&gate));
+    let mut screen = begin(&product, []);
+    screen.line("begin");
+    screen.wait("before 39");
+    screen.keys("typed");
+    screen.wait("› typed");
+    for (rows, columns) in [(12, 40), (30, 100), (5, 20), (20, 60)] {
+        screen.resize(rows, columns);
+        if rows > 5 {
+            let last = |shown: &str| shown.trim_end().lines().count() == usize::from(rows);
+            screen.wait_for("line at the bottom", |shown| {
+                last(shown) && shown.contains("› typed") && shown.matches("› typed").count() == 1
+            });
+        }
+    }
+    gate.release();
+    let shown = screen.wait("after 39");
+    let rows: Vec<&str> = shown.trim_end().lines().collect();
+    assert_eq!(rows.len(), 20, "{shown}");
+    assert_eq!(rows[16..18], ["after 39", ""], "{shown}");
+    gate.open();
+    screen.wait("> typed");
+}
+
+#[test]
+fn ctrl_c_cancels_the_turn_and_twice_leaves() {
+    let product = Product::start();
+    product.model.push(Reply::stream().say("begun ").hang());
+    let mut screen = begin(&product, []);
+    screen.line("go");
+    screen.wait("begun");
+    screen.keys("\x03");
+    screen.wait("error: cancelled");
+    ready(&mut screen);
+    let list = product.runs(["list", "--json"]).json();
+    assert_eq!(list["runs"][0]["state"], "cancelled");
+    screen.line("go on");
+    screen.wait("echo: go on");
+    ready(&mut screen);
+    assert_eq!(product.last_request().user_messages(), ["go", "go on"], "the conversation stays");
+    screen.keys("half\x03");
+    screen.wait("Ctrl-C again");
+    screen.keys("\x03");
+    let (code, shown) = screen.end();
+    assert_eq!(code, 130, "{shown}");
+}
+
+#[test]
+fn questions_are_answered_in_the_line() {
+    let product = Product::start();
+    product.model.push(Reply::tool("bash", &shell("sudo -n true; echo answered > answered")));
+    product.model.push(Reply::text("it is done"));
+    let mut screen = begin(&product, []);
+    screen.line("go");
+    screen.wait("[y]es / [n]o / [a]lways");
+    screen.wait("your answer and Enter");
+    screen.keys("maybe\r").keys("y\r");
+    screen.wait("it is done");
+    ready(&mut screen);
+    assert!(product.daemon.sandbox().work().join("answered").exists());
+}
