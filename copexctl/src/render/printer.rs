@@ -93,10 +93,10 @@ impl Printer {
     /// What of the present line is not written.
     fn rest(&mut self, line: &Line) -> String {
         let mut rest = line.after(self.begun);
-        if std::mem::take(&mut self.cut) {
-            if let Some(first) = rest.spans.first_mut() {
-                first.text = first.text.trim_start().to_owned();
-            }
+        if std::mem::take(&mut self.cut)
+            && let Some(first) = rest.spans.first_mut()
+        {
+            first.text = first.text.trim_start().to_owned();
         }
         ansi::line(&rest, &self.look)
     }
