@@ -42,7 +42,10 @@ fn an_answer_on_a_terminal_is_rendered_and_in_a_pipe_it_is_as_it_came() {
     let raw = colour.start_on_terminal(["chat", "hi", "--raw"]).wait().expect_code(0).stdout;
     assert!(raw.contains("Some **bold** words"), "{raw:?}");
     let wrong = product.ctl().run(["chat", "hi", "--ui-theme", "pink"]).expect_code(2);
-    assert!(wrong.stderr.contains("`ui_theme`") && wrong.stderr.contains("midnight"), "{wrong:?}");
+    assert!(
+        wrong.stderr.contains("--ui-theme: `pink`") && wrong.stderr.contains("midnight"),
+        "{wrong:?}"
+    );
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Show for Told {
         let body = match &entry.body {
             Body::User(text) => return Ok(self.text.user(text)?),
             Body::Silent => return Ok(()),
-            Body::Event(body) => body.clone(),
+            Body::Event(body) => body.as_ref().clone(),
         };
         match &body {
             EventBody::Accepted(accepted) => self.text.user(&accepted.title)?,

@@ -93,10 +93,10 @@ impl Printer {
     /// What of the present line is not written.
     fn rest(&mut self, line: &Line) -> String {
         let mut rest = line.after(self.begun);
-        if std::mem::take(&mut self.cut) {
-            if let Some(first) = rest.spans.first_mut() {
-                first.text = first.text.trim_start().to_owned();
-            }
+        if std::mem::take(&mut self.cut)
+            && let Some(first) = rest.spans.first_mut()
+        {
+            first.text = first.text.trim_start().to_owned();
         }
         ansi::line(&rest, &self.look)
     }
@@ -134,12 +134,12 @@ mod tests {
             (
                 look(Theme::Default, Depth::Ansi),
                 "^[1;36mTitle^[0m\n\nSome ^[1mbold^[0m ^[33mcode^[0m ^]8;;http://a.b^\\^[4;34mhere^[0m^]8;;^\\.\n\n\
-                 \u{20} ^[35mlet^[0m^[33m x = ^[0m^[32m\"a\"^[0m^[33m; ^[0m^[2m// b^[0m\n  ^[31m-a^[0m\n  ^[32m+b^[0m\n^[2m│ ^[0mq\n",
+                 \u{20} ^[35mlet^[0m x = ^[32m\"a\"^[0m; ^[2m// b^[0m\n  ^[31m-a^[0m\n  ^[32m+b^[0m\n^[2m│ ^[0mq\n",
             ),
             (
                 look(Theme::Mono, Depth::True),
                 "^[1;4mTitle^[0m\n\nSome ^[1mbold^[0m ^[1mcode^[0m ^]8;;http://a.b^\\^[4mhere^[0m^]8;;^\\.\n\n\
-                 \u{20} ^[1mlet^[0m^[1m x = ^[0m\"a\"^[1m; ^[0m^[2m// b^[0m\n  ^[2m-a^[0m\n  ^[1m+b^[0m\n^[2m│ ^[0mq\n",
+                 \u{20} ^[1mlet^[0m x = \"a\"; ^[2m// b^[0m\n  ^[2m-a^[0m\n  ^[1m+b^[0m\n^[2m│ ^[0mq\n",
             ),
         ];
         for (look, wanted) in cases {

@@ -13,7 +13,7 @@ pub(crate) enum Role {
     Text,
     /// A heading.
     Heading,
-    /// Code inside of words, and code that is nothing special.
+    /// Code inside of words.
     Code,
     /// The mark before quoted words.
     Quote,

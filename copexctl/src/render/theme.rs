@@ -229,13 +229,33 @@ fn default(role: Role, light: bool) -> Paint {
 /// The colours of a theme on a dark ground: heading, code, link, keyword, literal, number, type.
 fn tones(theme: Theme) -> [u32; 7] {
     match theme {
-        Theme::Sunset => {
-            [0xff_9e_64, 0xf6_c1_77, 0xea_9a_97, 0xff_6e_6e, 0xe0_c0_7a, 0xff_b8_6c, 0xf0_8a_b0]
-        }
-        Theme::Tokyo => {
-            [0x7a_a2_f7, 0xff_9e_64, 0x7d_cf_ff, 0xbb_9a_f7, 0x9e_ce_6a, 0xff_9e_64, 0x2a_c3_de]
-        }
-        _ => [0x8a_ad_f4, 0xb7_bd_f8, 0x7d_c4_e4, 0xc6_a0_f6, 0x8b_d5_ca, 0xf5_a9_7f, 0x91_d7_e3],
+        Theme::Sunset => [
+            0x00ff_9e64,
+            0x00f6_c177,
+            0x00ea_9a97,
+            0x00ff_6e6e,
+            0x00e0_c07a,
+            0x00ff_b86c,
+            0x00f0_8ab0,
+        ],
+        Theme::Tokyo => [
+            0x007a_a2f7,
+            0x00ff_9e64,
+            0x007d_cfff,
+            0x00bb_9af7,
+            0x009e_ce6a,
+            0x00ff_9e64,
+            0x002a_c3de,
+        ],
+        _ => [
+            0x008a_adf4,
+            0x00b7_bdf8,
+            0x007d_c4e4,
+            0x00c6_a0f6,
+            0x008b_d5ca,
+            0x00f5_a97f,
+            0x0091_d7e3,
+        ],
     }
 }
 
@@ -244,7 +264,7 @@ fn colourful(role: Role, tones: [u32; 7], light: bool) -> Paint {
     let of = |tone: u32| {
         let [_, red, green, blue] = tone.to_be_bytes();
         // The same hue, dark enough for a light ground.
-        let dim = |value: u8| if light { (u16::from(value) * 5 / 10) as u8 } else { value };
+        let dim = |value: u8| if light { value / 2 } else { value };
         Paint::of(Colour::Rgb(dim(red), dim(green), dim(blue)))
     };
     match role {
@@ -258,8 +278,8 @@ fn colourful(role: Role, tones: [u32; 7], light: bool) -> Paint {
         Role::Number => of(number),
         Role::Type => of(kind),
         Role::Function => of(link),
-        Role::Good | Role::Added => of(0x8c_d0_6e),
-        Role::Bad | Role::Removed => of(0xf2_6d_78),
+        Role::Good | Role::Added => of(0x008c_d06e),
+        Role::Bad | Role::Removed => of(0x00f2_6d78),
     }
 }
 
@@ -273,7 +293,8 @@ mod tests {
 
     #[test]
     fn a_terminal_is_taken_at_its_word() {
-        let cases: [(&[(&str, &str)], bool, Depth); 11] = [
+        type Variables = &'static [(&'static str, &'static str)];
+        let cases: [(Variables, bool, Depth); 11] = [
             (&[("TERM", "xterm")], true, Depth::Ansi),
             (&[("TERM", "xterm-256color")], true, Depth::Cube),
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], true, Depth::True),

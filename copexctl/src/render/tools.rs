@@ -101,13 +101,13 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 fn change(tool: &ToolStart) -> Option<String> {
     let argument =
         |names: &[&str]| names.iter().find_map(|name| tool.arguments.get(name)?.as_str());
-    let marked = |mark: char, text: &str| -> String {
-        text.lines().map(|line| format!("{mark}{line}\n")).collect()
+    let marked = |mark: &str, text: &str| -> String {
+        text.lines().flat_map(|line| [mark, line, "\n"]).collect()
     };
     let new = argument(&["new_str", "new_string", "file_text", "insert_line_text"]);
     let old = argument(&["old_str", "old_string"]);
     if old.is_some() || new.is_some() {
-        return Some(marked('-', old.unwrap_or_default()) + &marked('+', new.unwrap_or_default()));
+        return Some(marked("-", old.unwrap_or_default()) + &marked("+", new.unwrap_or_default()));
     }
     let patch = tool.arguments.as_str().or_else(|| argument(&["patch", "input", "diff"]))?;
     is_diff(patch).then(|| patch.to_owned())

@@ -83,7 +83,10 @@ pub(super) fn summary(outcome: &Outcome) -> String {
     parts.extend(outcome.model.clone());
     parts.extend(outcome.effort.map(|effort| format!("effort {}", effort.as_str())));
     parts.push(duration(outcome.duration_ms));
-    parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
+    // A log of another may not say.
+    if usage.input_tokens + usage.output_tokens > 0 {
+        parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
+    }
     parts.extend(cost(usage));
     let counted = [
         (outcome.iterations.unwrap_or_default(), "iteration", "iterations"),

@@ -45,7 +45,7 @@ impl Highlight {
         }
         match self.language {
             Some(language) if text.len() <= LONGEST => self.scan(text, language),
-            _ => Line::of(text, Role::Code),
+            _ => Line::of(text, Role::Text),
         }
     }
 
@@ -120,12 +120,11 @@ impl Highlight {
             return (Role::Literal, quote.len());
         }
         if first.is_ascii_digit() {
-            let end = rest.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_' || it == '.'));
-            return (Role::Number, end.unwrap_or(rest.len()));
+            return (Role::Number, number(rest));
         }
         let end = word(rest);
         if end == 0 {
-            return (Role::Code, first.len_utf8());
+            return (Role::Text, first.len_utf8());
         }
         (named(&rest[..end], &rest[end..], language), end)
     }
@@ -139,6 +138,17 @@ fn is_char(rest: &str) -> bool {
         Some(_) => chars.next() == Some('\''),
         None => false,
     }
+}
+
+/// Bytes of the number at the beginning: a dot is of it before a digit.
+fn number(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let inside = |at: usize, byte: u8| {
+        byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b'.' && digit(at + 1))
+    };
+    let end = bytes.iter().enumerate().position(|(at, byte)| !inside(at, *byte));
+    end.unwrap_or(text.len())
 }
 
 /// Bytes of the word at the beginning.
@@ -158,14 +168,14 @@ fn named(word: &str, after: &str, language: &Language) -> Role {
     }
     if language.data {
         let key = after.trim_start().starts_with([':', '=']);
-        return if key { Role::Function } else { Role::Code };
+        return if key { Role::Function } else { Role::Text };
     }
     if after.starts_with('(') || after.starts_with("!(") {
         return Role::Function;
     }
     let begins_large = word.starts_with(|it: char| it.is_uppercase());
     let small = word.chars().any(char::is_lowercase);
-    if begins_large && small && !language.folds { Role::Type } else { Role::Code }
+    if begins_large && small && !language.folds { Role::Type } else { Role::Text }
 }
 
 /// A line of a diff.
@@ -176,7 +186,7 @@ pub(crate) fn diff(text: &str) -> Line {
         Some('+') => Role::Added,
         Some('-') => Role::Removed,
         Some('@') => Role::Hunk,
-        _ => Role::Code,
+        _ => Role::Text,
     };
     Line::of(text, role)
 }
@@ -226,7 +236,8 @@ mod tests {
             ("json", "{\"a\": true}", "true", Role::Keyword),
             ("html", "<!-- a\nb --><p>", "b -->", Role::Comment),
             ("diff", "@@ -1 +1 @@\n-a\n+b\n c", "-a", Role::Removed),
-            ("no-such", "fn x", "fn x", Role::Code),
+            ("no-such", "fn x", "fn x", Role::Text),
+            ("rust", "2.5.pow(3)", "2.5", Role::Number),
         ];
         for (info, text, piece, wanted) in cases {
             assert_eq!(role(info, text, piece), wanted, "{info}: {text}");

@@ -112,12 +112,12 @@ fn lines(matter: &Matter, margin: Margin<'_>, shape: &Shape) -> Vec<Line> {
         }
         Matter::Table(table) => {
             let most = shape.width.saturating_sub(margin.rest.width());
-            let lines = table.lines(shape, most).into_iter().map(|line| after(margin.rest, line));
+            let lines = table.lines(shape, most).into_iter().map(|line| after(margin.rest, &line));
             behind(lines, margin)
         }
         Matter::Rule => {
             let text = if shape.plain { "---" } else { "────────" };
-            behind([after(margin.rest, Line::of(text, Role::Dim))], margin)
+            behind([after(margin.rest, &Line::of(text, Role::Dim))], margin)
         }
     }
 }
@@ -201,7 +201,7 @@ impl Code {
     }
 }
 
-fn after(before: &Line, line: Line) -> Line {
+fn after(before: &Line, line: &Line) -> Line {
     let mut whole = before.clone();
     line.spans.iter().for_each(|span| whole.push(span));
     whole
@@ -214,7 +214,7 @@ fn behind(lines: impl IntoIterator<Item = Line>, margin: Margin<'_>) -> Vec<Line
         return lines;
     }
     match lines.first_mut() {
-        Some(first) => *first = after(margin.first, first.after(margin.rest.plain().len())),
+        Some(first) => *first = after(margin.first, &first.after(margin.rest.plain().len())),
         None => lines.push(margin.first.clone().trimmed()),
     }
     lines

@@ -167,7 +167,7 @@ impl Stream {
                 Open::Fence { mark, count, indent, code: Box::new(Code::new(info, 2)) }
             }
             Kind::Heading | Kind::Rule => {
-                self.source = line.to_owned();
+                line.clone_into(&mut self.source);
                 self.close(out);
                 Open::Nothing
             }

@@ -62,7 +62,9 @@ impl Table {
             .enumerate()
             .map(|(column, width)| {
                 let mut spans = row.get(column).cloned().unwrap_or_default();
-                spans.iter_mut().for_each(|span| span.style.bold |= style.bold);
+                for span in &mut spans {
+                    span.style.bold |= style.bold;
+                }
                 wrap::words(&spans, margin, *width)
             })
             .collect();

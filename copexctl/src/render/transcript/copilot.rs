@@ -88,7 +88,7 @@ impl Copilot {
             "result" => return self.result(event),
             _ => return Body::Silent,
         };
-        Body::Event(body)
+        Body::Event(Box::new(body))
     }
 
     fn tool_start(&mut self, data: &Value, at: Option<u64>) -> EventBody {
@@ -139,10 +139,10 @@ impl Copilot {
         outcome.duration_ms =
             event.pointer("/usage/sessionDurationMs").and_then(Value::as_u64).unwrap_or(0);
         match event.get("exitCode").and_then(Value::as_i64) {
-            Some(0) | None => Body::Event(EventBody::Done(outcome)),
+            Some(0) | None => Body::Event(Box::new(EventBody::Done(outcome))),
             Some(code) => {
                 let error = ErrorInfo::new(ErrorClass::Unknown, format!("exit code {code}"));
-                Body::Event(EventBody::Failed(Ending { error, outcome }))
+                Body::Event(Box::new(EventBody::Failed(Ending { error, outcome })))
             }
         }
     }

@@ -111,8 +111,7 @@ fn page(text: &str) -> String {
 fn address(address: CowStr<'_>) -> CowStr<'_> {
     let scheme = address.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
-        Some("http" | "https" | "mailto") => address,
-        None => address,
+        Some("http" | "https" | "mailto") | None => address,
         Some(_) => "#".into(),
     }
 }

@@ -1,5 +1,7 @@
 //! A log as a Markdown document.
 
+use std::fmt::Write as _;
+
 use super::fold::Block;
 use crate::render::markdown::code::is_diff;
 use crate::render::{brief, duration, telling};
@@ -20,14 +22,14 @@ pub(crate) fn block(block: &Block) -> String {
             if let Some(about) = start.as_ref().and_then(telling) {
                 let about = brief(about, 200);
                 let ticks = fence(&about, 1);
-                text.push_str(&format!(" {ticks} {about} {ticks}"));
+                let _ = write!(text, " {ticks} {about} {ticks}");
             }
-            text.push_str(&format!(" ({})\n\n", duration(end.duration_ms)));
+            let _ = write!(text, " ({})\n\n", duration(end.duration_ms));
             let result = end.result.trim_end();
             if !result.is_empty() {
                 let ticks = fence(result, 3);
                 let info = if is_diff(result) { "diff" } else { "" };
-                text.push_str(&format!("{ticks}{info}\n{result}\n{ticks}\n\n"));
+                let _ = write!(text, "{ticks}{info}\n{result}\n{ticks}\n\n");
             }
             text
         }

@@ -26,7 +26,7 @@ pub(crate) enum Body {
     /// A person said something.
     User(String),
     /// As in a run's log.
-    Event(EventBody),
+    Event(Box<EventBody>),
     /// Nothing that a person wants to see.
     Silent,
 }
@@ -60,7 +60,7 @@ impl Entry {
         let body = match &self.body {
             Body::User(_) => return Some(Class::User),
             Body::Silent => return None,
-            Body::Event(body) => body,
+            Body::Event(body) => body.as_ref(),
         };
         Some(match body {
             EventBody::Accepted(_) => Class::User,

@@ -30,7 +30,7 @@ impl Reader {
                 serde_json::from_value(value).map_err(|error| format!("`{kind}`: {error}"))?;
             let body = match event.body {
                 EventBody::Unknown => Body::Silent,
-                body => Body::Event(body),
+                body => Body::Event(Box::new(body)),
             };
             return Ok(Entry { at: Some(event.at), path: event.path, body });
         }
@@ -65,7 +65,7 @@ mod tests {
         for (log, prompt, summary) in logs {
             let text = document(log);
             let begin = format!(
-                "## User\n\n{prompt}\n\n## Copilot\n\n{TOLD}✓ **create** ` /work/new.txt ` ("
+                "## User\n\n{prompt}\n\n## Copilot\n\n{TOLD}✓ **create** ` /src/new.txt ` ("
             );
             assert!(text.starts_with(&begin), "{text}");
             for tool in [
@@ -83,7 +83,7 @@ mod tests {
             );
         }
         let text = document(include_str!("samples/session.jsonl"));
-        assert!(text.contains("```diff\ndiff --git a/work/new.txt"), "{text}");
+        assert!(text.contains("```diff\ndiff --git a/src/new.txt"), "{text}");
     }
 
     #[test]
