@@ -7,8 +7,7 @@ fn steer(text: &str) -> Input {
 }
 
 fn handed(effects: &[Effect]) -> Vec<&str> {
-    let words =
-        |effect| if let &Effect::Steer(ref text) = effect { Some(text.as_str()) } else { None };
+    let words = |effect| if let Effect::Steer(text) = effect { Some(text.as_str()) } else { None };
     effects.iter().filter_map(words).collect()
 }
 
