@@ -75,7 +75,7 @@ fn several_lines_and_a_paste_of_5000_are_one_prompt() {
     screen.keys("one\x1b\rtwo\x0athree\\\rfour\r");
     screen.wait("4 lines, last four");
     ready(&mut screen);
-    let text: String = (1..=5_000).map(|n| format!("line {n}\r")).collect();
+    let text: String = (1..=5_000).flat_map(|n| [format!("line {n}"), "\r".to_owned()]).collect();
     screen.keys("look: ").paste(&text);
     screen.wait("look: [paste 1: 5000 lines]");
     screen.keys("end\r");

@@ -101,6 +101,10 @@ fn keys(pastes: Pastes) -> Keys {
     bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('j'), newline());
     let complete = vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext];
     bindings.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
+    // A menu of what is gone would take the next Enter.
+    let anew = vec![ReedlineEvent::Esc, ReedlineEvent::Edit(vec![EditCommand::CutFromStart])];
+    let anew = ReedlineEvent::Multiple(anew);
+    bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('u'), anew);
     bindings.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
     Keys { emacs: Emacs::new(bindings), pastes }
 }

@@ -64,7 +64,8 @@ mod tests {
     fn a_large_paste_is_a_word_until_it_is_sent() {
         let pastes = Pastes::default();
         assert_eq!(pastes.word("one\r\ntwo"), "one\ntwo");
-        let large: String = (0..5_000).map(|n| format!("line {n}\r")).collect();
+        let lines: Vec<_> = (0..5_000).map(|n| format!("line {n}\r")).collect();
+        let large = lines.concat();
         let word = pastes.word(&large);
         assert_eq!(word, "[paste 1: 5000 lines]");
         let sent = pastes.expand(&format!("look at {word}!"));

@@ -91,4 +91,6 @@ fn tab_completes_commands_models_and_files() {
     screen.keys("\x15").keys("/mod\t");
     let shown = screen.wait("/models");
     assert!(shown.contains("the model of the next turns"), "{shown}");
+    // A menu that is left takes no Enter.
+    screen.keys("\x15").line("/cost").wait("this conversation");
 }

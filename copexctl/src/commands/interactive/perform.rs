@@ -216,18 +216,18 @@ impl Desk {
 
 /// Takes what the conversation has and the command was not told.
 fn inherit(turn: &mut TurnFlags, from: &TurnFlags) {
-    fn or<T: Clone>(own: &mut Option<T>, from: &Option<T>) {
+    fn or<T: Clone>(own: &mut Option<T>, from: Option<&T>) {
         if own.is_none() {
-            own.clone_from(from);
+            *own = from.cloned();
         }
     }
-    or(&mut turn.model, &from.model);
-    or(&mut turn.reasoning, &from.reasoning);
-    or(&mut turn.config, &from.config);
-    or(&mut turn.cwd, &from.cwd);
-    or(&mut turn.system, &from.system);
-    or(&mut turn.timeout, &from.timeout);
-    or(&mut turn.max_retries, &from.max_retries);
+    or(&mut turn.model, from.model.as_ref());
+    or(&mut turn.reasoning, from.reasoning.as_ref());
+    or(&mut turn.config, from.config.as_ref());
+    or(&mut turn.cwd, from.cwd.as_ref());
+    or(&mut turn.system, from.system.as_ref());
+    or(&mut turn.timeout, from.timeout.as_ref());
+    or(&mut turn.max_retries, from.max_retries.as_ref());
     turn.use_cli |= from.use_cli;
     turn.strict_model |= from.strict_model;
     if turn.fallback.is_empty() {
@@ -244,7 +244,7 @@ fn inherit(turn: &mut TurnFlags, from: &TurnFlags) {
         turn.approval = ApprovalFlags { allow_tool, deny_tool, ..from.approval.clone() };
     }
     let tools = &mut turn.tools;
-    or(&mut tools.available_tools, &from.tools.available_tools);
+    or(&mut tools.available_tools, from.tools.available_tools.as_ref());
     tools.excluded_tools.extend_from_slice(&from.tools.excluded_tools);
     tools.skill_dir.extend_from_slice(&from.tools.skill_dir);
     tools.disable_skill.extend_from_slice(&from.tools.disable_skill);
