@@ -22,7 +22,8 @@ pub struct CouncilReport {
     /// Whether the last reviews agreed; absent where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreed: Option<bool>,
-    /// The opinions, best first; equal scores have the same rank.
+    /// The opinions, best first; equal scores have the same rank. Empty where no review compares
+    /// two of them: with two members each judges one other.
     pub ranking: Vec<Ranked>,
     /// The members, in their order.
     pub members: Vec<MemberReport>,
@@ -110,8 +111,14 @@ impl CouncilReport {
         if let Some(decision) = &self.decision {
             self.print_decision(&mut text, decision);
         }
-        if !self.ranking.is_empty() {
+        let judged = self.members.iter().any(|member| member.review.is_some());
+        if judged || !self.ranking.is_empty() {
             text.push_str("\n## Ranking\n\n");
+            if self.ranking.is_empty() {
+                text.push_str(
+                    "None: each member judged one opinion, so that none is before another.\n",
+                );
+            }
             for Ranked { rank, label, name, score } in &self.ranking {
                 let _ = writeln!(text, "{rank}. {name} (opinion {label}): {score:.2}");
             }
@@ -161,9 +168,11 @@ impl CouncilReport {
         for member in &self.members {
             let Some(review) = &member.review else { continue };
             let agree = if review.agree { "agree" } else { "disagree" };
-            let ranking = review.ranking.join(", ");
             let _ = writeln!(text, "\n## Review by {}\n", member.name);
-            let _ = writeln!(text, "Ranking: {ranking}. They {agree}.");
+            if review.ranking.len() > 1 {
+                let _ = write!(text, "Ranking: {}. ", review.ranking.join(", "));
+            }
+            let _ = writeln!(text, "They {agree}.");
             for (label, comment) in &review.comments {
                 let _ = writeln!(text, "- {label}: {}", comment.trim());
             }
@@ -216,5 +225,9 @@ mod tests {
                       ## Reasons\n\n- It is right\n\n## Ranking\n\n1. x (opinion B): 1.50\n";
         assert_eq!(report.print(false), wanted);
         assert_eq!(report.print(true), format!("{wanted}\n## Opinion B (x)\n\nx thinks\n"));
+        let review = Some(Review { ranking: vec!["A".to_owned()], ..Review::default() });
+        let members = vec![MemberReport { review, ..member("x", "B") }, member("y", "A")];
+        let pair = CouncilReport { ranking: Vec::new(), members, ..report }.print(false);
+        assert!(pair.contains("## Ranking\n\nNone: each member judged one opinion"), "{pair}");
     }
 }

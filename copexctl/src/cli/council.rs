@@ -9,7 +9,7 @@ use super::TurnFlags;
 use super::turn::KEPT;
 
 /// What a council that is resumed has from its first start, beside [`KEPT`].
-const KEPT_COUNCIL: [&str; 17] = [
+const KEPT_COUNCIL: [&str; 21] = [
     "task",
     "member",
     "investigator_model",
@@ -26,6 +26,10 @@ const KEPT_COUNCIL: [&str; 17] = [
     "diff",
     "plan",
     "shared_context",
+    "skills",
+    "git_finalize",
+    "no_git_finalize",
+    "git_message",
     "dry_run",
 ];
 
@@ -117,6 +121,18 @@ pub(crate) struct CouncilFlags {
     /// Words for everybody beside the task.
     #[arg(long, value_name = "TEXT")]
     pub(crate) shared_context: Option<String>,
+    /// Folder that holds skills, as in Python copex; the same as --skill-dir.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) skills: Vec<PathBuf>,
+    /// Python copex commits after a council. Here it changes nothing: refused.
+    #[arg(long, hide = true, conflicts_with = "no_git_finalize")]
+    pub(crate) git_finalize: bool,
+    /// What a council does in any case.
+    #[arg(long, hide = true)]
+    pub(crate) no_git_finalize: bool,
+    /// The message of that commit: refused.
+    #[arg(long, hide = true, value_name = "TEXT")]
+    pub(crate) git_message: Option<String>,
     /// Show opinions and reviews too.
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -19,7 +19,9 @@ const LEAST_MEMBERS: usize = 2;
 
 /// Convenes a council and shows its decision.
 pub(crate) fn run(mut ctx: Context, args: CouncilArgs) -> Result<Exit> {
-    let CouncilArgs { task, resume, flags: of_council, mut turn } = args;
+    let CouncilArgs { task, resume, flags: mut of_council, mut turn } = args;
+    no_commit(&of_council)?;
+    turn.tools.skill_dir.append(&mut of_council.skills);
     let here = crate::env::working_folder()
         .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
     turn.output.whole = of_council.verbose;
@@ -75,6 +77,17 @@ pub(crate) fn run(mut ctx: Context, args: CouncilArgs) -> Result<Exit> {
         render::note(&line);
     }
     chat::launch(&ctx, &RunRequest::Council(request), &settings, &flags)
+}
+
+/// Refuses what Python copex does with git after a council.
+fn no_commit(flags: &CouncilFlags) -> Result<()> {
+    let named = match flags {
+        CouncilFlags { git_finalize: true, .. } => "--git-finalize",
+        CouncilFlags { git_message: Some(_), .. } => "--git-message",
+        _ => return Ok(()),
+    };
+    let words = format!("{named}: a council reads and decides, and changes nothing to commit");
+    Err(Failure::usage(words).with_hint("leave it out; `fleet` and `plan --commit` make commits"))
 }
 
 /// The members: those of the command line, else those of the configuration.

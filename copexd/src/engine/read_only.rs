@@ -6,13 +6,17 @@ use copex_proto::run::RunOptions;
 /// not offered: a tool of a later version least of all.
 const TOOLS: [&str; 5] = ["view", "grep", "rg", "glob", "report_intent"];
 
+/// Reads what a skill says, which can do no more than the tools that are offered.
+const SKILL: &str = "skill";
+
 /// Kinds of wishes that are denied, should a tool that was named all the same have them.
 const DENIED: [&str; 2] = ["shell", "write"];
 
 /// The same options, with nothing offered that changes anything but what is `named`.
 pub(super) fn options(options: &RunOptions, named: &[String]) -> RunOptions {
     let mut options = options.clone();
-    let offered = TOOLS.into_iter().chain(named.iter().map(String::as_str));
+    let skills = (!options.skill_directories.is_empty()).then_some(SKILL);
+    let offered = TOOLS.into_iter().chain(skills).chain(named.iter().map(String::as_str));
     let wanted = |tool: &&str| {
         let only = options.available_tools.as_ref();
         only.is_none_or(|only| only.iter().any(|it| it == tool))
@@ -34,6 +38,8 @@ mod tests {
         };
         assert_eq!(offered(&given, &[]), TOOLS);
         assert_eq!(offered(&given, &["docs-search".to_owned()]).last().unwrap(), "docs-search");
+        given.skill_directories = vec!["/skills".to_owned()];
+        assert!(offered(&given, &[]).contains(&"skill".to_owned()));
         given.available_tools = Some(vec!["view".to_owned(), "bash".to_owned()]);
         assert_eq!(offered(&given, &[]), ["view"]);
         assert!(options(&given, &[]).approval.deny.contains(&"shell".to_owned()));

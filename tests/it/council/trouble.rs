@@ -36,6 +36,89 @@ fn who_fails_hangs_or_babbles_does_not_keep_the_others_from_a_decision() {
 }
 
 #[test]
+fn who_hangs_before_the_quorum_is_there_holds_nobody() {
+    let product = Product::start();
+    product.model.respond(|request| match request.model() {
+        "beta-2" => Reply::hang_before_head(),
+        _ => usual(request),
+    });
+    // Both are needed: the quorum of two is two.
+    let how = ["Which?", "--straggler-timeout", "1", "--json"];
+    let told = council(&product, &MEMBERS[..2], how).expect_code(1).json();
+    assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    let wanted =
+        "no quorum: 2 of 2 opinions are needed, 1 came; beta-2: it was not ready 1 s after";
+    assert!(message.starts_with(wanted), "{message}");
+    assert!(told["error"]["hint"].as_str().unwrap().contains("council --resume"), "{told}");
+    assert_eq!(told["council"]["missing"][0]["name"], "beta-2", "{told}");
+    assert!(asked(&product, Part::Decision).is_empty());
+    // With a quorum of one it is enough that somebody has answered.
+    let how = ["Which?", "--straggler-timeout", "1", "--quorum", "1", "--json"];
+    let told = council(&product, &MEMBERS[..2], how).expect_code(0).json();
+    assert_eq!(told["decision"]["decision"], "Take sled.", "{told}");
+    // One fails, one hangs: nobody is left to be waited for.
+    product.model.respond(|request| match request.model() {
+        "beta-2" => Reply::hang_before_head(),
+        _ => Reply::error(400, "bad", "no such thing"),
+    });
+    let told = council(&product, &MEMBERS[..2], how).expect_code(1).json();
+    assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains("0 came; alpha-1: ") && message.contains("; beta-2: "), "{message}");
+}
+
+#[test]
+fn a_review_that_hangs_is_done_without() {
+    let product = Product::start();
+    product.model.respond(|request| match (request.model(), part(request)) {
+        ("beta-2", Part::Review) => Reply::hang_before_head(),
+        _ => usual(request),
+    });
+    let how = ["Which?", "--straggler-timeout", "1", "--json"];
+    let told = council(&product, &MEMBERS[..2], how).expect_code(0).json();
+    assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
+    assert_eq!(told["council"]["missing"][0]["stage"], "review", "{told}");
+}
+
+#[test]
+fn of_two_members_nobody_is_ranked() {
+    let product = Product::start();
+    product.model.respond(usual);
+    let told = council(&product, &MEMBERS[..2], ["Which?", "--json"]).expect_code(0).json();
+    assert_eq!(told["council"]["ranking"], json!([]), "{told}");
+    let content = told["content"].as_str().unwrap();
+    assert!(content.contains("## Ranking\n\nNone: each member judged one opinion"), "{content}");
+    assert!(!content.contains("0.00"), "{content}");
+    let chair = asked(&product, Part::Decision)[0].prompt();
+    assert!(!chair.contains("Borda") && chair.contains("is well argued"), "{chair}");
+}
+
+#[test]
+fn flags_of_python_copex_are_honoured_or_refused_with_the_reason() {
+    let product = Product::start();
+    product.model.respond(usual);
+    for flag in [&["--git-finalize"][..], &["--git-message", "done"]] {
+        let args = words(&MEMBERS[..2], ["Which?"]).into_iter();
+        let refused = product.ctl().run(args.chain(flag.iter().map(|it| (*it).to_owned())));
+        let told = refused.expect_code(2).stderr;
+        assert!(told.contains(flag[0]) && told.contains("changes nothing to commit"), "{told}");
+    }
+    assert!(product.model.requests().is_empty());
+    let skill = product.daemon.sandbox().work().join("own/reviewing");
+    std::fs::create_dir_all(&skill).unwrap();
+    let text = "---\nname: reviewing\ndescription: How we review.\n---\nBe kind.\n";
+    std::fs::write(skill.join("SKILL.md"), text).unwrap();
+    let how = ["Which?", "--no-git-finalize", "--skills", "own", "--exclude-tools", "grep"];
+    council(&product, &MEMBERS[..2], how).ok();
+    for request in product.model.requests() {
+        assert!(!request.tools().contains(&"grep"), "{:?}", request.tools());
+        let all = format!("{}{}", request.system_message(), request.user_messages().join("\n"));
+        assert!(all.contains("How we review."), "the skill is offered: {all}");
+    }
+}
+
+#[test]
 fn too_few_opinions_decide_nothing_and_the_council_can_go_on() {
     let product = Product::start();
     product.model.respond(|request| match request.model() {

@@ -16,6 +16,8 @@ pub(super) enum Value {
     Rate(f64),
     /// How large something is; less is better.
     Bytes(u64),
+    /// How many times as long as it must something takes; less is better.
+    Ideal(f64),
 }
 
 impl fmt::Display for Value {
@@ -25,6 +27,7 @@ impl fmt::Display for Value {
                 write!(f, "{:.1} µs", time.as_secs_f64() * 1e6)
             }
             Self::Time(time) => write!(f, "{:.1} ms", time.as_secs_f64() * 1e3),
+            Self::Ideal(times) => write!(f, "{times:.2} × ideal"),
             Self::Rate(rate) => write!(f, "{rate:.0}/s"),
             Self::Bytes(bytes) => write!(f, "{}.{} MB", bytes / MEGA, bytes % MEGA * 10 / MEGA),
         }
@@ -41,12 +44,13 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Rival's time over ours: how many times faster we are.
+    /// Rival's time over ours, or what is like that: how many times faster we are.
     fn ratio(&self) -> Option<f64> {
         match (self.ours, self.rival?.1) {
             (Value::Time(ours), Value::Time(theirs)) => {
                 Some(theirs.as_secs_f64() / ours.as_secs_f64().max(1e-9))
             }
+            (Value::Ideal(ours), Value::Ideal(theirs)) => Some(theirs / ours.max(1e-9)),
             (Value::Rate(ours), Value::Rate(theirs)) => Some(ours / theirs.max(1e-9)),
             _ => None,
         }

@@ -48,6 +48,9 @@ pub struct Council {
     progress: Progress,
     /// The turns at work, those that are late and being stopped among them.
     running: BTreeMap<Lane, Chat>,
+    /// When something was heard of each last, in Unix milliseconds. Who is there again after a
+    /// crash is heard of at once.
+    heard: BTreeMap<Lane, u64>,
     ended: bool,
 }
 
@@ -69,7 +72,8 @@ impl Council {
     /// A council that goes on from its checkpoint.
     pub fn restored(spec: CouncilSpec, mut progress: Progress) -> Self {
         progress.members.resize(spec.members.len(), Member::default());
-        Self { spec, progress, running: BTreeMap::new(), ended: false }
+        let (running, heard) = (BTreeMap::new(), BTreeMap::new());
+        Self { spec, progress, running, heard, ended: false }
     }
 
     fn start(&mut self, moment: Moment) -> Vec<Effect> {
@@ -213,8 +217,14 @@ impl Council {
     /// Somebody hears something.
     fn hears(&mut self, lane: Lane, input: Input, moment: Moment) -> Vec<Effect> {
         let Some(chat) = self.running.get_mut(&lane) else { return Vec::new() };
+        if !matches!(input, Input::Timer(_) | Input::Cancel) {
+            self.heard.insert(lane, moment.now_ms);
+        }
         let effects = chat.handle(input, moment);
-        self.pass(lane, effects, moment)
+        let mut effects = self.pass(lane, effects, moment);
+        // One that waited for a person or a limit may not any more.
+        effects.extend(self.watch_late(moment));
+        effects
     }
 
     /// Passes on what somebody wants, and takes over when the turn has ended.

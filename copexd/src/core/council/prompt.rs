@@ -202,10 +202,13 @@ fn opinions(text: &mut String, spec: &CouncilSpec, members: &[Member], own: Opti
 
 fn reviews(text: &mut String, spec: &CouncilSpec, members: &[Member]) {
     let rows = ranking::ranked(members);
-    if rows.is_empty() {
+    if members.iter().all(|member| member.review.is_none()) {
         return;
     }
-    text.push_str("\n# Reviews\n\nMean Borda points, equal ones share a rank:\n");
+    text.push_str("\n# Reviews\n");
+    if !rows.is_empty() {
+        text.push_str("\nMean Borda points, equal ones share a rank:\n");
+    }
     for row in &rows {
         let _ = writeln!(text, "{}. opinion {}: {:.2}", row.rank, row.label, row.score);
     }
@@ -216,8 +219,12 @@ fn reviews(text: &mut String, spec: &CouncilSpec, members: &[Member]) {
     given.sort_by_key(|(label, _)| *label);
     for (label, review) in given {
         let agree = if review.agree { "agree" } else { "disagree" };
-        let order = review.ranking.join(", ");
-        let _ = writeln!(text, "\nThe author of {label} says: {order}; the opinions {agree}.");
+        let order = match review.ranking.as_slice() {
+            // The order of one says nothing.
+            [] | [_] => String::new(),
+            several => format!("{}; ", several.join(", ")),
+        };
+        let _ = writeln!(text, "\nThe author of {label} says: {order}the opinions {agree}.");
         for (about, comment) in &review.comments {
             let _ = writeln!(text, "- {about}: {}", nameless(comment.trim(), spec));
         }

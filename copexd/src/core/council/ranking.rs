@@ -33,9 +33,11 @@ pub(super) fn letter(place: usize) -> String {
 
 /// The opinions, best first, by the mean of their Borda points: of `k` opinions in a review,
 /// the best has `k - 1` points, the last 0. Who has equal scores shares a rank, and the rank
-/// after them is as if they had one each. Nothing where there is no review.
+/// after them is as if they had one each. Nothing where no review compares two opinions: each of
+/// two members judges one other, which puts nobody before anybody.
 pub(super) fn ranked(members: &[Member]) -> Vec<Ranked> {
-    if members.iter().all(|member| member.review.is_none()) {
+    let compares = |member: &Member| member.review.as_ref().is_some_and(|it| it.ranking.len() > 1);
+    if !members.iter().any(compares) {
         return Vec::new();
     }
     let mut rows: Vec<Ranked> = Vec::new();
@@ -132,6 +134,8 @@ mod tests {
         assert_eq!(told, [("A", 1), ("B", 2), ("C", 3), ("D", 3)]);
         assert_eq!(rows[1].score.to_bits(), 0.5_f64.to_bits());
         assert_eq!(ranked(&members[3..]), [], "nobody judged");
+        let pair = [member("A", &["B"], false), member("B", &["A"], false)];
+        assert_eq!(ranked(&pair), [], "each judged one other");
     }
 
     #[test]

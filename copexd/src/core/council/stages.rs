@@ -42,7 +42,8 @@ impl Council {
             let lane = self.lane(Who::Member(index));
             if self.running.contains_key(&lane) {
                 // It was late in the stage before and is not still yet: it is late here too.
-                effects.extend(self.misses(index, Ending::Failed(late(self.spec.straggler_ms))));
+                effects
+                    .extend(self.misses(index, Ending::Failed(too_late(self.spec.straggler_ms))));
                 continue;
             }
             let member = &mut self.progress.members[index];
@@ -60,16 +61,64 @@ impl Council {
         } else if self.quorum_is_lost() {
             let ending = self.no_quorum();
             effects.extend(self.end_with(ending, moment));
-        } else if self.count(Part::Done) >= self.needed() && self.progress.late_at.is_none() {
-            let at = moment.now_ms.saturating_add(self.spec.straggler_ms);
-            self.progress.late_at = Some(at);
-            effects.push(Effect::Checkpoint);
-            effects.push(Effect::Wait(Timer::Straggler, self.spec.straggler_ms));
+        } else {
+            effects.extend(self.watch_late(moment));
         }
         if !self.ended {
             effects.extend(self.tell_when_all_wait());
         }
         effects
+    }
+
+    /// Lets the time of those who are at work run, where they can be late.
+    ///
+    /// With the quorum they can, whatever they do. Without it only silence counts, which is
+    /// compared with somebody who has answered, or who is left alone.
+    pub(super) fn watch_late(&mut self, moment: Moment) -> Vec<Effect> {
+        let of_members =
+            matches!(self.progress.stage, Stage::Opinions | Stage::Reviews | Stage::Revisions);
+        let known = self.progress.late_at.is_some() || self.progress.ending.is_some();
+        if !of_members || known || self.ended || self.at_work().is_empty() {
+            return Vec::new();
+        }
+        let left = self.count(Part::Working) + self.count(Part::Waiting);
+        let compared = self.count(Part::Done) > 0 || left == 1;
+        let silent = compared && self.at_work().into_iter().any(|index| !self.waits(index));
+        if !(self.has_quorum() || silent) {
+            return Vec::new();
+        }
+        self.let_late_at(moment.now_ms.saturating_add(self.spec.straggler_ms), moment)
+    }
+
+    fn let_late_at(&mut self, at: u64, moment: Moment) -> Vec<Effect> {
+        self.progress.late_at = Some(at);
+        let left = at.saturating_sub(moment.now_ms);
+        vec![Effect::Checkpoint, Effect::Wait(Timer::Straggler, left)]
+    }
+
+    /// The members at work.
+    fn at_work(&self) -> Vec<usize> {
+        let members = self.progress.members.iter().enumerate();
+        let working = members.filter(|(_, member)| member.part == Part::Working);
+        working.map(|(index, _)| index).collect()
+    }
+
+    /// Whether a member at work waits for a person or for the end of a limit: it does not hang.
+    fn waits(&self, index: usize) -> bool {
+        let chat = self.running.get(&self.lane(Who::Member(index)));
+        let turn = chat.map(Chat::progress);
+        turn.is_some_and(|turn| turn.parked.is_some() || !turn.open.is_empty())
+    }
+
+    /// When a member at work has been silent for too long, in Unix milliseconds.
+    fn silent_at(&self, index: usize) -> u64 {
+        let heard = self.heard.get(&self.lane(Who::Member(index)));
+        heard.copied().unwrap_or_default().saturating_add(self.spec.straggler_ms)
+    }
+
+    /// Whether as many have done their part as must have.
+    fn has_quorum(&self) -> bool {
+        self.count(Part::Done) >= self.needed()
     }
 
     /// The run is parked where everybody who is left is.
@@ -152,21 +201,38 @@ impl Council {
         vec![self.tell(Who::Member(index), MemberState::Failed, Some(reason))]
     }
 
-    /// Those who are at work have had their time: they are left out.
+    /// Those who are at work have had their time: they are left out. Before the quorum is there
+    /// only those who are silent are.
     pub(super) fn time_is_up(&mut self, moment: Moment) -> Vec<Effect> {
         if self.progress.late_at.take().is_none() {
             return Vec::new();
         }
+        let (mut late, mut lively) = (self.at_work(), Vec::new());
+        if !self.has_quorum() {
+            late.retain(|index| !self.waits(*index));
+            (late, lively) =
+                late.into_iter().partition(|index| self.silent_at(*index) <= moment.now_ms);
+        }
+        let mut effects = Vec::new();
+        if let Some(at) = lively.iter().map(|index| self.silent_at(*index)).min() {
+            // They are looked at again when they may have been silent for too long.
+            effects.extend(self.let_late_at(at, moment));
+        }
+        if !late.is_empty() {
+            effects.extend(self.leave_out(&late, moment));
+        }
+        effects
+    }
+
+    /// Goes on without these.
+    fn leave_out(&mut self, late: &[usize], moment: Moment) -> Vec<Effect> {
         // Somebody who was parked may be among them.
         let mut effects = vec![Effect::Emit(Fact::Running)];
-        let mut lanes = Vec::new();
-        for index in 0..self.progress.members.len() {
-            if self.progress.members[index].part == Part::Working {
-                lanes.push((index, self.lane(Who::Member(index))));
-                effects.extend(self.misses(index, Ending::Failed(late(self.spec.straggler_ms))));
-            }
+        for index in late {
+            effects.extend(self.misses(*index, Ending::Failed(too_late(self.spec.straggler_ms))));
         }
-        for (index, lane) in lanes {
+        for index in late.iter().copied() {
+            let lane = self.lane(Who::Member(index));
             // What its session is in the middle of is nothing to go on with.
             let turn = &mut self.progress.members[index].turn;
             *turn = chat::Progress { session: None, ..next_turn(turn) };
@@ -257,7 +323,7 @@ impl Council {
     }
 }
 
-fn late(straggler_ms: u64) -> Failure {
+fn too_late(straggler_ms: u64) -> Failure {
     let seconds = straggler_ms / 1_000;
     let message = format!("it was not ready {seconds} s after the others");
     Failure::new(FailureClass::Unknown, message)

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use world::{Rig, Way, World, escalating, spec};
+use crate::core::signal::Signal;
+use world::{NOW, Rig, Way, World, escalating, spec};
 
 mod world;
 
@@ -76,6 +77,51 @@ fn who_fails_hangs_or_babbles_is_named_and_the_decision_comes() {
 }
 
 #[test]
+fn who_is_silent_before_the_quorum_is_there_holds_nobody() {
+    // All others have answered, or failed, or one of them has.
+    let quorum = |quorum, ways: World| Rig::run(CouncilSpec { quorum, ..spec() }, ways);
+    let no_quorum = |rig: &Rig, names: &[&str]| {
+        let Some(End { verdict: Verdict::Failed(failure), .. }) = &rig.end else { panic!() };
+        assert!(failure.message.starts_with("no quorum: "), "{failure}");
+        for name in names {
+            let words = format!("{name}: it was not ready 1 s after the others");
+            assert!(failure.message.contains(&words), "{failure}");
+        }
+        assert_eq!(rig.count("decision"), 0);
+    };
+    no_quorum(&quorum(3, ways(&[(2, Way::Hangs, 0)])), &["model-two"]);
+    let two = [(2, Way::Hangs, 0), (3, Way::Hangs, 0)];
+    no_quorum(&quorum(2, ways(&two)), &["model-two", "model-three"]);
+    let failed = [(1, Way::Fails, 0), (2, Way::Fails, 0), (3, Way::Hangs, 0)];
+    no_quorum(&quorum(1, ways(&failed)), &["model-three"]);
+    // Nobody to be compared with: silence of a turn is the backend's to end.
+    let all = [(1, Way::Hangs, 0), (2, Way::Hangs, 0), (3, Way::Hangs, 0)];
+    assert_eq!(quorum(2, ways(&all)).end, None);
+    // The review of one of two.
+    let spec = CouncilSpec { quorum: 2, members: spec().members[..2].to_vec(), ..spec() };
+    let rig = Rig::run(spec, ways(&[(2, Way::Hangs, 1)]));
+    assert!(rig.done(), "{:?}", rig.end);
+    assert_eq!(missing(&rig), [named("model-two", "review")]);
+}
+
+#[test]
+fn who_is_heard_of_is_waited_for_until_the_quorum_is_there() {
+    let mut rig = Rig::start(CouncilSpec { quorum: 3, ..spec() }, ways(&[(2, Way::Hangs, 0)]));
+    rig.perform_all();
+    let delta = || Input::Signal(Signal::MessageDelta("hm".to_owned()));
+    rig.now.now_ms += 500;
+    rig.of(2, delta());
+    rig.now.now_ms -= 500;
+    assert!(rig.expire(&Timer::Straggler), "1 s has passed, and it spoke in between");
+    assert_eq!(rig.end, None);
+    assert_eq!(rig.council.progress.members[1].part, Part::Working);
+    let left = NOW.now_ms + 500 + 1_000;
+    assert_eq!(rig.council.progress.late_at, Some(left), "from its last word on");
+    rig.go_on();
+    assert!(matches!(rig.end.unwrap().verdict, Verdict::Failed(_)), "now it is silent");
+}
+
+#[test]
 fn who_waits_behind_one_that_hangs_still_gets_a_turn() {
     let spec = CouncilSpec { max_concurrent: 1, quorum: 1, ..spec() };
     let rig = Rig::run(spec, ways(&[(2, Way::Hangs, 0)]));
@@ -144,7 +190,8 @@ fn a_decision_that_cannot_be_read_is_asked_for_once_more() {
 
 #[test]
 fn the_run_is_parked_when_everybody_who_is_left_is() {
-    let mut rig = Rig::run(spec(), ways(&[(1, Way::Parks, 0), (2, Way::Hangs, 0)]));
+    let mut rig = Rig::start(spec(), ways(&[(1, Way::Parks, 0), (2, Way::Hangs, 0)]));
+    rig.perform_all();
     assert!(rig.expire(&Timer::Idle));
     rig.go_on();
     let states: Vec<bool> = rig
@@ -166,7 +213,8 @@ fn the_run_is_parked_when_everybody_who_is_left_is() {
 
 #[test]
 fn a_cancel_stops_everybody() {
-    let mut rig = Rig::run(CouncilSpec { quorum: 3, ..spec() }, ways(&[(2, Way::Hangs, 0)]));
+    let mut rig = Rig::start(CouncilSpec { quorum: 3, ..spec() }, ways(&[(2, Way::Hangs, 0)]));
+    rig.perform_all();
     assert_eq!(rig.end, None);
     rig.hear(Input::Cancel);
     rig.go_on();
@@ -181,7 +229,8 @@ fn a_cancel_stops_everybody() {
 fn time_for_the_whole_run_ends_it_at_a_limit() {
     let mut spec = CouncilSpec { quorum: 3, ..spec() };
     spec.chat.max_duration_ms = Some(60_000);
-    let mut rig = Rig::run(spec, ways(&[(2, Way::Hangs, 0)]));
+    let mut rig = Rig::start(spec, ways(&[(2, Way::Hangs, 0)]));
+    rig.perform_all();
     assert!(rig.expire(&Timer::Total));
     rig.go_on();
     assert!(matches!(rig.end.unwrap().verdict, Verdict::Exhausted(_)));

@@ -105,6 +105,8 @@ pub(super) struct Rig {
     pub(super) wide: usize,
     /// Whether silence ends a turn.
     pub(super) watched: bool,
+    /// What time it is. It passes while everybody waits for those who are late.
+    pub(super) now: Moment,
 }
 
 impl Rig {
@@ -125,6 +127,7 @@ impl Rig {
             end: None,
             wide: 0,
             watched: false,
+            now: NOW,
         };
         rig.hear(Input::Start);
         rig
@@ -139,13 +142,18 @@ impl Rig {
     /// Performs what there is to perform; when nothing is, time passes for those who are late.
     pub(super) fn go_on(&mut self) {
         loop {
-            while let Some((lane, effect)) = self.queue.pop_front() {
-                self.perform(lane, effect);
-            }
+            self.perform_all();
             let expired = self.end.is_some() || self.expire(&Timer::Straggler);
             if self.end.is_some() || !(expired || self.watched && self.expire(&Timer::Idle)) {
                 return;
             }
+        }
+    }
+
+    /// Performs what there is to perform; no time passes.
+    pub(super) fn perform_all(&mut self) {
+        while let Some((lane, effect)) = self.queue.pop_front() {
+            self.perform(lane, effect);
         }
     }
 
@@ -154,6 +162,9 @@ impl Rig {
         let known = self.timers.iter().position(|(_, known)| known == timer);
         let Some(at) = known else { return false };
         let (lane, timer) = self.timers.remove(at);
+        if timer == Timer::Straggler {
+            self.now.now_ms += self.council.spec.straggler_ms;
+        }
         let input = Input::Timer(timer);
         self.hear(if lane == MAIN { input } else { Input::Of(lane, Box::new(input)) });
         true
@@ -161,7 +172,7 @@ impl Rig {
 
     /// One input: its facts and its checkpoint are kept together, as the engine keeps them.
     pub(super) fn hear(&mut self, input: Input) {
-        let effects = self.council.handle(input, NOW);
+        let effects = self.council.handle(input, self.now);
         self.commits += 1;
         for effect in effects {
             let (lane, effect) = match effect {
@@ -219,7 +230,7 @@ impl Rig {
         self.go_on();
     }
 
-    fn of(&mut self, lane: Lane, input: Input) {
+    pub(super) fn of(&mut self, lane: Lane, input: Input) {
         self.hear(Input::Of(lane, Box::new(input)));
     }
 
