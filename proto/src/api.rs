@@ -12,6 +12,7 @@ use crate::event::Answer;
 #[cfg(feature = "client")]
 use crate::event::RunEvent;
 use crate::explain::Explanation;
+use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -167,6 +168,14 @@ pub trait CopexApi {
         fix: Option<bool>,
         query: Option<BackendQuery>,
     ) -> RpcResult<SessionsReport>;
+
+    /// Removes worktrees and branches of ended fleets: of a run, of a folder's repository, or (default) of all repositories. What is merged nowhere else only with `force`.
+    #[method(name = "fleet.clean", param_kind = map)]
+    async fn fleet_clean(
+        &self,
+        target: Option<CleanTarget>,
+        force: Option<bool>,
+    ) -> RpcResult<FleetCleaned>;
 
     /// What was counted and timed since `since` (Unix milliseconds; default: all that is kept, 90 days).
     #[method(name = "metrics.get", param_kind = map)]

@@ -12,6 +12,7 @@ use crate::breaker::{BreakerList, ResetResponse};
 use crate::error::{ErrorInfo, code};
 use crate::event::{Answer, RunEvent};
 use crate::explain::Explanation;
+use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
@@ -251,6 +252,11 @@ impl Document {
             .param::<BackendQuery>("query", Need::Optional)
             .fails(&["NotFound", "Backend", "Store"])
             .gives::<SessionsReport>();
+        self.method("fleet.clean", "Removes worktrees and branches of ended fleets: of a run, of a folder's repository, or (default) of all repositories. What is merged nowhere else only with `force`.")
+            .param::<CleanTarget>("target", Need::Optional)
+            .param::<bool>("force", Need::Optional)
+            .fails(&["NotFound", "Usage", "Conflict", "Store"])
+            .gives::<FleetCleaned>();
     }
 
     fn finish(mut self) -> Value {

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use copex_proto::run::Isolation;
 
 use super::TurnFlags;
 use super::turn::KEPT;
 
 /// What a fleet that is resumed has from its first start, beside [`KEPT`].
-const KEPT_FLEET: [&str; 13] = [
+const KEPT_FLEET: [&str; 21] = [
     "prompts",
     "file",
     "discover",
@@ -23,11 +23,21 @@ const KEPT_FLEET: [&str; 13] = [
     "max_iterations",
     "isolation",
     "worktree",
+    "git_finalize",
+    "no_git_finalize",
+    "git_message",
+    "merge_gate",
+    "merge_gate_timeout",
+    "worktree_setup",
+    "no_worktree_setup",
+    "setup_timeout",
 ];
 
 /// `fleet`.
 #[derive(Debug, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     mut_arg("output", |arg| {
         arg.visible_alias("output-dir")
             .value_name("DIR")
@@ -38,6 +48,9 @@ const KEPT_FLEET: [&str; 13] = [
     mut_arg("stdin", |arg| arg.help("Read the tasks from stdin, as --file - does"))
 )]
 pub(crate) struct FleetArgs {
+    /// What else can be done with fleets.
+    #[command(subcommand)]
+    pub(crate) command: Option<FleetCommand>,
     /// Prompts, each a task: task-1, task-2, … Absent, and no file: read from stdin, as a task
     /// file or with a prompt on each line.
     pub(crate) prompts: Vec<String>,
@@ -58,6 +71,29 @@ pub(crate) struct FleetArgs {
     /// What each turn needs.
     #[command(flatten)]
     pub(crate) turn: TurnFlags,
+}
+
+/// What can be done with fleets that have ended. A prompt of this one word goes after `--`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Remove worktrees and branches that fleets left and that are merged elsewhere.
+    Clean(CleanArgs),
+}
+
+/// `fleet clean`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// Only of this run; without it, of all runs in the repository of this folder.
+    pub(crate) run: Option<String>,
+    /// Of all runs in all repositories.
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) all: bool,
+    /// Also what is merged nowhere or not committed. It is lost then.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The tasks of a fleet and how they are carried out.
@@ -102,6 +138,32 @@ pub(crate) struct FleetFlags {
     /// The same as `--isolation worktree`.
     #[arg(short, long, conflicts_with = "isolation")]
     pub(crate) worktree: bool,
+    /// Shell command that must exit 0 in the merged tree before a task's merge counts.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) merge_gate: Option<String>,
+    /// Seconds that it may run [default: 600].
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) merge_gate_timeout: Option<f64>,
+    /// Shell command that prepares each new worktree; may be given several times. Your own
+    /// checkout is $COPEX_SOURCE there.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) worktree_setup: Vec<String>,
+    /// Leave out what the configuration and the task file say of that.
+    #[arg(long, conflicts_with = "worktree_setup")]
+    pub(crate) no_worktree_setup: bool,
+    /// Seconds that the preparation may take [default: 600].
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) setup_timeout: Option<f64>,
+    /// Bring what the tasks changed to the branch that is checked out, once they are over: by a
+    /// fast-forward from worktrees, else by a commit of what they changed and nothing else.
+    #[arg(long)]
+    pub(crate) git_finalize: bool,
+    /// Do not; that is the default.
+    #[arg(long, hide = true, conflicts_with_all = ["git_finalize", "git_message"])]
+    pub(crate) no_git_finalize: bool,
+    /// The same as --git-finalize, by one commit with this message.
+    #[arg(long, visible_alias = "commit-msg", value_name = "TEXT")]
+    pub(crate) git_message: Option<String>,
     /// Write what came of all tasks to a file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) artifact: Option<PathBuf>,

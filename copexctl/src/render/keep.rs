@@ -93,10 +93,13 @@ impl Keep {
                 "shared_context": request.shared_context,
                 "timeout": request.task_timeout_s,
                 "isolation": request.isolation,
+                "worktree_setup": request.worktree_setup,
+                "merge_gate": request.merge_gate,
                 "model": request.options.model,
                 "reasoning_effort": request.options.reasoning_effort,
                 "cwd": request.options.cwd,
             })),
+            "git_finalize": tally.finalize(request),
             "error": crate::exit::error_of(&last.body),
             "tasks": tasks,
         })

@@ -1,7 +1,7 @@
 //! What came of each task of a fleet, folded from the run's events. Pure.
 
 use copex_proto::event::{EventBody, RunEvent, Task, Usage};
-use copex_proto::run::RunState;
+use copex_proto::run::{FleetRequest, RunState};
 use serde_json::{Value, json};
 
 use crate::render::{brief, duration, table};
@@ -14,6 +14,10 @@ const PREVIEW_CHARS: usize = 500;
 pub(crate) struct Tally {
     /// The tasks, in the order of the request.
     pub(crate) tasks: Vec<Entry>,
+    /// The branch that was checked out and has the result, and its last commit.
+    finalized: Option<(String, String)>,
+    /// What was said of that.
+    finalize: Option<String>,
 }
 
 /// A task.
@@ -46,6 +50,13 @@ impl Tally {
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         match &event.body {
             EventBody::Task(task) => self.task(task),
+            EventBody::Artifact { file, kind } if kind == "finalized" => {
+                let parts = file.rsplit_once(' ');
+                self.finalized = parts.map(|(on, commit)| (on.to_owned(), commit.to_owned()));
+            }
+            EventBody::Warning { code, message } if code == "finalize" => {
+                self.finalize = Some(message.clone());
+            }
             EventBody::Message { text } => {
                 let id = event.path.as_deref().and_then(|path| path.split('/').next());
                 let Some(id) = id else { return };
@@ -68,6 +79,20 @@ impl Tally {
             None => self.tasks.push(Entry { task: task.clone(), content: String::new() }),
         }
         self.tasks.sort_by_key(|entry| entry.task.number);
+    }
+
+    /// What became of the branch that is checked out, as Python copex tells it.
+    pub(crate) fn finalize(&self, request: Option<&FleetRequest>) -> Value {
+        let (on, commit) = self.finalized.clone().unzip();
+        let known = request.is_some_and(|request| request.git_finalize);
+        json!({
+            "enabled": known || commit.is_some() || self.finalize.is_some(),
+            "success": commit.is_some(),
+            "message": request.and_then(|request| request.git_message.as_deref()),
+            "branch": on,
+            "commit_hash": commit,
+            "error": self.finalize,
+        })
     }
 
     /// Tasks in this state.

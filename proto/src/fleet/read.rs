@@ -87,6 +87,9 @@ fn whole(value: Value) -> Result<FleetFile, FleetError> {
         file.shared_context = fleet.text("shared_context")?;
         file.timeout = fleet.number("timeout")?;
         file.fail_fast = fleet.yes_no("fail_fast")?;
+        let setup = fleet.list("worktree_setup", Alone::One)?;
+        file.worktree_setup = Some(setup).filter(|setup| !setup.is_empty());
+        file.merge_gate = fleet.text("merge_gate")?;
         fleet.end()?;
     }
     let tasks = table.take("task").or_else(|| table.take("tasks"));

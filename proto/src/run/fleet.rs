@@ -37,6 +37,27 @@ pub struct FleetRequest {
     /// Whether tasks have working folders of their own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub isolation: Isolation,
+    /// Whether the branch that is checked out gets what the tasks changed, once they are over:
+    /// from worktrees by a fast-forward, else by a commit of what they changed and nothing else.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub git_finalize: bool,
+    /// The message of the commit that is made for it (default: the prompts, shortened). With
+    /// worktrees, such a commit is only made where there is a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_message: Option<String>,
+    /// Command that must exit 0 in the merged tree before a task's merge counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_gate: Option<String>,
+    /// Seconds that it may run (default 600). It is killed then, and counts as failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_gate_timeout_s: Option<f64>,
+    /// Commands that prepare each new worktree, in this order, where the task will work. They
+    /// have the user's top level in `COPEX_SOURCE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worktree_setup: Vec<String>,
+    /// Seconds that they may run together (default 600).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_timeout_s: Option<f64>,
     /// Everything that is the same in all modes.
     #[serde(flatten)]
     pub options: RunOptions,

@@ -155,6 +155,12 @@ fn whole_fleet() -> FleetRequest {
         max_iterations: Some(5),
         verify_timeout_s: Some(60.0),
         isolation: Isolation::None,
+        git_finalize: true,
+        git_message: Some(text("Add the page")),
+        merge_gate: Some(text("cargo check")),
+        merge_gate_timeout_s: Some(300.0),
+        worktree_setup: vec![text("cp \"$COPEX_SOURCE/.env\" .")],
+        setup_timeout_s: Some(60.0),
         options: RunOptions::default(),
     }
 }

@@ -14,6 +14,7 @@
 //! Invariant: a task begins only when all that it depends on are over, so what its prompt
 //! names of them does not change any more.
 
+mod finalize;
 mod progress;
 mod prompt;
 mod queue;
@@ -26,6 +27,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 
+pub use finalize::{Landing, Merging};
 pub use progress::{Answer, Progress, Standing, Stop, TaskProgress};
 pub use prompt::{Field, Piece};
 pub use trees::{Ground, Isolation, Phase, Told, What, Wish};
@@ -52,6 +54,10 @@ pub struct FleetSpec {
     pub fail_fast: bool,
     /// Whether tasks have folders of their own.
     pub isolation: Isolation,
+    /// How those are prepared and merged.
+    pub merging: Merging,
+    /// What the branch that is checked out gets; none where it stays as it is.
+    pub landing: Option<Landing>,
 }
 
 /// One task.
@@ -92,9 +98,11 @@ pub struct Fleet {
     progress: Progress,
     /// The tasks at work.
     running: BTreeMap<Lane, Worker>,
-    /// How the run ends once its worktrees are cleaned up.
+    /// How the run ends once its result is where it belongs and its worktrees are cleaned up.
     verdict: Option<Verdict>,
-    /// Whether they are.
+    /// Whether the one of these is under way.
+    landing: bool,
+    /// Whether the other is.
     cleaning: bool,
     ended: bool,
 }
@@ -111,7 +119,15 @@ impl Fleet {
             progress.tasks.entry(lane).or_default();
         }
         let running = BTreeMap::new();
-        Self { spec, progress, running, verdict: None, cleaning: false, ended: false }
+        Self {
+            spec,
+            progress,
+            running,
+            verdict: None,
+            landing: false,
+            cleaning: false,
+            ended: false,
+        }
     }
 
     fn start(&mut self, moment: Moment) -> Vec<Effect> {
@@ -190,10 +206,7 @@ impl Fleet {
                 Some(ending) => ending.verdict(),
                 None => self.verdict(),
             });
-            match self.clean() {
-                Some(wish) => effects.push(wish),
-                None => effects.extend(self.finish()),
-            }
+            effects.extend(self.close());
         }
         effects
     }
@@ -258,6 +271,7 @@ impl Machine for Fleet {
             Input::Recover(tail) => self.recover(tail, moment),
             Input::Of(lane, input) => self.task_hears(lane, *input, moment),
             Input::Tree(told) => self.run_told(*told, moment),
+            Input::Based(found) => self.based(found, moment),
             input => self.hear(&input, moment),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trees::{Ground, Phase};
 use super::width::Width;
+use crate::core::commits::Commits;
 use crate::core::failure::FailureClass;
 use crate::core::machine::{Lane, Outcome, TaskState};
 use crate::core::plan::Ending;
@@ -26,6 +27,10 @@ pub struct Progress {
     pub tasks: BTreeMap<Lane, TaskProgress>,
     /// On what ground they work.
     pub ground: Ground,
+    /// What was in the run's folder before it, where it is to be committed there.
+    pub commits: Commits,
+    /// Whether it was said what became of the branch that is checked out.
+    pub landed: bool,
     /// How many may be at work.
     pub width: Width,
     /// The task whose failure ended the others.
@@ -140,7 +145,7 @@ impl Progress {
             _ => task.taken_up(),
         };
         let tasks = self.tasks.into_iter().map(|(lane, it)| (lane, task(it))).collect();
-        Self { tasks, ground: self.ground, ..Self::default() }
+        Self { tasks, ground: self.ground, commits: self.commits, ..Self::default() }
     }
 }
 

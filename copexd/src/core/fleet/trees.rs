@@ -12,7 +12,8 @@ use crate::core::machine::{Effect, Fact, Lane, TaskState};
 use crate::core::moment::Moment;
 use crate::core::turn::clip;
 use crate::core::worktrees::{
-    self, Caution, Clash, Commit, Committed, Create, Created, Merge, Merged, Problem, Report,
+    self, Caution, Clash, Commit, Committed, Create, Created, Finalize, Finalized, Land, Merge,
+    Merged, Problem, Report,
 };
 
 /// Bytes of what a failed command printed that are told.
@@ -46,6 +47,9 @@ pub enum Ground {
         run: String,
         /// The commit that it started from.
         base: String,
+        /// The branch that was checked out, without `refs/heads/`.
+        #[serde(default)]
+        on: String,
     },
 }
 
@@ -83,6 +87,10 @@ pub enum What {
     Commit(Commit),
     /// Merge a task's branch into the run's.
     Merge(Merge),
+    /// Bring the run's branch to the one that is checked out.
+    Finalize(Finalize),
+    /// Commit what was changed in the run's folder on the branch that is checked out.
+    Land(Land),
     /// Remove what nobody needs any more.
     Clean,
 }
@@ -98,6 +106,8 @@ pub enum Told {
     Committed(Result<Committed, String>),
     /// Of [`What::Merge`].
     Merged(Result<Merged, String>),
+    /// Of [`What::Finalize`] and [`What::Land`].
+    Finalized(Result<Finalized, String>),
     /// Of [`What::Clean`]: what stays, and why.
     Cleaned(Vec<String>),
 }
@@ -106,19 +116,23 @@ impl Fleet {
     /// Asks whether tasks can have folders of their own, unless that is known or not wanted.
     pub(super) fn survey(&mut self) -> Option<Effect> {
         if self.progress.ground != Ground::Unknown {
-            return None;
+            return self.look();
         }
-        let alone = self.spec.max_concurrent < 2 || self.spec.tasks.len() < 2;
-        match self.spec.isolation {
-            Isolation::Auto if !alone => {}
-            Isolation::Worktree => {}
-            Isolation::Auto | Isolation::None => {
-                self.progress.ground = Ground::Shared;
-                return None;
-            }
+        if !self.wants_trees() && self.spec.landing.is_none() {
+            self.progress.ground = Ground::Shared;
+            return None;
         }
         let wish = Wish { run: self.spec.chat.run.clone(), what: What::Check };
         Some(Effect::Tree(Box::new(wish)))
+    }
+
+    fn wants_trees(&self) -> bool {
+        let alone = self.spec.max_concurrent < 2 || self.spec.tasks.len() < 2;
+        match self.spec.isolation {
+            Isolation::Auto => !alone,
+            Isolation::Worktree => true,
+            Isolation::None => false,
+        }
     }
 
     /// Whether a task has a worktree. One that names its folder works there.
@@ -129,19 +143,21 @@ impl Fleet {
 
     /// What is to be done next with a task's worktree.
     pub(super) fn tend(&self, lane: Lane) -> Option<Effect> {
-        let Ground::Apart { run, base } = &self.progress.ground else { return None };
+        let Ground::Apart { run, base, .. } = &self.progress.ground else { return None };
+        let setup = self.spec.merging.setup.clone();
         let task = self.id(lane).to_owned();
         let what = match self.progress.tasks.get(&lane)?.phase {
             Phase::Preparing => {
                 let after = self.merged_before(lane);
-                What::Create(Create { task, base: base.clone(), after, setup: None })
+                What::Create(Create { task, base: base.clone(), after, setup })
             }
             Phase::Committing => {
                 let title = format!("fleet: {task}");
                 What::Commit(Commit { task, title, detail: String::new() })
             }
             Phase::Merging => {
-                What::Merge(Merge { task, base: base.clone(), gate: None, setup: None })
+                let gate = self.spec.merging.gate.clone();
+                What::Merge(Merge { task, base: base.clone(), gate, setup })
             }
             Phase::Working => return None,
         };
@@ -177,6 +193,7 @@ impl Fleet {
             Told::Checked(report) if self.progress.ground == Ground::Unknown => {
                 self.checked(&report, moment)
             }
+            Told::Finalized(made) if self.landing => self.finalized(made),
             Told::Cleaned(kept) if self.cleaning => self.cleaned(&kept),
             _ => Vec::new(),
         }
@@ -189,13 +206,19 @@ impl Fleet {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
         };
         let asked = self.spec.isolation == Isolation::Worktree;
+        let trees = self.wants_trees();
+        if let Some(failure) = self.cannot_land(report, trees) {
+            return self.end_with(Ending::Failed(failure), moment);
+        }
         match report.problems.first() {
+            _ if !trees => self.progress.ground = Ground::Shared,
             None => {
                 for caution in &report.cautions {
                     warn(in_words(caution));
                 }
                 let run = self.spec.chat.run.clone();
-                self.progress.ground = Ground::Apart { run, base: report.head.clone() };
+                let (base, on) = (report.head.clone(), report.on.clone());
+                self.progress.ground = Ground::Apart { run, base, on };
             }
             Some(problem) if asked => {
                 let message = format!("there can be no worktrees: {}", why(problem));
@@ -358,7 +381,7 @@ fn of(clash: &Clash) -> String {
     format!("{} in {}{more}", clash.theirs, files.join(", "))
 }
 
-fn why(problem: &Problem) -> String {
+pub(super) fn why(problem: &Problem) -> String {
     match problem {
         Problem::NoRepository => "the folder is in no git repository".to_owned(),
         Problem::Bare => "the repository is bare".to_owned(),

@@ -32,7 +32,7 @@ use super::git;
 use crate::core::worktrees::{self, Failed, Step};
 
 pub(super) use check::check;
-pub(super) use clean::{Which, clean, list, repositories};
+pub(super) use clean::{Sweep, Which, clean, repositories};
 pub(super) use commit::commit;
 pub(super) use create::create;
 pub(super) use finalize::finalize;

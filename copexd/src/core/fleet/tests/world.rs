@@ -10,7 +10,7 @@ use crate::core::machine::{Found, GateResult, Opened, TaskState};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
-use crate::core::worktrees::{Clash, Committed, Created, Merged, Report, Worktree};
+use crate::core::worktrees::{Clash, Committed, Created, Finalized, Merged, Report, Worktree};
 
 pub(super) const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
@@ -64,6 +64,8 @@ pub(super) fn spec() -> FleetSpec {
         max_concurrent: 3,
         fail_fast: false,
         isolation: Isolation::None,
+        merging: Merging::default(),
+        landing: None,
     }
 }
 
@@ -84,6 +86,8 @@ pub(super) struct World {
     pub(super) trees: BTreeMap<String, Vec<String>>,
     /// Tasks in the run's branch.
     pub(super) merged: Vec<String>,
+    /// How often the result was brought to the user's branch.
+    pub(super) landed: usize,
     /// How often the worktrees were cleaned up.
     pub(super) cleaned: usize,
     /// The most tasks at once.
@@ -200,6 +204,7 @@ impl Rig {
                     GateResult { index, exit_code: Some(i32::from(bad)), ..GateResult::default() };
                 self.of(lane, Input::Gated(result));
             }
+            Effect::Baseline { .. } => self.of(lane, Input::Based(Ok(Default::default()))),
             Effect::Sense => self.of(lane, Input::Sensed(None)),
             Effect::Tree(wish) => {
                 let told = self.tree(lane, wish.what);
@@ -243,6 +248,14 @@ impl Rig {
                     world.merged.push(order.task);
                 }
                 Told::Merged(Ok(Merged::Done { commit: "c".to_owned() }))
+            }
+            What::Finalize(_) | What::Land(_) => {
+                world.landed += 1;
+                Told::Finalized(Ok(Finalized::Forwarded {
+                    on: "main".to_owned(),
+                    commit: "c".to_owned(),
+                    left_out: Vec::new(),
+                }))
             }
             What::Clean => {
                 world.cleaned += 1;
