@@ -80,7 +80,8 @@ pub trait CopexApi {
 
     /// Starts a new run that goes on where an ended one stopped, in the same session. What
     /// `limits` names takes the place of the ended run's own. A parked run goes on in place;
-    /// with `now` no other is resumed.
+    /// with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin
+    /// anew instead of going on where they stopped.
     #[method(name = "run.resume", param_kind = map, with_extensions)]
     async fn run_resume(
         &self,
@@ -88,6 +89,7 @@ pub trait CopexApi {
         prompt: Option<String>,
         limits: Option<SpendLimits>,
         now: Option<bool>,
+        rerun_failed: Option<bool>,
     ) -> RpcResult<SubmitResponse>;
 
     /// Answers a question of a run. The first answer wins.

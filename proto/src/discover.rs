@@ -176,12 +176,13 @@ impl Document {
             .gives::<CancelResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin anew instead of going on where they stopped.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
         .param::<SpendLimits>("limits", Need::Optional)
         .param::<bool>("now", Need::Optional)
+        .param::<bool>("rerun_failed", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
         self.method("run.explain", "Why a run waits, and what would let it go on.")

@@ -9,7 +9,7 @@ use super::TurnFlags;
 use super::turn::KEPT;
 
 /// What a fleet that is resumed has from its first start, beside [`KEPT`].
-const KEPT_FLEET: [&str; 21] = [
+const KEPT_FLEET: [&str; 29] = [
     "prompts",
     "file",
     "discover",
@@ -31,6 +31,14 @@ const KEPT_FLEET: [&str; 21] = [
     "worktree_setup",
     "no_worktree_setup",
     "setup_timeout",
+    "resolve_conflicts",
+    "task_max_cost",
+    "task_max_ai_credits",
+    "task_max_tokens",
+    "retry",
+    "skills",
+    "approval_dry_run",
+    "audit",
 ];
 
 /// `fleet`.
@@ -65,6 +73,10 @@ pub(crate) struct FleetArgs {
         conflicts_with_all = KEPT
     )]
     pub(crate) resume: Option<String>,
+    /// With --resume: tasks that failed begin anew, in new sessions and worktrees, instead of
+    /// going on where they stopped.
+    #[arg(long, requires = "resume")]
+    pub(crate) rerun_failed: bool,
     /// The tasks and how they are carried out.
     #[command(flatten)]
     pub(crate) flags: FleetFlags,
@@ -154,6 +166,18 @@ pub(crate) struct FleetFlags {
     /// Seconds that the preparation may take [default: 600].
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) setup_timeout: Option<f64>,
+    /// Have a further turn merge what does not fit, in a worktree with the conflicts.
+    #[arg(long)]
+    pub(crate) resolve_conflicts: bool,
+    /// Most cost of a task that does not say itself.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) task_max_cost: Option<f64>,
+    /// Most AI credits of such a task.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) task_max_ai_credits: Option<f64>,
+    /// Most tokens of such a task.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) task_max_tokens: Option<u64>,
     /// Bring what the tasks changed to the branch that is checked out, once they are over: by a
     /// fast-forward from worktrees, else by a commit of what they changed and nothing else.
     #[arg(long)]
@@ -164,6 +188,28 @@ pub(crate) struct FleetFlags {
     /// The same as --git-finalize, by one commit with this message.
     #[arg(long, visible_alias = "commit-msg", value_name = "TEXT")]
     pub(crate) git_message: Option<String>,
+    /// Accepted: answers and progress are always shown.
+    #[arg(
+        short,
+        long,
+        short_alias = 'P',
+        alias = "progress",
+        hide = true,
+        overrides_with = "verbose"
+    )]
+    pub(crate) verbose: bool,
+    /// Refused: it is `--verify CMD` here.
+    #[arg(short = 'R', long, value_name = "N", hide = true)]
+    pub(crate) retry: Option<String>,
+    /// Refused: it is `--skill-dir DIR` here.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) skills: Vec<String>,
+    /// Refused: it is `--approval deny` here.
+    #[arg(long, hide = true)]
+    pub(crate) approval_dry_run: bool,
+    /// Refused: all that a run does is in its log.
+    #[arg(long, hide = true)]
+    pub(crate) audit: bool,
     /// Write what came of all tasks to a file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) artifact: Option<PathBuf>,
@@ -190,6 +236,23 @@ impl From<IsolationName> for Isolation {
     }
 }
 
+impl FleetFlags {
+    /// A flag of Python copex that is another one here, and which.
+    pub(crate) fn another(&self) -> Option<(&'static str, &'static str)> {
+        let all = [
+            (self.retry.is_some(), "--retry", "--verify CMD tries a task again until CMD exits 0"),
+            (!self.skills.is_empty(), "--skills", "--skill-dir DIR names a folder with skills"),
+            (self.approval_dry_run, "--approval-dry-run", "--approval deny denies every tool"),
+            (
+                self.audit,
+                "--audit",
+                "all that a run does is in its log: copexctl runs attach RUN --jsonl",
+            ),
+        ];
+        all.into_iter().find(|(given, ..)| *given).map(|(_, flag, way)| (flag, way))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,8 +260,10 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_fleet_cannot_honour_is_refused() {
         /// What it can: how it is shown and kept, where it is looked for, and limits.
-        const CAN: [&str; 14] = [
+        const CAN: [&str; 16] = [
             "resume",
+            "rerun_failed",
+            "verbose",
             "artifact",
             "cwd",
             "quiet",

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use copex_proto::fleet::{self, FleetError, FleetFile};
 use copex_proto::run::{FleetRequest, FleetTask, Isolation, Mode, RunRequest};
+use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
 use crate::cli::{ChatFlags, FleetArgs, FleetCommand, FleetFlags};
@@ -24,9 +25,12 @@ const CONCURRENT: u32 = 5;
 
 /// Starts the fleet, or does what one left undone, and shows how it goes.
 pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
-    let FleetArgs { command, prompts, resume, flags: of_fleet, mut turn } = args;
+    let FleetArgs { command, prompts, resume, rerun_failed, flags: of_fleet, mut turn } = args;
     if let Some(FleetCommand::Clean(args)) = command {
         return clean::run(&ctx, &args);
+    }
+    if let Some((flag, way)) = of_fleet.another() {
+        return Err(Failure::usage(format!("fleet has no {flag}")).with_hint(way));
     }
     let here = crate::env::working_folder()
         .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
@@ -46,7 +50,7 @@ pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
             keep.prepare()?;
             turn.output.keep = Some(keep);
         }
-        return again::run(&ctx, Mode::Fleet, &run, &turn);
+        return again::run_anew(&ctx, (Mode::Fleet, rerun_failed), &run, &turn);
     }
     let dry_run = std::mem::take(&mut turn.approval.dry_run);
     // Here it is the time of a task, as in Python copex.
@@ -141,6 +145,12 @@ fn request_of(
             .merge_gate_timeout
             .or_else(|| number("fleet.merge_gate_timeout")),
         worktree_setup: setup,
+        resolve_conflicts: flags.resolve_conflicts || file.resolve_conflicts.unwrap_or(false),
+        task_limits: SpendLimits {
+            max_cost: flags.task_max_cost,
+            max_ai_credits: flags.task_max_ai_credits,
+            max_tokens: flags.task_max_tokens,
+        },
         setup_timeout_s: flags.setup_timeout.or_else(|| number("fleet.setup_timeout")),
         options,
     })

@@ -14,6 +14,8 @@ const PREVIEW_CHARS: usize = 500;
 pub(crate) struct Tally {
     /// The tasks, in the order of the request.
     pub(crate) tasks: Vec<Entry>,
+    /// The folder of the run.
+    pub(crate) cwd: String,
     /// The branch that was checked out and has the result, and its last commit.
     finalized: Option<(String, String)>,
     /// What was said of that.
@@ -27,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) task: Task,
     /// Its last message.
     pub(crate) content: String,
+    /// The commits before and after what it changed, where it has commits of its own.
+    pub(crate) changes: Option<(String, String)>,
 }
 
 impl Entry {
@@ -54,16 +58,30 @@ impl Tally {
                 let parts = file.rsplit_once(' ');
                 self.finalized = parts.map(|(on, commit)| (on.to_owned(), commit.to_owned()));
             }
+            EventBody::Artifact { file, kind } if kind == "changes" => {
+                let id = event.path.as_deref().and_then(|path| path.split('/').next());
+                let (Some(id), Some((from, to))) = (id, file.split_once("..")) else { return };
+                let changes = Some((from.to_owned(), to.to_owned()));
+                match self.tasks.iter_mut().find(|entry| entry.task.id == id) {
+                    Some(entry) => entry.changes = changes,
+                    None => {
+                        let task = Task { id: id.to_owned(), ..unknown() };
+                        self.tasks.push(Entry { task, content: String::new(), changes });
+                    }
+                }
+            }
+            EventBody::Accepted(accepted) => self.cwd.clone_from(&accepted.cwd),
             EventBody::Warning { code, message } if code == "finalize" => {
                 self.finalize = Some(message.clone());
             }
             EventBody::Message { text } => {
                 let id = event.path.as_deref().and_then(|path| path.split('/').next());
-                let Some(id) = id else { return };
+                // What a turn says that settles a merge is not the task's answer.
+                let Some(id) = id.filter(|id| !id.contains(':')) else { return };
                 // What is told before its task is that of a run that is gone on with.
                 if !self.tasks.iter().any(|entry| entry.task.id == id) {
                     let task = Task { id: id.to_owned(), ..unknown() };
-                    self.tasks.push(Entry { task, content: String::new() });
+                    self.tasks.push(Entry { task, content: String::new(), changes: None });
                 }
                 if let Some(entry) = self.tasks.iter_mut().find(|entry| entry.task.id == id) {
                     entry.content.clone_from(text);
@@ -76,7 +94,10 @@ impl Tally {
     fn task(&mut self, task: &Task) {
         match self.tasks.iter_mut().find(|entry| entry.task.id == task.id) {
             Some(entry) => entry.task.clone_from(task),
-            None => self.tasks.push(Entry { task: task.clone(), content: String::new() }),
+            None => {
+                let task = task.clone();
+                self.tasks.push(Entry { task, content: String::new(), changes: None });
+            }
         }
         self.tasks.sort_by_key(|entry| entry.task.number);
     }
@@ -121,7 +142,7 @@ impl Tally {
     }
 
     /// The tasks for programs; `file` tells where an answer was written.
-    pub(crate) fn json(&self, file: impl Fn(&Entry) -> Option<String>) -> Vec<Value> {
+    pub(crate) fn json(&self, file: impl Fn(&Entry, &str) -> Option<String>) -> Vec<Value> {
         let object = |entry: &Entry| {
             let (task, usage) = (&entry.task, entry.usage());
             json!({
@@ -144,7 +165,9 @@ impl Tally {
                     "estimated_cost": usage.estimated_cost,
                 },
                 "folder": task.folder,
-                "output_file": file(entry),
+                "output_file": file(entry, "md"),
+                "patch_file": file(entry, "patch"),
+                "changes": entry.changes.as_ref().map(|(from, to)| format!("{from}..{to}")),
                 "content_preview": entry.content.chars().take(PREVIEW_CHARS).collect::<String>(),
                 "content": entry.content,
             })
@@ -225,7 +248,7 @@ mod tests {
         assert_eq!((tally.count(RunState::Done), tally.count(RunState::Failed)), (1, 1));
         let table = tally.table();
         assert!(table.contains("a     failed") && table.contains("it broke"), "{table}");
-        let json = tally.json(|entry| Some(format!("{}.md", entry.task.id)));
+        let json = tally.json(|entry, end| Some(format!("{}.{end}", entry.task.id)));
         assert_eq!(
             (&json[0]["error"], &json[1]["output_file"]),
             (&json!("it broke"), &json!("b.md"))

@@ -142,6 +142,61 @@ pub enum Merged {
     Red(Failed),
 }
 
+/// A worktree that is wanted for a merge that does not fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unite {
+    /// The task.
+    pub task: String,
+    /// The commit that the run started from.
+    pub base: String,
+    /// Prepares the worktree.
+    pub setup: Option<Step>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uniting {
+    /// It is there.
+    Ready(United),
+    /// It fits by now.
+    Fits,
+    /// The command that prepares it failed.
+    Setup(Failed),
+}
+
+/// A worktree that holds a merge with its conflicts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct United {
+    /// The name of the worktree, as a task's.
+    pub name: String,
+    /// The folder in it to work in.
+    pub folder: PathBuf,
+    /// The last commit of the run's branch then.
+    pub ours: String,
+    /// The last commit of the task's.
+    pub theirs: String,
+    /// The files that do not fit, from the top level.
+    pub files: Vec<String>,
+}
+
+/// A merge whose conflicts somebody settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settle {
+    /// The task's id, for the message.
+    pub id: String,
+    /// The merge.
+    pub united: United,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It is a commit on the branch of its worktree, and can be merged.
+    Done,
+    /// Files still have conflict markers.
+    Markers(Vec<String>),
+}
+
 /// The result of a run that is wanted on the branch that the user has checked out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finalize {

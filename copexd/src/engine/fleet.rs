@@ -19,6 +19,7 @@ use super::registry::Live;
 use crate::core::chat::ChatSpec;
 use crate::core::fleet::{Field, Fleet, FleetSpec, Isolation, Landing, Merging, Piece, TaskSpec};
 use crate::core::machine::Lane;
+use crate::core::spend::Caps;
 use crate::core::stored::Stored;
 use crate::core::worktrees::Step;
 
@@ -105,6 +106,13 @@ fn numbers(request: &FleetRequest) -> Result<(), String> {
     if request.shared_context.as_ref().is_some_and(|text| text.len() > SHARED_BYTES) {
         return Err(format!("shared_context is longer than {SHARED_BYTES} bytes"));
     }
+    let limits = request.task_limits;
+    for (name, value) in [("max_cost", limits.max_cost), ("max_ai_credits", limits.max_ai_credits)]
+    {
+        if let Some(value) = value.filter(|it| !(it.is_finite() && *it >= 0.0)) {
+            return Err(format!("{name} of a task is {value}; it must be 0 or more"));
+        }
+    }
     texts(request)?;
     if request.options.session != SessionChoice::New {
         return Err("a fleet begins sessions of its own; it does not go on in one".to_owned());
@@ -163,6 +171,8 @@ fn options(request: &FleetRequest, task: &FleetTask) -> RunOptions {
 
 /// The lane of a task's events, by its id.
 pub(super) fn lane(request: &FleetRequest, id: &str) -> Option<Lane> {
+    // Another turn may work for it: no id has a colon.
+    let id = id.split(':').next().unwrap_or(id);
     let index = request.tasks.iter().position(|task| task.id == id)?;
     Lane::try_from(index + 1).ok()
 }
@@ -255,6 +265,7 @@ fn spec(
             max_iterations: request.max_iterations.unwrap_or(ITERATIONS),
             max_errors: ERRORS,
             folder: task.cwd.clone(),
+            caps: caps(request, task),
         });
     }
     Ok(FleetSpec {
@@ -290,7 +301,18 @@ fn merging(request: &FleetRequest) -> Merging {
         }
     };
     let timeout_ms = ms(request.setup_timeout_s);
-    Merging { setup: setup.map(|command| Step { command, timeout_ms }), gate }
+    let setup = setup.map(|command| Step { command, timeout_ms });
+    Merging { setup, gate, resolve: request.resolve_conflicts }
+}
+
+/// What a task may spend by itself.
+fn caps(request: &FleetRequest, task: &FleetTask) -> Caps {
+    let (own, all) = (task.limits, request.task_limits);
+    Caps {
+        max_cost: own.max_cost.or(all.max_cost),
+        max_ai_credits: own.max_ai_credits.or(all.max_ai_credits),
+        max_tokens: own.max_tokens.or(all.max_tokens),
+    }
 }
 
 /// What a commit of all that a fleet changed is called, as in Python copex.

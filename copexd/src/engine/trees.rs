@@ -25,6 +25,8 @@ impl Driver {
                 What::Create(order) => Told::Created(worktree::create(site, order).await),
                 What::Commit(order) => Told::Committed(worktree::commit(site, order).await),
                 What::Merge(order) => Told::Merged(worktree::merge(site, order).await),
+                What::Unite(order) => Told::United(worktree::unite(site, order).await),
+                What::Settle(order) => Told::Settled(worktree::settle(site, order).await),
                 What::Finalize(order) => Told::Finalized(worktree::finalize(site, order).await),
                 What::Land(order) => Told::Finalized(land::land(site.place, order).await),
                 What::Clean => Told::Cleaned(clean(site).await),

@@ -205,6 +205,7 @@ impl CopexApiServer for Api {
         prompt: Option<String>,
         limits: Option<SpendLimits>,
         now: Option<bool>,
+        rerun_failed: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         let engine = self.engine().await?;
         if now.unwrap_or(false) {
@@ -212,7 +213,10 @@ impl CopexApiServer for Api {
             return Ok(SubmitResponse { run, created: false });
         }
         let limits = limits.unwrap_or_default();
-        let submitted = engine.resume(run, prompt, limits).await.map_err(refusal)?;
+        let submitted = engine
+            .resume(run, prompt, limits, rerun_failed.unwrap_or(false))
+            .await
+            .map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })
     }
 

@@ -53,6 +53,8 @@ pub struct FleetFile {
     pub worktree_setup: Option<Vec<String>>,
     /// Command that must exit 0 in the merged tree.
     pub merge_gate: Option<String>,
+    /// Whether a further turn merges what does not fit.
+    pub resolve_conflicts: Option<bool>,
     /// What is in there and has no effect, in words.
     pub notes: Vec<String>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunOptions, is_default, is_false};
 use crate::effort::Effort;
+use crate::spend::SpendLimits;
 
 /// A fleet: many tasks side by side, each in a session of its own, in the order that their
 /// dependencies leave.
@@ -58,6 +59,13 @@ pub struct FleetRequest {
     /// Seconds that they may run together (default 600).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_timeout_s: Option<f64>,
+    /// Whether a task that does not fit what was merged before it is merged by a further turn,
+    /// in a worktree that holds the merge with its conflicts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub resolve_conflicts: bool,
+    /// What a task may spend, where it does not say itself. The run's own limits hold beside.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub task_limits: SpendLimits,
     /// Everything that is the same in all modes.
     #[serde(flatten)]
     pub options: RunOptions,
@@ -105,6 +113,9 @@ pub struct FleetTask {
     /// Seconds that it may work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_sec: Option<f64>,
+    /// What it may spend.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: SpendLimits,
 }
 
 /// What a task does when a task that it depends on is not done.

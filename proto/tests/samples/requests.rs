@@ -147,6 +147,7 @@ fn whole_fleet() -> FleetRequest {
             skills_dirs: vec![text("/home/ada/skills")],
             mcp_servers: [(text("docs"), json!({"command": "docs"}))].into(),
             timeout_sec: Some(60.0),
+            limits: SpendLimits { max_tokens: Some(50_000), ..SpendLimits::default() },
         }],
         max_concurrent: Some(3),
         fail_fast: true,
@@ -161,6 +162,8 @@ fn whole_fleet() -> FleetRequest {
         merge_gate_timeout_s: Some(300.0),
         worktree_setup: vec![text("cp \"$COPEX_SOURCE/.env\" .")],
         setup_timeout_s: Some(60.0),
+        resolve_conflicts: true,
+        task_limits: SpendLimits { max_cost: Some(0.5), ..SpendLimits::default() },
         options: RunOptions::default(),
     }
 }

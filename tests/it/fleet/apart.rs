@@ -3,9 +3,12 @@
 use super::trees::{git, repository};
 use super::*;
 
+mod again;
 mod clean;
 mod finalize;
 mod gates;
+mod keys;
+mod resolve;
 
 /// A repository with nothing in it that is not committed. Task files are ignored.
 fn clean_repository(product: &Product) {

@@ -19,6 +19,8 @@ pub struct Merging {
     pub setup: Option<Step>,
     /// Must exit with 0 in a merged tree, before the run's branch has it.
     pub gate: Option<Step>,
+    /// Whether a further turn merges what does not fit.
+    pub resolve: bool,
 }
 
 /// What the branch that is checked out gets.

@@ -19,6 +19,7 @@ mod progress;
 mod prompt;
 mod queue;
 mod report;
+mod resolve;
 mod tasks;
 mod tell;
 mod trees;
@@ -28,8 +29,9 @@ mod worker;
 use std::collections::BTreeMap;
 
 pub use finalize::{Landing, Merging};
-pub use progress::{Answer, Progress, Standing, Stop, TaskProgress};
+pub use progress::{Answer, Progress, Resolving, Standing, Stop, TaskProgress};
 pub use prompt::{Field, Piece};
+pub use resolve::RESOLVER;
 pub use trees::{Ground, Isolation, Phase, Told, What, Wish};
 pub use width::Width;
 
@@ -38,6 +40,7 @@ use super::failure::{Failure, FailureClass};
 use super::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Tail, Timer, Verdict};
 use super::moment::Moment;
 use super::plan::Ending;
+use super::spend::{Caps, Spent};
 use worker::Worker;
 
 /// What a fleet needs to know of its request.
@@ -89,6 +92,8 @@ pub struct TaskSpec {
     pub max_errors: u32,
     /// The absolute folder that it works in, where it is not the run's.
     pub folder: Option<String>,
+    /// What it may spend by itself.
+    pub caps: Caps,
 }
 
 /// The machine of a fleet.
@@ -289,13 +294,23 @@ impl Machine for Fleet {
         self.running.get(&lane).map(Worker::turn).unwrap_or_default()
     }
 
+    fn purse(&self, lane: Lane) -> Option<(Caps, Spent)> {
+        let caps = self.task(lane)?.caps;
+        let spent = self.progress.tasks.get(&lane)?.spent;
+        (caps != Caps::default()).then_some((caps, spent))
+    }
+
     fn folder(&self, lane: Lane) -> Option<String> {
+        if let Some(united) = self.united(lane) {
+            return Some(united.folder.to_string_lossy().into_owned());
+        }
         let own = self.progress.tasks.get(&lane).and_then(|task| task.folder.clone());
         own.or_else(|| self.task(lane)?.folder.clone())
     }
 
     fn label(&self, lane: Lane) -> Option<String> {
-        (lane != MAIN).then(|| self.id(lane).to_owned())
+        let of = if self.united(lane).is_some() { RESOLVER } else { "" };
+        (lane != MAIN).then(|| format!("{}{of}", self.id(lane)))
     }
 }
 

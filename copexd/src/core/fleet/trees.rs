@@ -13,7 +13,7 @@ use crate::core::moment::Moment;
 use crate::core::turn::clip;
 use crate::core::worktrees::{
     self, Caution, Clash, Commit, Committed, Create, Created, Finalize, Finalized, Land, Merge,
-    Merged, Problem, Report,
+    Merged, Problem, Report, Settle, Settled, Unite, Uniting,
 };
 
 /// Bytes of what a failed command printed that are told.
@@ -65,6 +65,12 @@ pub enum Phase {
     Committing,
     /// Its branch is merged into the run's.
     Merging,
+    /// It did not fit: a worktree is made that holds the merge with its conflicts.
+    Uniting,
+    /// Another turn settles them.
+    Resolving,
+    /// What that turn left is looked at and committed.
+    Settling,
 }
 
 /// Something to be done with worktrees.
@@ -87,6 +93,10 @@ pub enum What {
     Commit(Commit),
     /// Merge a task's branch into the run's.
     Merge(Merge),
+    /// Make a worktree that holds a merge with its conflicts.
+    Unite(Unite),
+    /// Commit such a merge once its conflicts are settled.
+    Settle(Settle),
     /// Bring the run's branch to the one that is checked out.
     Finalize(Finalize),
     /// Commit what was changed in the run's folder on the branch that is checked out.
@@ -106,6 +116,10 @@ pub enum Told {
     Committed(Result<Committed, String>),
     /// Of [`What::Merge`].
     Merged(Result<Merged, String>),
+    /// Of [`What::Unite`].
+    United(Result<Uniting, String>),
+    /// Of [`What::Settle`].
+    Settled(Result<Settled, String>),
     /// Of [`What::Finalize`] and [`What::Land`].
     Finalized(Result<Finalized, String>),
     /// Of [`What::Clean`]: what stays, and why.
@@ -145,27 +159,47 @@ impl Fleet {
     pub(super) fn tend(&self, lane: Lane) -> Option<Effect> {
         let Ground::Apart { run, base, .. } = &self.progress.ground else { return None };
         let setup = self.spec.merging.setup.clone();
-        let task = self.id(lane).to_owned();
+        let (id, task) = (self.id(lane), self.tree(lane));
         let what = match self.progress.tasks.get(&lane)?.phase {
             Phase::Preparing => {
                 let after = self.merged_before(lane);
                 What::Create(Create { task, base: base.clone(), after, setup })
             }
             Phase::Committing => {
-                let title = format!("fleet: {task}");
+                let title = format!("fleet: {id}");
                 What::Commit(Commit { task, title, detail: String::new() })
             }
             Phase::Merging => {
-                let gate = self.spec.merging.gate.clone();
+                let (task, gate) = (self.result(lane), self.spec.merging.gate.clone());
                 What::Merge(Merge { task, base: base.clone(), gate, setup })
             }
-            Phase::Working => return None,
+            Phase::Uniting => What::Unite(Unite { task, base: base.clone(), setup }),
+            Phase::Settling => {
+                let (id, united) = (id.to_owned(), self.united(lane)?.clone());
+                What::Settle(Settle { id, united })
+            }
+            Phase::Working | Phase::Resolving => return None,
         };
         let wish = Box::new(Wish { run: run.clone(), what });
         Some(Effect::Of(lane, Box::new(Effect::Tree(wish))))
     }
 
-    /// The tasks whose work a task starts from. One that changed nothing passes on what it
+    /// The name of a task's worktree. No id has a colon.
+    pub(super) fn tree(&self, lane: Lane) -> String {
+        match self.progress.tasks.get(&lane).map_or(0, |task| task.round) {
+            0 => self.id(lane).to_owned(),
+            round => format!("{}:{round}", self.id(lane)),
+        }
+    }
+
+    /// The name of the worktree whose branch is merged for a task.
+    fn result(&self, lane: Lane) -> String {
+        let clash = self.progress.tasks.get(&lane).and_then(|task| task.clash.as_ref());
+        let settled = clash.filter(|clash| clash.settled).and_then(|clash| clash.united.as_ref());
+        settled.map_or_else(|| self.tree(lane), |united| united.name.clone())
+    }
+
+    /// The worktrees that a task starts from. One that changed nothing passes on what it
     /// started from itself.
     fn merged_before(&self, lane: Lane) -> Vec<String> {
         let (mut found, mut seen) = (Vec::new(), Vec::new());
@@ -179,7 +213,7 @@ impl Fleet {
             }
             seen.push(lane);
             if known.is_some_and(|task| task.merged) {
-                found.push(self.id(lane).to_owned());
+                found.push(self.result(lane));
             } else if let Some(task) = self.task(lane) {
                 open.extend(task.depends_on.iter().rev());
             }
@@ -246,6 +280,8 @@ impl Fleet {
             (Told::Created(made), Some(Phase::Preparing)) => self.created(lane, made, moment),
             (Told::Committed(made), Some(Phase::Committing)) => self.committed(lane, made, moment),
             (Told::Merged(made), Some(Phase::Merging)) => self.merged(lane, made, moment),
+            (Told::United(made), Some(Phase::Uniting)) => self.unite(lane, made, moment),
+            (Told::Settled(made), Some(Phase::Settling)) => self.settled(lane, made, moment),
             _ => Vec::new(),
         }
     }
@@ -263,6 +299,9 @@ impl Fleet {
         match made {
             Ok(Created::Ready(tree)) => {
                 task.folder = Some(tree.folder.to_string_lossy().into_owned());
+                if task.start.is_empty() {
+                    task.start.clone_from(&tree.tip);
+                }
                 task.phase = Phase::Working;
                 self.set_to_work(lane, moment)
             }
@@ -292,7 +331,10 @@ impl Fleet {
             Ok(made) => {
                 let task = self.progress.tasks.entry(lane).or_default();
                 task.phase = Phase::Merging;
-                let mut effects = Vec::new();
+                task.tip = Some(made.tip).filter(|tip| *tip != task.start);
+                let told = self.tell_changes(lane);
+                let mut effects: Vec<Effect> =
+                    told.map(|told| Effect::Of(lane, Box::new(told))).into_iter().collect();
                 if !made.left_out.is_empty() {
                     let names = made.left_out.join(", ");
                     let message = format!("not committed, repositories of their own: {names}");
@@ -316,7 +358,7 @@ impl Fleet {
 
     fn merged(&mut self, lane: Lane, made: Result<Merged, String>, moment: Moment) -> Vec<Effect> {
         let Ground::Apart { run, .. } = self.progress.ground.clone() else { return Vec::new() };
-        let branch = worktrees::task_branch(&run, self.id(lane));
+        let branch = worktrees::task_branch(&run, &self.result(lane));
         let into = worktrees::run_branch(&run);
         match made {
             Ok(Merged::Done { commit }) => {
@@ -330,6 +372,9 @@ impl Fleet {
             Ok(Merged::Nothing) => self.settle(lane, TaskState::Done, None, moment),
             Ok(Merged::Conflict(clash)) => {
                 let note = format!("needs review: {branch} does not fit {into}: {}", of(&clash));
+                if let Some(effects) = self.resolve(lane, &note, moment) {
+                    return effects;
+                }
                 self.settle(lane, TaskState::Blocked, Some(note), moment)
             }
             Ok(Merged::Red(failed)) => {
@@ -369,7 +414,7 @@ impl Fleet {
 impl TaskProgress {
     /// Whether the agent works, or will.
     pub(super) fn works(&self) -> bool {
-        self.state.at_work() && self.phase == Phase::Working
+        self.state.at_work() && matches!(self.phase, Phase::Working | Phase::Resolving)
     }
 }
 

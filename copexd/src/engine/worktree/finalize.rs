@@ -101,7 +101,7 @@ async fn brought(git: &Git, tip: &str, message: Option<&str>) -> Result<Option<S
         }
         match branch::fit(git, &head, tip).await? {
             Fit::Tree(tree) => tree,
-            Fit::Conflict(_) => return Ok(None),
+            Fit::Conflict(..) => return Ok(None),
         }
     };
     commit_tree(git, &tree, &[&head, tip], message).await.map(Some)

@@ -120,6 +120,7 @@ impl CopexApiServer for Nothing {
         _: Option<String>,
         _: Option<SpendLimits>,
         _: Option<bool>,
+        _: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         nothing()
     }

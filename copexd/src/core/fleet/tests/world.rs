@@ -10,7 +10,9 @@ use crate::core::machine::{Found, GateResult, Opened, TaskState};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
-use crate::core::worktrees::{Clash, Committed, Created, Finalized, Merged, Report, Worktree};
+use crate::core::worktrees::{
+    Clash, Committed, Created, Finalized, Merged, Report, Settled, United, Uniting, Worktree,
+};
 
 pub(super) const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
@@ -46,6 +48,7 @@ pub(super) fn task(id: &str, depends_on: &[Lane]) -> TaskSpec {
         max_iterations: 2,
         max_errors: 3,
         folder: None,
+        caps: Caps::default(),
     }
 }
 
@@ -80,6 +83,8 @@ pub(super) struct World {
     pub(super) bad: Vec<Lane>,
     /// Tasks whose branch does not fit.
     pub(super) unfit: Vec<Lane>,
+    /// Tasks whose conflicts nobody settles.
+    pub(super) marked: Vec<Lane>,
     /// Why there can be no worktrees.
     pub(super) problem: Option<crate::core::worktrees::Problem>,
     /// Worktrees: the task, and what it starts from.
@@ -239,7 +244,15 @@ impl Rig {
                 })))
             }
             What::Commit(_) => Told::Committed(Ok(Committed::default())),
-            What::Merge(_) if world.unfit.contains(&lane) => {
+            What::Unite(order) => {
+                let name = format!("{}:merge:c", order.task);
+                Told::United(Ok(Uniting::Ready(United { name, ..United::default() })))
+            }
+            What::Settle(_) if world.marked.contains(&lane) => {
+                Told::Settled(Ok(Settled::Markers(vec!["f".to_owned()])))
+            }
+            What::Settle(_) => Told::Settled(Ok(Settled::Done)),
+            What::Merge(order) if world.unfit.contains(&lane) && !order.task.contains(':') => {
                 let clash = Clash { files: vec!["f".to_owned()], ..Clash::default() };
                 Told::Merged(Ok(Merged::Conflict(clash)))
             }
