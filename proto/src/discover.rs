@@ -256,7 +256,7 @@ impl Document {
         self.method("fleet.clean", "Removes worktrees and branches of ended fleets: of a run, of a folder's repository, or (default) of all repositories. What is merged nowhere else only with `force`.")
             .param::<CleanTarget>("target", Need::Optional)
             .param::<bool>("force", Need::Optional)
-            .fails(&["NotFound", "Usage", "Conflict", "Store"])
+            .fails(&["NotFound", "Conflict", "Store"])
             .gives::<FleetCleaned>();
     }
 

@@ -134,7 +134,7 @@ fn patch(path: &Path, cwd: &str, (from, to): &(String, String)) -> Result<()> {
     let beside = tempfile::NamedTempFile::new_in(folder).map_err(wrong)?;
     let out = beside.as_file().try_clone().map_err(wrong)?;
     let diff = ["diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv"];
-    let mut git = std::process::Command::new("git");
+    let mut git = crate::process::command("git");
     git.current_dir(cwd).args(diff).args([from, to, "--"]);
     git.stdin(std::process::Stdio::null()).stdout(out);
     let ended = git.output().map_err(|error| {

@@ -62,13 +62,7 @@ impl Tally {
                 let id = event.path.as_deref().and_then(|path| path.split('/').next());
                 let (Some(id), Some((from, to))) = (id, file.split_once("..")) else { return };
                 let changes = Some((from.to_owned(), to.to_owned()));
-                match self.tasks.iter_mut().find(|entry| entry.task.id == id) {
-                    Some(entry) => entry.changes = changes,
-                    None => {
-                        let task = Task { id: id.to_owned(), ..unknown() };
-                        self.tasks.push(Entry { task, content: String::new(), changes });
-                    }
-                }
+                self.entry(id).changes = changes;
             }
             EventBody::Accepted(accepted) => self.cwd.clone_from(&accepted.cwd),
             EventBody::Warning { code, message } if code == "finalize" => {
@@ -79,26 +73,25 @@ impl Tally {
                 // What a turn says that settles a merge is not the task's answer.
                 let Some(id) = id.filter(|id| !id.contains(':')) else { return };
                 // What is told before its task is that of a run that is gone on with.
-                if !self.tasks.iter().any(|entry| entry.task.id == id) {
-                    let task = Task { id: id.to_owned(), ..unknown() };
-                    self.tasks.push(Entry { task, content: String::new(), changes: None });
-                }
-                if let Some(entry) = self.tasks.iter_mut().find(|entry| entry.task.id == id) {
-                    entry.content.clone_from(text);
-                }
+                self.entry(id).content.clone_from(text);
             }
             _ => {}
         }
     }
 
+    /// A task by its id, one that is not known yet included.
+    fn entry(&mut self, id: &str) -> &mut Entry {
+        let known = self.tasks.iter().position(|entry| entry.task.id == id);
+        let at = known.unwrap_or_else(|| {
+            let task = Task { id: id.to_owned(), ..unknown() };
+            self.tasks.push(Entry { task, content: String::new(), changes: None });
+            self.tasks.len() - 1
+        });
+        &mut self.tasks[at]
+    }
+
     fn task(&mut self, task: &Task) {
-        match self.tasks.iter_mut().find(|entry| entry.task.id == task.id) {
-            Some(entry) => entry.task.clone_from(task),
-            None => {
-                let task = task.clone();
-                self.tasks.push(Entry { task, content: String::new(), changes: None });
-            }
-        }
+        self.entry(&task.id).task.clone_from(task);
         self.tasks.sort_by_key(|entry| entry.task.number);
     }
 

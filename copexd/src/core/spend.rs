@@ -289,17 +289,16 @@ impl Purse {
                 refuse(cap, spent.of(cap), reserved.of(cap), estimate.of(cap), most)?;
             }
         }
-        let whole = match &self.whole {
-            Some(whole) => Some(whole.reserve(now_ms)?),
-            None => {
-                let mut day = self.day.lock();
-                day.turn_to(now_ms);
-                if let Some(most) = day.most {
-                    refuse(Cap::CostPerDay, day.spent, day.reserved, estimate.cost, most)?;
-                }
-                day.reserved += estimate.cost;
-                None
+        let whole = if let Some(whole) = &self.whole {
+            Some(whole.reserve(now_ms)?)
+        } else {
+            let mut day = self.day.lock();
+            day.turn_to(now_ms);
+            if let Some(most) = day.most {
+                refuse(Cap::CostPerDay, day.spent, day.reserved, estimate.cost, most)?;
             }
+            day.reserved += estimate.cost;
+            None
         };
         let by = Reservation(state.next);
         state.next += 1;

@@ -55,18 +55,7 @@ impl Engine {
             _ => self.inner.store.checkpoint(run).map_err(|error| store_error(&error))?,
         };
         let stored = stored.and_then(|bytes| Stored::read(&bytes));
-        let stored = match stored {
-            Some(Stored::Fleet(progress)) if rerun_failed => {
-                Some(Stored::Fleet(Box::new(progress.with_failed_anew())))
-            }
-            _ if rerun_failed && !matches!(request, RunRequest::Fleet(_)) => {
-                let message = format!("run {run} is no fleet: it has no tasks to run anew");
-                return Err(
-                    ErrorInfo::new(ErrorClass::Usage, message).with_hint("resume it without that")
-                );
-            }
-            stored => stored,
-        };
+        let stored = if rerun_failed { anew(&request, run, stored)? } else { stored };
         let progress = match (&mut request, prompt, stored) {
             (RunRequest::Chat(chat), Some(prompt), _) => {
                 chat.prompt = prompt;
@@ -151,6 +140,23 @@ impl Engine {
         };
         self.inner.upstream.forget_limits(&targets);
     }
+}
+
+/// A fleet's checkpoint in which the tasks that failed are to begin anew.
+fn anew(
+    request: &RunRequest,
+    run: RunId,
+    stored: Option<Stored>,
+) -> Result<Option<Stored>, ErrorInfo> {
+    if !matches!(request, RunRequest::Fleet(_)) {
+        let message = format!("run {run} is no fleet: it has no tasks to run anew");
+        let info = ErrorInfo::new(ErrorClass::Usage, message);
+        return Err(info.with_hint("resume it without that"));
+    }
+    Ok(match stored {
+        Some(Stored::Fleet(progress)) => Some(Stored::Fleet(Box::new(progress.with_failed_anew()))),
+        stored => stored,
+    })
 }
 
 /// Why a run cannot go on now, and what to do with it instead.

@@ -232,7 +232,8 @@ fn what_a_task_may_spend_ends_it_alone() {
     rig.queue.retain(|(lane, _)| *lane != 1);
     let usage = crate::core::signal::CallUsage { input_tokens: 12, ..Default::default() };
     rig.of(1, Input::Signal(Signal::Usage(usage)));
-    assert_eq!(rig.fleet.purse(1).unwrap().1.tokens, 12.0);
+    let spent = crate::core::spend::Spent { tokens: 12.0, ..Default::default() };
+    assert_eq!(rig.fleet.purse(1).unwrap().1, spent);
     assert_eq!(rig.fleet.purse(2), None);
     let failure = Failure { part: true, ..Failure::new(FailureClass::Limit, "it is spent") };
     rig.of(1, Input::Signal(Signal::Failed(failure)));

@@ -209,7 +209,9 @@ impl Rig {
                     GateResult { index, exit_code: Some(i32::from(bad)), ..GateResult::default() };
                 self.of(lane, Input::Gated(result));
             }
-            Effect::Baseline { .. } => self.of(lane, Input::Based(Ok(Default::default()))),
+            Effect::Baseline { .. } => {
+                self.of(lane, Input::Based(Ok(crate::core::commits::Baseline::default())))
+            }
             Effect::Sense => self.of(lane, Input::Sensed(None)),
             Effect::Tree(wish) => {
                 let told = self.tree(lane, wish.what);
