@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use council::{CouncilArgs, CouncilFlags};
-pub(crate) use fleet::{FleetArgs, FleetFlags};
+pub(crate) use fleet::{CleanArgs, FleetArgs, FleetCommand, FleetFlags};
 pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use interactive::InteractiveArgs;
 pub(crate) use plan::{PlanArgs, PlanFlags};

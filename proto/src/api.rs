@@ -12,6 +12,7 @@ use crate::event::Answer;
 #[cfg(feature = "client")]
 use crate::event::RunEvent;
 use crate::explain::Explanation;
+use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
@@ -84,7 +85,8 @@ pub trait CopexApi {
 
     /// Starts a new run that goes on where an ended one stopped, in the same session. What
     /// `limits` names takes the place of the ended run's own. A parked run goes on in place;
-    /// with `now` no other is resumed.
+    /// with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin
+    /// anew instead of going on where they stopped.
     #[method(name = "run.resume", param_kind = map, with_extensions)]
     async fn run_resume(
         &self,
@@ -92,6 +94,7 @@ pub trait CopexApi {
         prompt: Option<String>,
         limits: Option<SpendLimits>,
         now: Option<bool>,
+        rerun_failed: Option<bool>,
     ) -> RpcResult<SubmitResponse>;
 
     /// Answers a question of a run. The first answer wins.
@@ -172,6 +175,14 @@ pub trait CopexApi {
         fix: Option<bool>,
         query: Option<BackendQuery>,
     ) -> RpcResult<SessionsReport>;
+
+    /// Removes worktrees and branches of ended fleets: of a run, of a folder's repository, or (default) of all repositories. What is merged nowhere else only with `force`.
+    #[method(name = "fleet.clean", param_kind = map)]
+    async fn fleet_clean(
+        &self,
+        target: Option<CleanTarget>,
+        force: Option<bool>,
+    ) -> RpcResult<FleetCleaned>;
 
     /// What was counted and timed since `since` (Unix milliseconds; default: all that is kept, 90 days).
     #[method(name = "metrics.get", param_kind = map)]

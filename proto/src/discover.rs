@@ -12,6 +12,7 @@ use crate::breaker::{BreakerList, ResetResponse};
 use crate::error::{ErrorInfo, code};
 use crate::event::{Answer, RunEvent};
 use crate::explain::Explanation;
+use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
@@ -183,12 +184,13 @@ impl Document {
         .gives::<SteerResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin anew instead of going on where they stopped.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
         .param::<SpendLimits>("limits", Need::Optional)
         .param::<bool>("now", Need::Optional)
+        .param::<bool>("rerun_failed", Need::Optional)
         .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
         self.method("run.explain", "Why a run waits, and what would let it go on.")
@@ -259,6 +261,11 @@ impl Document {
             .param::<BackendQuery>("query", Need::Optional)
             .fails(&["NotFound", "Backend", "Store"])
             .gives::<SessionsReport>();
+        self.method("fleet.clean", "Removes worktrees and branches of ended fleets: of a run, of a folder's repository, or (default) of all repositories. What is merged nowhere else only with `force`.")
+            .param::<CleanTarget>("target", Need::Optional)
+            .param::<bool>("force", Need::Optional)
+            .fails(&["NotFound", "Conflict", "Store"])
+            .gives::<FleetCleaned>();
     }
 
     fn finish(mut self) -> Value {

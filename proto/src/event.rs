@@ -145,7 +145,9 @@ pub enum EventBody {
     },
     /// Something was made for the user.
     Artifact {
-        /// Its absolute path; of a `commit`, its branch and its id with a space between.
+        /// Its absolute path; of a `commit`, and of the branch that
+        /// was `finalized`, the branch and the commit's id with a space between; of the `changes`
+        /// of a task, the commits before and after them with `..` between.
         file: String,
         /// What it is.
         kind: String,

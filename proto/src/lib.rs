@@ -15,6 +15,7 @@
 
 #[cfg(any(feature = "server", feature = "client"))]
 #[allow(clippy::disallowed_methods, reason = "jsonrpsee's macro spawns subscription tasks")]
+#[allow(clippy::too_many_arguments, reason = "a method has as many as its parameters have names")]
 pub mod api;
 pub mod ask;
 pub mod breaker;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::product::{Product, of_type, shell};
 
+mod apart;
 mod crashes;
 mod crowd;
 mod input;

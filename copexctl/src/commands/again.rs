@@ -31,6 +31,19 @@ const PAGES: usize = 10;
 /// # Errors
 /// `Usage` when there is nothing to go on with, or the named run is of another mode.
 pub(super) fn run(ctx: &Context, mode: Mode, wanted: &str, flags: &TurnFlags) -> Result<Exit> {
+    run_anew(ctx, (mode, false), wanted, flags)
+}
+
+/// The same; perhaps parts of the run that failed begin anew.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_anew(
+    ctx: &Context,
+    (mode, rerun_failed): (Mode, bool),
+    wanted: &str,
+    flags: &TurnFlags,
+) -> Result<Exit> {
     let limits = request::limits(&flags.limits)?;
     let mut connection = Connection::open(ctx)?;
     let found = if wanted.is_empty() {
@@ -48,7 +61,7 @@ pub(super) fn run(ctx: &Context, mode: Mode, wanted: &str, flags: &TurnFlags) ->
         tell(flags, &format!("{run} is at work ({}); following it", state_name(found.state)));
         return follow(ctx, run, flags, OnInterrupt::Leave);
     }
-    let params = json!({ "run": run, "limits": limits });
+    let params = json!({ "run": run, "limits": limits, "rerun_failed": rerun_failed });
     let new: SubmitResponse = connection.call("run.resume", &params)?;
     tell(flags, &format!("{run} ({}) goes on as {}", state_name(found.state), new.run));
     follow(ctx, new.run, flags, OnInterrupt::Cancel)

@@ -1,14 +1,16 @@
 //! `fleet`: many tasks side by side, in the order that their dependencies leave.
 
+mod clean;
 mod tasks;
 
 use std::fmt::Write as _;
 
 use copex_proto::fleet::{self, FleetError, FleetFile};
 use copex_proto::run::{FleetRequest, FleetTask, Isolation, Mode, RunRequest};
+use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
-use crate::cli::{ChatFlags, FleetArgs, FleetFlags};
+use crate::cli::{ChatFlags, FleetArgs, FleetCommand, FleetFlags};
 use crate::commands::{again, chat};
 use crate::context::Context;
 use crate::error::{Failure, Result};
@@ -23,7 +25,13 @@ const CONCURRENT: u32 = 5;
 
 /// Starts the fleet, or does what one left undone, and shows how it goes.
 pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
-    let FleetArgs { prompts, resume, flags: of_fleet, mut turn } = args;
+    let FleetArgs { command, prompts, resume, rerun_failed, flags: of_fleet, mut turn } = args;
+    if let Some(FleetCommand::Clean(args)) = command {
+        return clean::run(&ctx, &args);
+    }
+    if let Some((flag, way)) = of_fleet.another() {
+        return Err(Failure::usage(format!("fleet has no {flag}")).with_hint(way));
+    }
     let here = crate::env::working_folder()
         .map_err(|error| Failure::file("find", "the working folder".as_ref(), &error))?;
     let absolute = |path: std::path::PathBuf| here.join(path);
@@ -42,7 +50,7 @@ pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
             keep.prepare()?;
             turn.output.keep = Some(keep);
         }
-        return again::run(&ctx, Mode::Fleet, &run, &turn);
+        return again::run_anew(&ctx, (Mode::Fleet, rerun_failed), &run, &turn);
     }
     let dry_run = std::mem::take(&mut turn.approval.dry_run);
     // Here it is the time of a task, as in Python copex.
@@ -107,6 +115,16 @@ fn request_of(
     if let Some(timeout) = task_timeout_s.filter(|it| !(it.is_finite() && *it > 0.0)) {
         return Err(Failure::usage(format!("the timeout is {timeout}; it must be more than 0")));
     }
+    let text = |name: &str| key(name).and_then(|it| it.as_str().map(str::to_owned));
+    let number = |name: &str| key(name).and_then(|it| it.as_f64());
+    let setup = if flags.no_worktree_setup {
+        Vec::new()
+    } else if flags.worktree_setup.is_empty() {
+        let by_key = key("fleet.worktree_setup").and_then(|it| serde_json::from_value(it).ok());
+        file.worktree_setup.or(by_key).unwrap_or_default()
+    } else {
+        flags.worktree_setup.clone()
+    };
     Ok(FleetRequest {
         tasks: file.tasks,
         max_concurrent,
@@ -116,6 +134,24 @@ fn request_of(
         max_iterations: flags.max_iterations,
         verify_timeout_s: flags.verify_timeout,
         isolation,
+        git_finalize: flags.git_finalize || flags.git_message.is_some(),
+        git_message: flags.git_message.clone(),
+        merge_gate: flags
+            .merge_gate
+            .clone()
+            .or(file.merge_gate)
+            .or_else(|| text("fleet.merge_gate")),
+        merge_gate_timeout_s: flags
+            .merge_gate_timeout
+            .or_else(|| number("fleet.merge_gate_timeout")),
+        worktree_setup: setup,
+        resolve_conflicts: flags.resolve_conflicts || file.resolve_conflicts.unwrap_or(false),
+        task_limits: SpendLimits {
+            max_cost: flags.task_max_cost,
+            max_ai_credits: flags.task_max_ai_credits,
+            max_tokens: flags.task_max_tokens,
+        },
+        setup_timeout_s: flags.setup_timeout.or_else(|| number("fleet.setup_timeout")),
         options,
     })
 }
@@ -133,6 +169,9 @@ fn show(request: &FleetRequest, flags: &ChatFlags) -> Result<Exit> {
             "waves": waves,
             "max_concurrent": request.max_concurrent.unwrap_or(CONCURRENT),
             "isolation": request.isolation,
+            "worktree_setup": request.worktree_setup,
+            "merge_gate": request.merge_gate,
+            "git_finalize": request.git_finalize,
         }))?;
         return Ok(Exit::Done);
     }

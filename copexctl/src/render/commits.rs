@@ -10,23 +10,42 @@ const SHORT: usize = 10;
 pub(crate) struct Commits {
     branch: String,
     count: u32,
+    /// Whether the branch that is checked out has them.
+    finalized: bool,
 }
 
 impl Commits {
     /// Takes note of a thing that was made; a line about it when it is a commit.
     pub(crate) fn note(&mut self, kind: &str, file: &str) -> Option<String> {
-        let (branch, commit) = file.rsplit_once(' ').filter(|_| kind == "commit")?;
-        self.branch = clean(branch);
-        self.count += 1;
-        let short: String = commit.chars().take(SHORT).collect();
-        Some(format!("committed {} on {}", clean(&short), self.branch))
+        let (branch, commit) = file.rsplit_once(' ')?;
+        let (branch, short) = (clean(branch), commit.chars().take(SHORT).collect::<String>());
+        match kind {
+            "commit" => {
+                self.count += 1;
+                self.branch.clone_from(&branch);
+            }
+            "finalized" => self.finalized = true,
+            _ => return None,
+        }
+        let verb = if self.finalized { "finalized: " } else { "committed " };
+        Some(format!("{verb}{} on {branch}", clean(&short)))
     }
 
     /// How to take them over; nothing when there are none.
     ///
-    /// In the run's own folder the same changes lie about, so that `git merge` would refuse.
+    /// Of tasks that had worktrees nothing lies in the run's folder. Otherwise
+    /// in the run's own folder the same changes lie about, so that `git merge` would refuse.
     pub(crate) fn way(&self) -> Option<String> {
-        let Self { branch, count } = self;
+        let Self { branch, count, finalized } = self;
+        if *finalized {
+            return None;
+        }
+        if *count > 0 && branch.starts_with("copex/fleet/") {
+            let tasks = if *count == 1 { "task is" } else { "tasks are" };
+            return Some(format!(
+                "{count} {tasks} merged on {branch}: `git merge {branch}` takes over"
+            ));
+        }
         let commits = if *count == 1 { "commit" } else { "commits" };
         (*count > 0).then(|| {
             format!(
@@ -49,5 +68,9 @@ mod tests {
         let line = commits.note("commit", "copex/ralph/r 0123456789abcdef").unwrap();
         assert_eq!(line, "committed 0123456789 on copex/ralph/r");
         assert!(commits.way().unwrap().starts_with("1 commit on copex/ralph/r: "));
+        commits.note("commit", "copex/fleet/r 0123456789abcdef");
+        assert!(commits.way().unwrap().ends_with("`git merge copex/fleet/r` takes over"));
+        let line = commits.note("finalized", "main 0123456789abcdef").unwrap();
+        assert_eq!((line.as_str(), commits.way()), ("finalized: 0123456789 on main", None));
     }
 }

@@ -64,7 +64,8 @@ impl<O: Write> View for Json<O> {
             }
         }
         if self.fleet {
-            object["tasks"] = Value::Array(self.tally.json(|_| None));
+            object["tasks"] = Value::Array(self.tally.json(|_, _| None));
+            object["git_finalize"] = self.tally.finalize(None);
         }
         writeln!(self.out, "{object}")?;
         self.out.flush()

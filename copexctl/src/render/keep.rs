@@ -40,14 +40,22 @@ impl Keep {
             .map_err(|error| Failure::file("write", artifact, &error))
     }
 
-    fn file(&self, entry: &Entry) -> Option<PathBuf> {
-        let folder = self.folder.as_ref().filter(|_| !entry.content.is_empty())?;
-        Some(folder.join(format!("{}.md", entry.task.id)))
+    /// The file of a task for what has this ending, where there is something for it.
+    fn file(&self, entry: &Entry, ending: &str) -> Option<PathBuf> {
+        let there = match ending {
+            "patch" => entry.changes.is_some(),
+            _ => !entry.content.is_empty(),
+        };
+        let folder = self.folder.as_ref().filter(|_| there)?;
+        Some(folder.join(format!("{}.{ending}", entry.task.id)))
     }
 
     fn write(&self, tally: &Tally, last: &RunEvent) -> Result<()> {
         for entry in &tally.tasks {
-            if let Some(file) = self.file(entry) {
+            if let (Some(file), Some(changes)) = (self.file(entry, "patch"), &entry.changes) {
+                patch(&file, &tally.cwd, changes)?;
+            }
+            if let Some(file) = self.file(entry, "md") {
                 let end = if entry.content.ends_with('\n') { "" } else { "\n" };
                 replace(&file, &format!("{}{end}", entry.content))?;
             }
@@ -63,7 +71,8 @@ impl Keep {
     fn artifact_of(&self, tally: &Tally, last: &RunEvent) -> Value {
         let outcome = last.body.outcome().cloned().unwrap_or_default();
         let done = tally.count(RunState::Done);
-        let mut tasks = tally.json(|entry| self.file(entry).map(|file| file.display().to_string()));
+        let mut tasks =
+            tally.json(|entry, end| self.file(entry, end).map(|file| file.display().to_string()));
         let request = self.request.as_deref();
         for task in &mut tasks {
             let known = request.and_then(|it| it.tasks.iter().find(|it| task["id"] == it.id));
@@ -93,10 +102,13 @@ impl Keep {
                 "shared_context": request.shared_context,
                 "timeout": request.task_timeout_s,
                 "isolation": request.isolation,
+                "worktree_setup": request.worktree_setup,
+                "merge_gate": request.merge_gate,
                 "model": request.options.model,
                 "reasoning_effort": request.options.reasoning_effort,
                 "cwd": request.options.cwd,
             })),
+            "git_finalize": tally.finalize(request),
             "error": crate::exit::error_of(&last.body),
             "tasks": tasks,
         })
@@ -109,6 +121,30 @@ fn replace(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(wrong)?;
     io::Write::write_all(&mut beside, text.as_bytes()).map_err(wrong)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    beside.as_file().set_permissions(mode).map_err(wrong)?;
+    beside.persist(path).map_err(|error| wrong(error.error))?;
+    Ok(())
+}
+
+/// Writes what a task changed as a patch. It is git that knows: commits stay where they are.
+fn patch(path: &Path, cwd: &str, (from, to): &(String, String)) -> Result<()> {
+    let wrong = |error: io::Error| Failure::file("write", path, &error);
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = tempfile::NamedTempFile::new_in(folder).map_err(wrong)?;
+    let out = beside.as_file().try_clone().map_err(wrong)?;
+    let diff = ["diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv"];
+    let mut git = crate::process::command("git");
+    git.current_dir(cwd).args(diff).args([from, to, "--"]);
+    git.stdin(std::process::Stdio::null()).stdout(out);
+    let ended = git.output().map_err(|error| {
+        Failure::failed(format!("{}: git cannot be run: {error}", path.display()))
+    })?;
+    if !ended.status.success() {
+        let words = String::from_utf8_lossy(&ended.stderr);
+        let words = words.lines().next_back().unwrap_or("git diff failed").to_owned();
+        return Err(Failure::failed(format!("{}: {words}", path.display())));
+    }
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     beside.as_file().set_permissions(mode).map_err(wrong)?;
     beside.persist(path).map_err(|error| wrong(error.error))?;

@@ -1,7 +1,7 @@
 //! What came of each task of a fleet, folded from the run's events. Pure.
 
 use copex_proto::event::{EventBody, RunEvent, Task, Usage};
-use copex_proto::run::RunState;
+use copex_proto::run::{FleetRequest, RunState};
 use serde_json::{Value, json};
 
 use crate::render::{brief, cost, duration, table};
@@ -17,6 +17,12 @@ const NONE: &str = "-";
 pub(crate) struct Tally {
     /// The tasks, in the order of the request.
     pub(crate) tasks: Vec<Entry>,
+    /// The folder of the run.
+    pub(crate) cwd: String,
+    /// The branch that was checked out and has the result, and its last commit.
+    finalized: Option<(String, String)>,
+    /// What was said of that.
+    finalize: Option<String>,
 }
 
 /// A task.
@@ -28,11 +34,13 @@ pub(crate) struct Entry {
     pub(crate) content: String,
     /// The branch that its changes were merged into.
     pub(crate) branch: Option<String>,
+    /// The commits before and after what it changed, where it has commits of its own.
+    pub(crate) changes: Option<(String, String)>,
 }
 
 impl Entry {
     fn new(task: Task) -> Self {
-        Self { task, content: String::new(), branch: None }
+        Self { task, content: String::new(), branch: None, changes: None }
     }
 
     /// The model that answered.
@@ -55,7 +63,22 @@ impl Tally {
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         match &event.body {
             EventBody::Task(task) => self.task(task),
+            EventBody::Artifact { file, kind } if kind == "finalized" => {
+                let parts = file.rsplit_once(' ');
+                self.finalized = parts.map(|(on, commit)| (on.to_owned(), commit.to_owned()));
+            }
+            EventBody::Artifact { file, kind } if kind == "changes" => {
+                let id = event.path.as_deref().and_then(|path| path.split('/').next());
+                let (Some(id), Some((from, to))) = (id, file.split_once("..")) else { return };
+                let changes = Some((from.to_owned(), to.to_owned()));
+                self.entry(id).changes = changes;
+            }
+            EventBody::Accepted(accepted) => self.cwd.clone_from(&accepted.cwd),
+            EventBody::Warning { code, message } if code == "finalize" => {
+                self.finalize = Some(message.clone());
+            }
             EventBody::Message { text } => {
+                // What a turn says that settles a merge is not the task's answer.
                 if let Some(entry) = self.of(event) {
                     entry.content.clone_from(text);
                 }
@@ -70,22 +93,39 @@ impl Tally {
         }
     }
 
-    /// The task that an event is of.
+    /// The task that an event is of; none for a turn that settles a merge.
     fn of(&mut self, event: &RunEvent) -> Option<&mut Entry> {
         let id = event.path.as_deref()?.split('/').next()?;
-        // What is told before its task is that of a run that is gone on with.
-        if !self.tasks.iter().any(|entry| entry.task.id == id) {
+        (!id.contains(':')).then(|| self.entry(id))
+    }
+
+    /// A task by its id. What is told before its task is that of a run that is gone on with.
+    fn entry(&mut self, id: &str) -> &mut Entry {
+        let known = self.tasks.iter().position(|entry| entry.task.id == id);
+        let at = known.unwrap_or_else(|| {
             self.tasks.push(Entry::new(Task { id: id.to_owned(), ..unknown() }));
-        }
-        self.tasks.iter_mut().find(|entry| entry.task.id == id)
+            self.tasks.len() - 1
+        });
+        &mut self.tasks[at]
     }
 
     fn task(&mut self, task: &Task) {
-        match self.tasks.iter_mut().find(|entry| entry.task.id == task.id) {
-            Some(entry) => entry.task.clone_from(task),
-            None => self.tasks.push(Entry::new(task.clone())),
-        }
+        self.entry(&task.id).task.clone_from(task);
         self.tasks.sort_by_key(|entry| entry.task.number);
+    }
+
+    /// What became of the branch that is checked out, as Python copex tells it.
+    pub(crate) fn finalize(&self, request: Option<&FleetRequest>) -> Value {
+        let (on, commit) = self.finalized.clone().unzip();
+        let known = request.is_some_and(|request| request.git_finalize);
+        json!({
+            "enabled": known || commit.is_some() || self.finalize.is_some(),
+            "success": commit.is_some(),
+            "message": request.and_then(|request| request.git_message.as_deref()),
+            "branch": on,
+            "commit_hash": commit,
+            "error": self.finalize,
+        })
     }
 
     /// Tasks in this state.
@@ -125,7 +165,7 @@ impl Tally {
     }
 
     /// The tasks for programs; `file` tells where an answer was written.
-    pub(crate) fn json(&self, file: impl Fn(&Entry) -> Option<String>) -> Vec<Value> {
+    pub(crate) fn json(&self, file: impl Fn(&Entry, &str) -> Option<String>) -> Vec<Value> {
         let object = |entry: &Entry| {
             let (task, usage) = (&entry.task, entry.usage());
             json!({
@@ -149,7 +189,9 @@ impl Tally {
                 },
                 "folder": task.folder,
                 "branch": entry.branch,
-                "output_file": file(entry),
+                "output_file": file(entry, "md"),
+                "patch_file": file(entry, "patch"),
+                "changes": entry.changes.as_ref().map(|(from, to)| format!("{from}..{to}")),
                 "content_preview": entry.content.chars().take(PREVIEW_CHARS).collect::<String>(),
                 "content": entry.content,
             })
@@ -238,7 +280,7 @@ mod tests {
         let table = tally.table();
         assert!(table.lines().next().unwrap().ends_with("  branch"), "{table}");
         assert!(table.contains(" copex/fleet/r\n"), "{table}");
-        let json = tally.json(|entry| Some(format!("{}.md", entry.task.id)));
+        let json = tally.json(|entry, end| Some(format!("{}.{end}", entry.task.id)));
         assert_eq!(
             (&json[0]["error"], &json[1]["output_file"]),
             (&json!("it broke"), &json!("b.md"))

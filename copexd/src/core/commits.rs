@@ -106,6 +106,11 @@ impl Commits {
         Some(Effect::Commit(Box::new(order)))
     }
 
+    /// What was there before the run, where that is known.
+    pub fn base(&self) -> Option<&Baseline> {
+        self.base.as_ref()
+    }
+
     /// Takes what became of it, and says so.
     pub fn made(&mut self, made: Result<Made, String>) -> Vec<Effect> {
         let made = match made {
@@ -139,7 +144,7 @@ impl Commits {
 }
 
 /// The first names of a list.
-fn named(files: &[String]) -> String {
+pub fn named(files: &[String]) -> String {
     let first = files.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match files.len().saturating_sub(NAMED) {
         0 => first,
@@ -152,11 +157,16 @@ fn named(files: &[String]) -> String {
 pub fn message(title: &str, detail: &str, marks: &[(&str, &str)]) -> String {
     let line = title.trim().lines().next().unwrap_or_default();
     let line: String = line.chars().filter(|c| !c.is_control()).take(TITLE_CHARS).collect();
-    let mut text = format!("{}\n", line.trim_end());
+    let mut text = line.trim_end().to_owned();
     if !detail.is_empty() {
-        let _ = writeln!(text, "\n{}", detail.trim_end());
+        let _ = write!(text, "\n\n{}", detail.trim_end());
     }
-    text.push('\n');
+    worded(&text, marks)
+}
+
+/// The same with a message that is taken as it is.
+pub fn worded(words: &str, marks: &[(&str, &str)]) -> String {
+    let mut text = format!("{}\n\n", words.trim_end());
     for (name, value) in marks {
         let _ = writeln!(text, "{MARK}{name}: {value}");
     }
@@ -167,6 +177,11 @@ pub fn message(title: &str, detail: &str, marks: &[(&str, &str)]) -> String {
 pub fn marks(message: &str) -> Vec<&str> {
     let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
     last.lines().filter(|line| line.starts_with(MARK)).collect()
+}
+
+/// The step that a message's marks name.
+pub fn step(message: &str) -> Option<&str> {
+    marks(message).into_iter().find_map(|mark| mark.strip_prefix("Copex-Step: "))
 }
 
 #[cfg(test)]

@@ -144,6 +144,9 @@ pub struct Failure {
     /// Whether nobody was asked: a breaker is open, or a known limit holds.
     #[serde(default)]
     pub unasked: bool,
+    /// Whether it is a limit of a part of the run alone.
+    #[serde(default)]
+    pub part: bool,
 }
 
 impl Failure {
@@ -151,7 +154,7 @@ impl Failure {
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         let (message, spent) = (message.into(), Spent::default());
         let (status, retry_after_ms, unasked) = (None, None, false);
-        Self { class, message, hint: None, status, retry_after_ms, spent, unasked }
+        Self { class, message, hint: None, status, retry_after_ms, spent, unasked, part: false }
     }
 
     /// Adds the way out.

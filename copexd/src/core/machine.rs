@@ -18,6 +18,7 @@ use super::moment::Moment;
 use super::plan::{Mark, Outline};
 use super::policy::{Next, Trouble};
 use super::signal::{CallUsage, Signal};
+use super::spend::{Caps, Spent};
 
 /// Which of a run's conversations: each has a session, timers and operations of its own. A
 /// plan's steps have their numbers, a fleet's tasks their places from 1; what is not of a part
@@ -675,6 +676,11 @@ pub trait Machine: Send {
     /// Whether [`Input::Steer`] is taken now; else why not, in words that follow "the run ".
     fn steerable(&self) -> Result<(), &'static str> {
         Err("is no chat: only a chat is told more while it works")
+    }
+
+    /// What a lane may spend by itself, where that is limited, and what it spent.
+    fn purse(&self, _lane: Lane) -> Option<(Caps, Spent)> {
+        None
     }
 
     /// The absolute folder that a lane works in; the run's own when absent.

@@ -14,8 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::day::DAY_MS;
-use super::failure::{Failure, FailureClass};
 use super::signal::CallUsage;
+
+mod caps;
+
+use caps::OF_RUN;
+pub use caps::{Cap, Caps, Exceeded, Passed, amount};
 
 /// Tokens that a price is for.
 const PER_TOKENS: f64 = 1_000_000.0;
@@ -84,7 +88,7 @@ fn tokens(count: u64) -> f64 {
 }
 
 /// What a run spent so far. Fold every call of it, in any order.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
     /// By the rule of the module: estimates, and premium requests of models without a price.
     pub cost: f64,
@@ -117,147 +121,6 @@ impl Spent {
             Cap::AiCredits => self.ai_credits,
             Cap::Tokens => self.tokens,
         }
-    }
-}
-
-/// The most that one run may spend. Absent: as much as it takes.
-#[expect(clippy::struct_field_names, reason = "they are limits: each is a most")]
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Caps {
-    /// By the rule of the module.
-    pub max_cost: Option<f64>,
-    /// AI credits, as the backend tells.
-    pub max_ai_credits: Option<f64>,
-    /// Tokens sent and received.
-    pub max_tokens: Option<u64>,
-}
-
-impl Caps {
-    fn most(&self, cap: Cap) -> Option<f64> {
-        match cap {
-            Cap::Cost => self.max_cost,
-            Cap::AiCredits => self.max_ai_credits,
-            Cap::Tokens => self.max_tokens.map(tokens),
-            Cap::CostPerDay => None,
-        }
-    }
-}
-
-/// A cap by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cap {
-    /// Cost of the run.
-    Cost,
-    /// AI credits of the run.
-    AiCredits,
-    /// Tokens of the run.
-    Tokens,
-    /// Cost of all runs of one day (UTC).
-    CostPerDay,
-}
-
-/// The caps of a run.
-const OF_RUN: [Cap; 3] = [Cap::Cost, Cap::AiCredits, Cap::Tokens];
-
-impl Cap {
-    /// Its name in the configuration, without the table.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Cost => "max_cost",
-            Self::AiCredits => "max_ai_credits",
-            Self::Tokens => "max_tokens",
-            Self::CostPerDay => "max_cost_per_day",
-        }
-    }
-
-    fn noun(self) -> &'static str {
-        match self {
-            Self::Cost => "the run's cost",
-            Self::AiCredits => "the run's AI credits",
-            Self::Tokens => "the run's tokens",
-            Self::CostPerDay => "today's cost of all runs",
-        }
-    }
-
-    fn way_out(self) -> String {
-        let flag = match self {
-            Self::Cost => "--max-cost",
-            Self::AiCredits => "--max-ai-credits",
-            Self::Tokens => "--max-tokens",
-            Self::CostPerDay => {
-                return "raise `limits.max_cost_per_day` and restart the daemon, or wait for the \
-                        next day (UTC); then `copexctl runs resume RUN` goes on"
-                    .to_owned();
-            }
-        };
-        format!("`copexctl runs resume RUN {flag} N` goes on with a higher limit")
-    }
-}
-
-/// A call that was not admitted.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Exceeded {
-    /// Which cap.
-    pub cap: Cap,
-    /// What was spent.
-    pub spent: f64,
-    /// What is reserved for calls in flight.
-    pub reserved: f64,
-    /// What this call was estimated to take.
-    pub estimate: f64,
-    /// The cap.
-    pub most: f64,
-}
-
-impl std::fmt::Display for Exceeded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (noun, key) = (self.cap.noun(), self.cap.key());
-        let (spent, most) = (amount(self.spent), amount(self.most));
-        write!(f, "{noun} is {spent}, the limit `{key}` is {most}")?;
-        if self.reserved > 0.0 {
-            write!(f, "; {} more is reserved for calls in flight", amount(self.reserved))?;
-        }
-        if self.estimate > 0.0 && self.spent + self.reserved < self.most {
-            write!(f, "; the next call may take {}", amount(self.estimate))?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Exceeded {}
-
-impl From<Exceeded> for Failure {
-    fn from(exceeded: Exceeded) -> Self {
-        Self::new(FailureClass::Limit, exceeded.to_string()).with_hint(exceeded.cap.way_out())
-    }
-}
-
-/// A number for people: four places at most, without trailing zeros.
-pub fn amount(value: f64) -> String {
-    let text = format!("{value:.4}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    // What is there is never shown as nothing.
-    if text == "0" && value > 0.0 { format!("{value:.1e}") } else { text.to_owned() }
-}
-
-/// A share of a cap that was passed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Passed {
-    /// Which cap.
-    pub cap: Cap,
-    /// The highest share that was passed, in percent.
-    pub percent: u32,
-    /// What was spent.
-    pub spent: f64,
-    /// The cap.
-    pub most: f64,
-}
-
-impl std::fmt::Display for Passed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (noun, key) = (self.cap.noun(), self.cap.key());
-        let (spent, most) = (amount(self.spent), amount(self.most));
-        write!(f, "{noun} passed {} % of `{key}`: {spent} of {most}", self.percent)
     }
 }
 
@@ -340,13 +203,22 @@ impl DayTotal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reservation(u64);
 
+/// What is reserved for a call.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    by: Reservation,
+    estimate: Spent,
+    /// The same in the purse of the whole, where this is a part.
+    whole: Option<Reservation>,
+}
+
 #[derive(Debug)]
 struct PurseState {
     spent: Spent,
     /// The largest call so far: what the next one is thought to take.
     largest: Spent,
     /// Calls in flight, oldest first, each with what was reserved for it.
-    open: VecDeque<(Reservation, Spent)>,
+    open: VecDeque<Held>,
     next: u64,
     told: [Told; OF_RUN.len()],
     passed: Vec<Passed>,
@@ -355,7 +227,7 @@ struct PurseState {
 impl PurseState {
     fn reserved(&self) -> Spent {
         let mut sum = Spent::default();
-        self.open.iter().for_each(|(_, held)| sum.add(*held));
+        self.open.iter().for_each(|held| sum.add(held.estimate));
         sum
     }
 }
@@ -368,6 +240,8 @@ pub struct Purse {
     prices: Arc<Prices>,
     day: DayTotal,
     state: Arc<Mutex<PurseState>>,
+    /// The purse of which this is a part.
+    whole: Option<Box<Purse>>,
 }
 
 impl Purse {
@@ -387,7 +261,15 @@ impl Purse {
             told,
             passed: Vec::new(),
         };
-        Self { caps, prices: Arc::new(prices), day, state: Arc::new(Mutex::new(state)) }
+        let state = Arc::new(Mutex::new(state));
+        Self { caps, prices: Arc::new(prices), day, state, whole: None }
+    }
+
+    /// The purse of a part of the run that spent `spent` so far: its calls are reserved in
+    /// both. Both must be settled.
+    pub fn part(&self, caps: Caps, spent: Spent) -> Self {
+        let part = Self::new(caps, Prices::default(), spent, DayTotal::default());
+        Self { whole: Some(Box::new(self.clone())), prices: self.prices.clone(), ..part }
     }
 
     /// Asks for one more model call.
@@ -396,26 +278,32 @@ impl Purse {
     /// When a cap of the run or of the day has no room for it. Nothing is reserved then.
     pub fn reserve(&self, now_ms: u64) -> Result<Reservation, Exceeded> {
         let mut state = self.lock();
+        let part = self.whole.is_some();
         let (spent, reserved, estimate) = (state.spent, state.reserved(), state.largest);
         let refuse = |cap, spent, reserved, estimate, most| {
             let over = too_much(spent, reserved, estimate, most);
-            if over { Err(Exceeded { cap, spent, reserved, estimate, most }) } else { Ok(()) }
+            if over { Err(Exceeded { cap, spent, reserved, estimate, most, part }) } else { Ok(()) }
         };
         for cap in OF_RUN {
             if let Some(most) = self.caps.most(cap) {
                 refuse(cap, spent.of(cap), reserved.of(cap), estimate.of(cap), most)?;
             }
         }
-        let mut day = self.day.lock();
-        day.turn_to(now_ms);
-        if let Some(most) = day.most {
-            refuse(Cap::CostPerDay, day.spent, day.reserved, estimate.cost, most)?;
-        }
-        day.reserved += estimate.cost;
-        let reservation = Reservation(state.next);
+        let whole = if let Some(whole) = &self.whole {
+            Some(whole.reserve(now_ms)?)
+        } else {
+            let mut day = self.day.lock();
+            day.turn_to(now_ms);
+            if let Some(most) = day.most {
+                refuse(Cap::CostPerDay, day.spent, day.reserved, estimate.cost, most)?;
+            }
+            day.reserved += estimate.cost;
+            None
+        };
+        let by = Reservation(state.next);
         state.next += 1;
-        state.open.push_back((reservation, estimate));
-        Ok(reservation)
+        state.open.push_back(Held { by, estimate, whole });
+        Ok(by)
     }
 
     /// Whether one more model call would be admitted. Nothing is reserved.
@@ -432,7 +320,7 @@ impl Purse {
         let mut state = self.lock();
         let held = match reservation {
             Some(wanted) => take(&mut state.open, wanted),
-            None => state.open.pop_front().map(|(_, held)| held),
+            None => state.open.pop_front(),
         };
         let call = Spent::by(usage);
         state.spent.add(call);
@@ -445,17 +333,23 @@ impl Purse {
         for (at, cap) in OF_RUN.into_iter().enumerate() {
             let Some(most) = self.caps.most(cap) else { continue };
             if let Some(percent) = state.told[at].next(spent.of(cap), most) {
-                state.passed.push(Passed { cap, percent, spent: spent.of(cap), most });
+                let part = self.whole.is_some();
+                state.passed.push(Passed { cap, percent, spent: spent.of(cap), most, part });
             }
+        }
+        if self.whole.is_some() {
+            // The day is the whole's.
+            return;
         }
         let mut day = self.day.lock();
         day.turn_to(now_ms);
-        day.reserved = (day.reserved - held.map_or(0.0, |held| held.cost)).max(0.0);
+        day.reserved = (day.reserved - held.map_or(0.0, |held| held.estimate.cost)).max(0.0);
         day.spent += call.cost;
         if let Some(most) = day.most {
             let spent = day.spent;
             if let Some(percent) = day.told.next(spent, most) {
-                state.passed.push(Passed { cap: Cap::CostPerDay, percent, spent, most });
+                let cap = Cap::CostPerDay;
+                state.passed.push(Passed { cap, percent, spent, most, part: false });
             }
         }
     }
@@ -463,13 +357,22 @@ impl Purse {
     /// A call cost nothing: it failed, or was never made.
     pub fn release(&self, reservation: Reservation) {
         let held = take(&mut self.lock().open, reservation);
-        self.give_back(held.map_or(0.0, |held| held.cost));
+        match (&self.whole, held.and_then(|held| held.whole)) {
+            (Some(whole), Some(reservation)) => whole.release(reservation),
+            (Some(_), None) => {}
+            (None, _) => self.give_back(held.map_or(0.0, |held| held.estimate.cost)),
+        }
     }
 
     /// No call is in flight any more: the turn is over, or its runtime died.
     pub fn release_all(&self) {
-        let held: f64 = self.lock().open.drain(..).map(|(_, held)| held.cost).sum();
-        self.give_back(held);
+        let all: Vec<Held> = self.lock().open.drain(..).collect();
+        match &self.whole {
+            Some(whole) => {
+                all.iter().filter_map(|held| held.whole).for_each(|held| whole.release(held));
+            }
+            None => self.give_back(all.iter().map(|held| held.estimate.cost).sum()),
+        }
     }
 
     fn give_back(&self, cost: f64) {
@@ -499,9 +402,9 @@ impl Purse {
     }
 }
 
-fn take(open: &mut VecDeque<(Reservation, Spent)>, wanted: Reservation) -> Option<Spent> {
-    let at = open.iter().position(|(known, _)| *known == wanted)?;
-    open.remove(at).map(|(_, held)| held)
+fn take(open: &mut VecDeque<Held>, wanted: Reservation) -> Option<Held> {
+    let at = open.iter().position(|held| held.by == wanted)?;
+    open.remove(at)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::commits::Baseline;
+
 /// Begins the branches into which runs are merged.
 pub const RUN_BRANCHES: &str = "copex/fleet/";
 
@@ -140,6 +142,80 @@ pub enum Merged {
     Red(Failed),
 }
 
+/// A worktree that is wanted for a merge that does not fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unite {
+    /// The task.
+    pub task: String,
+    /// The commit that the run started from.
+    pub base: String,
+    /// Prepares the worktree.
+    pub setup: Option<Step>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uniting {
+    /// It is there.
+    Ready(United),
+    /// It fits by now.
+    Fits,
+    /// The command that prepares it failed.
+    Setup(Failed),
+}
+
+/// A worktree that holds a merge with its conflicts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct United {
+    /// The name of the worktree, as a task's.
+    pub name: String,
+    /// The folder in it to work in.
+    pub folder: PathBuf,
+    /// The last commit of the run's branch then.
+    pub ours: String,
+    /// The last commit of the task's.
+    pub theirs: String,
+    /// The files that do not fit, from the top level.
+    pub files: Vec<String>,
+}
+
+/// A merge whose conflicts somebody settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settle {
+    /// The task's id, for the message.
+    pub id: String,
+    /// The merge.
+    pub united: United,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It is a commit on the branch of its worktree, and can be merged.
+    Done,
+    /// Files still have conflict markers.
+    Markers(Vec<String>),
+}
+
+/// The result of a run that is wanted on the branch that the user has checked out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finalize {
+    /// The branch that was checked out at the start, without `refs/heads/`.
+    pub on: String,
+    /// The message of a commit that brings all of it; without one the branch is forwarded to
+    /// the last commit of the run's.
+    pub message: Option<String>,
+}
+
+/// The same for a run that worked in the user's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Land {
+    /// What was there before the run.
+    pub base: Baseline,
+    /// The message of the commit.
+    pub message: String,
+}
+
 /// What became of the wish to have the result on the user's branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finalized {
@@ -147,9 +223,14 @@ pub enum Finalized {
     Forwarded {
         /// The branch, without `refs/heads/`.
         on: String,
-        /// The last commit of the run's branch.
+        /// Its last commit.
         commit: String,
+        /// Files that the run changed and that are not in it: the user had changed them before,
+        /// or they are repositories of their own.
+        left_out: Vec<String>,
     },
+    /// There is nothing that it has not.
+    Nothing,
     /// It has not, and nothing was touched.
     Not {
         /// Why, for people.

@@ -14,7 +14,7 @@ use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Effect, Fact, Input, Lane, MAIN};
 use crate::core::metrics;
 use crate::core::signal::Signal;
-use crate::core::spend::{Caps, DayTotal, Price, Prices, Purse};
+use crate::core::spend::{Caps, DayTotal, Price, Prices, Purse, Spent};
 use crate::runtime::clock;
 use crate::runtime::meter::Meter;
 use crate::store::{Op, Store, StoreError};
@@ -47,7 +47,9 @@ pub(super) struct Account {
     mode: &'static str,
     repository: String,
     /// Clones go to whoever makes the run's model calls.
-    pub(super) purse: Purse,
+    purse: Purse,
+    /// The purses of lanes that have limits of their own.
+    parts: BTreeMap<Lane, Purse>,
     meter: Meter,
     /// Rows that were written by this task, by key.
     rows: BTreeMap<Vec<u8>, Row>,
@@ -73,6 +75,7 @@ impl Account {
             run,
             mode: request.mode().as_str(),
             repository: ledger::repository(cwd),
+            parts: BTreeMap::new(),
             purse: Purse::new(caps(options), prices(options), spent, accounts.day.clone()),
             meter: accounts.meter.clone(),
             rows: BTreeMap::new(),
@@ -101,14 +104,37 @@ impl Account {
     /// Why an effect that leads to model calls must not be performed, if so. Backends whose
     /// calls do not pass through us are held here only. `sent` says whether the prompt was:
     /// a session for a turn that may not begin would be empty, and gone when it is wanted.
-    pub(super) fn refuses(&self, effect: &Effect, sent: impl FnOnce() -> bool) -> Option<Failure> {
+    pub(super) fn refuses(
+        &self,
+        lane: Lane,
+        effect: &Effect,
+        sent: impl FnOnce() -> bool,
+    ) -> Option<Failure> {
         let calls = match effect {
             Effect::Open => !sent(),
             Effect::Send(_) | Effect::Rerun => true,
             _ => false,
         };
-        let check = || self.purse.check(clock::now_ms()).err();
+        let check = || self.purse_of(lane).check(clock::now_ms()).err();
         calls.then(check).flatten().map(Failure::from)
+    }
+
+    /// Gives a lane a purse of its own, unless it has one.
+    pub(super) fn limit(&mut self, lane: Lane, (caps, spent): (Caps, Spent)) {
+        let purse = &self.purse;
+        self.parts.entry(lane).or_insert_with(|| purse.part(caps, spent));
+    }
+
+    /// The purse of a lane.
+    pub(super) fn purse_of(&self, lane: Lane) -> &Purse {
+        self.parts.get(&lane).unwrap_or(&self.purse)
+    }
+
+    /// No model call of the lane is in flight any more, where it has a purse of its own.
+    pub(super) fn rest_of(&self, lane: Lane) {
+        if let Some(part) = self.parts.get(&lane) {
+            part.release_all();
+        }
     }
 
     /// No model call of the run is in flight any more.
@@ -126,13 +152,18 @@ impl Account {
     ) -> Vec<Op> {
         let day = Day::of(now);
         let mut changed = BTreeMap::new();
-        for (_, fact) in facts.iter() {
+        let mut passed = Vec::new();
+        for (lane, fact) in facts.iter() {
             let Fact::Usage(usage) = fact else { continue };
             if self.played {
                 // It was paid for when it was recorded.
                 continue;
             }
             self.purse.settle(None, usage, now);
+            if let Some(part) = self.parts.get(lane) {
+                part.settle(None, usage, now);
+                passed.extend(part.warnings().into_iter().map(|passed| (*lane, passed)));
+            }
             let model = usage.model.as_deref().unwrap_or("unknown");
             let key = ledger::key(day, self.run, model);
             let row = self.rows.entry(key.clone()).or_insert_with(|| {
@@ -146,9 +177,10 @@ impl Account {
         }
         // Rows of days that are over are not written again.
         self.rows.retain(|key, _| key.starts_with(day.compact().as_bytes()));
-        facts.extend(self.purse.warnings().into_iter().map(|passed| {
+        passed.extend(self.purse.warnings().into_iter().map(|passed| (MAIN, passed)));
+        facts.extend(passed.into_iter().map(|(lane, passed)| {
             let (code, message) = ("spend".to_owned(), passed.to_string());
-            (MAIN, Fact::Warning { code, message })
+            (lane, Fact::Warning { code, message })
         }));
         changed.into_values().collect()
     }

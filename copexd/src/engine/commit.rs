@@ -104,7 +104,11 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    async fn look(git: &Git) -> Result<Self, String> {
+    /// Looks at what is checked out in a folder.
+    ///
+    /// # Errors
+    /// When nothing can be committed there, with the reason.
+    pub(super) async fn look(git: &Git) -> Result<Self, String> {
         if !git.folder().is_dir() {
             return Err(format!("{} is not there any more", git.folder().display()));
         }
@@ -143,7 +147,7 @@ pub(super) async fn settled(git: &Git, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn short(reference: &str) -> &str {
+pub(super) fn short(reference: &str) -> &str {
     reference.strip_prefix("refs/heads/").unwrap_or(reference)
 }
 

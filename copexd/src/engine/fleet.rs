@@ -17,9 +17,11 @@ use super::crew::Crew;
 use super::prepare::{self, millis};
 use super::registry::Live;
 use crate::core::chat::ChatSpec;
-use crate::core::fleet::{Field, Fleet, FleetSpec, Isolation, Piece, TaskSpec};
+use crate::core::fleet::{Field, Fleet, FleetSpec, Isolation, Landing, Merging, Piece, TaskSpec};
 use crate::core::machine::Lane;
+use crate::core::spend::Caps;
 use crate::core::stored::Stored;
+use crate::core::worktrees::Step;
 
 /// Tasks at once when nothing else is said.
 const CONCURRENT: u32 = 5;
@@ -38,6 +40,21 @@ const ERRORS: u32 = 3;
 
 /// How long a check command may run, in seconds, when nothing else is said.
 const GATE_TIMEOUT_S: f64 = 600.0;
+
+/// How long the preparation of a worktree, or the check of a merge, may take in seconds when
+/// nothing else is said.
+const STEP_TIMEOUT_S: f64 = 600.0;
+
+/// Bytes of one of these commands, and of a commit's message, at most: both are small texts.
+const TEXT_BYTES: usize = 64 * 1024;
+
+/// Commands that prepare a worktree, at most.
+const MOST_SETUP: usize = 32;
+
+/// Prompts that a commit's message names where there is none, and characters of each; as in
+/// Python copex.
+const NAMED: usize = 5;
+const NAME_CHARS: usize = 50;
 
 /// Bytes of what every task is told, at most: it is part of every prompt.
 const SHARED_BYTES: usize = 256 * 1024;
@@ -78,6 +95,8 @@ fn numbers(request: &FleetRequest) -> Result<(), String> {
     let times = [
         ("task_timeout_s", request.task_timeout_s),
         ("verify_timeout_s", request.verify_timeout_s),
+        ("merge_gate_timeout_s", request.merge_gate_timeout_s),
+        ("setup_timeout_s", request.setup_timeout_s),
     ];
     for (name, value) in times {
         if let Some(value) = value.filter(|it| !(it.is_finite() && *it > 0.0)) {
@@ -87,8 +106,35 @@ fn numbers(request: &FleetRequest) -> Result<(), String> {
     if request.shared_context.as_ref().is_some_and(|text| text.len() > SHARED_BYTES) {
         return Err(format!("shared_context is longer than {SHARED_BYTES} bytes"));
     }
+    let limits = request.task_limits;
+    for (name, value) in [("max_cost", limits.max_cost), ("max_ai_credits", limits.max_ai_credits)]
+    {
+        if let Some(value) = value.filter(|it| !(it.is_finite() && *it >= 0.0)) {
+            return Err(format!("{name} of a task is {value}; it must be 0 or more"));
+        }
+    }
+    texts(request)?;
     if request.options.session != SessionChoice::New {
         return Err("a fleet begins sessions of its own; it does not go on in one".to_owned());
+    }
+    Ok(())
+}
+
+/// Commands and messages must say something, and not too much.
+fn texts(request: &FleetRequest) -> Result<(), String> {
+    let setup = request.worktree_setup.iter().map(|text| ("worktree_setup", text));
+    let gate = request.merge_gate.iter().map(|text| ("merge_gate", text));
+    let message = request.git_message.iter().map(|text| ("git_message", text));
+    for (name, text) in setup.chain(gate).chain(message) {
+        if text.trim().is_empty() {
+            return Err(format!("{name} is empty"));
+        }
+        if text.len() > TEXT_BYTES {
+            return Err(format!("{name} is longer than {TEXT_BYTES} bytes"));
+        }
+    }
+    if request.worktree_setup.len() > MOST_SETUP {
+        return Err(format!("worktree_setup has more than {MOST_SETUP} commands"));
     }
     Ok(())
 }
@@ -125,6 +171,8 @@ fn options(request: &FleetRequest, task: &FleetTask) -> RunOptions {
 
 /// The lane of a task's events, by its id.
 pub(super) fn lane(request: &FleetRequest, id: &str) -> Option<Lane> {
+    // Another turn may work for it: no id has a colon.
+    let id = id.split(':').next().unwrap_or(id);
     let index = request.tasks.iter().position(|task| task.id == id)?;
     Lane::try_from(index + 1).ok()
 }
@@ -185,6 +233,12 @@ fn spec(
         let message = format!("gates of the tasks: {}", checks.join(" · "));
         chat.warnings.push(("gates".to_owned(), message));
     }
+    let steps = request.worktree_setup.iter().chain(&request.merge_gate);
+    let steps: Vec<&str> = steps.map(String::as_str).collect();
+    if !steps.is_empty() {
+        let message = format!("commands for worktrees and merges: {}", steps.join(" · "));
+        chat.warnings.push(("gates".to_owned(), message));
+    }
     let depths = wire::depths(&request.tasks);
     let mut tasks = Vec::with_capacity(request.tasks.len());
     for ((task, lane), depth) in request.tasks.iter().zip(1..).zip(depths) {
@@ -211,6 +265,7 @@ fn spec(
             max_iterations: request.max_iterations.unwrap_or(ITERATIONS),
             max_errors: ERRORS,
             folder: task.cwd.clone(),
+            caps: caps(request, task),
         });
     }
     Ok(FleetSpec {
@@ -223,7 +278,51 @@ fn spec(
             wire_run::Isolation::Worktree => Isolation::Worktree,
             wire_run::Isolation::None => Isolation::None,
         },
+        merging: merging(request),
+        landing: request
+            .git_finalize
+            .then(|| Landing { message: request.git_message.clone(), fallback: title(request) }),
     })
+}
+
+fn merging(request: &FleetRequest) -> Merging {
+    let ms = |seconds: Option<f64>| millis(seconds.unwrap_or(STEP_TIMEOUT_S));
+    let gate = request
+        .merge_gate
+        .clone()
+        .map(|command| Step { command, timeout_ms: ms(request.merge_gate_timeout_s) });
+    let setup = match request.worktree_setup.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        // Each ends by itself: an `exit 0` of one is not the end of all.
+        many => {
+            let each: Vec<String> = many.iter().map(|one| format!("(\n{one}\n)")).collect();
+            Some(each.join(" && "))
+        }
+    };
+    let timeout_ms = ms(request.setup_timeout_s);
+    let setup = setup.map(|command| Step { command, timeout_ms });
+    Merging { setup, gate, resolve: request.resolve_conflicts }
+}
+
+/// What a task may spend by itself.
+fn caps(request: &FleetRequest, task: &FleetTask) -> Caps {
+    let (own, all) = (task.limits, request.task_limits);
+    Caps {
+        max_cost: own.max_cost.or(all.max_cost),
+        max_ai_credits: own.max_ai_credits.or(all.max_ai_credits),
+        max_tokens: own.max_tokens.or(all.max_tokens),
+    }
+}
+
+/// What a commit of all that a fleet changed is called, as in Python copex.
+fn title(request: &FleetRequest) -> String {
+    let name = |task: &FleetTask| -> String {
+        let line = task.prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.chars().take(NAME_CHARS).collect()
+    };
+    let named: Vec<String> = request.tasks.iter().take(NAMED).map(name).collect();
+    format!("fleet: {}", named.join("; "))
 }
 
 fn prompt(request: &FleetRequest, task: &FleetTask) -> Vec<Piece> {

@@ -12,6 +12,7 @@
 
 mod account;
 pub mod chain;
+mod clean;
 mod commit;
 mod council;
 mod crew;
@@ -27,6 +28,7 @@ mod git;
 pub mod health;
 mod inbox;
 pub mod key;
+mod land;
 mod ledger;
 pub mod log;
 mod measure;
@@ -51,7 +53,6 @@ mod tape;
 mod trees;
 mod use_cli;
 mod watch;
-#[allow(dead_code, unused_imports, reason = "what looks at the worktrees of all runs comes later")]
 mod worktree;
 
 use std::sync::Arc;

@@ -40,7 +40,11 @@ impl Driver {
     }
 
     pub(super) fn perform(&mut self, lane: Lane, effect: Effect) {
-        if let Some(failure) = self.account.refuses(&effect, || self.machine.turn(lane).sent) {
+        if let Some(limits) = self.machine.purse(lane) {
+            self.account.limit(lane, limits);
+        }
+        let sent = || self.machine.turn(lane).sent;
+        if let Some(failure) = self.account.refuses(lane, &effect, sent) {
             return self.desk(lane).tell(Input::Refused(failure));
         }
         match effect {
@@ -132,6 +136,7 @@ impl Driver {
         if let Some(lease) = desk.lease.take() {
             desk.returned = lease.give_back(!poisoned);
         }
+        self.account.rest_of(lane);
         if self.desks.values().all(|desk| desk.lease.is_none()) {
             self.account.rest();
         }
@@ -232,7 +237,7 @@ impl Driver {
             idle_ms: prepare::idle_ms(self.request.options()),
             tries: progress.streak.tries,
             after: desk.resting.clone().filter(|failure| !failure.unasked),
-            purse: Some(self.account.purse.clone()),
+            purse: Some(self.account.purse_of(lane).clone()),
             activity: self.live.activity.clone(),
         });
     }

@@ -131,6 +131,11 @@ impl Registry {
         self.lock().values().find(speaks).map(|live| live.summary.borrow().run)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<RunId> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Takes out a run that ended.
     pub(super) fn remove(&self, run: RunId) {
         self.lock().remove(&run);

@@ -14,7 +14,8 @@ impl Engine {
     /// Starts a new run that goes on where an ended one stopped: with `prompt`, else with the
     /// turn that the ended run left unfinished, and only where there is none with the ended
     /// run's own prompt once more. A loop goes on at its iteration. Secrets of the ended run are not known any more. What
-    /// `limits` names takes the place of the ended run's own.
+    /// `limits` names takes the place of the ended run's own. With `rerun_failed`, tasks of a
+    /// fleet that failed begin anew.
     ///
     /// # Errors
     /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended.
@@ -23,6 +24,7 @@ impl Engine {
         run: RunId,
         prompt: Option<String>,
         limits: SpendLimits,
+        rerun_failed: bool,
     ) -> Result<Submitted, ErrorInfo> {
         let summary = self.summary(run)?;
         if summary.state == RunState::Parked
@@ -53,6 +55,7 @@ impl Engine {
             _ => self.inner.store.checkpoint(run).map_err(|error| store_error(&error))?,
         };
         let stored = stored.and_then(|bytes| Stored::read(&bytes));
+        let stored = if rerun_failed { anew(&request, run, stored)? } else { stored };
         let progress = match (&mut request, prompt, stored) {
             (RunRequest::Chat(chat), Some(prompt), _) => {
                 chat.prompt = prompt;
@@ -137,6 +140,23 @@ impl Engine {
         };
         self.inner.upstream.forget_limits(&targets);
     }
+}
+
+/// A fleet's checkpoint in which the tasks that failed are to begin anew.
+fn anew(
+    request: &RunRequest,
+    run: RunId,
+    stored: Option<Stored>,
+) -> Result<Option<Stored>, ErrorInfo> {
+    if !matches!(request, RunRequest::Fleet(_)) {
+        let message = format!("run {run} is no fleet: it has no tasks to run anew");
+        let info = ErrorInfo::new(ErrorClass::Usage, message);
+        return Err(info.with_hint("resume it without that"));
+    }
+    Ok(match stored {
+        Some(Stored::Fleet(progress)) => Some(Stored::Fleet(Box::new(progress.with_failed_anew()))),
+        stored => stored,
+    })
 }
 
 /// Why a run cannot go on now, and what to do with it instead.

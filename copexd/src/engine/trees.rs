@@ -2,13 +2,14 @@
 
 use super::desk::Done;
 use super::drive::Driver;
-use super::worktree::{self, Site, Which};
+use super::land;
+use super::worktree::{self, Site, Sweep, Which};
 use crate::core::fleet::{Told, What, Wish};
 use crate::core::machine::{Input, Lane, MAIN};
 use crate::core::worktrees::Item;
 
 /// The folder of all worktrees, in the state folder.
-const FOLDER: &str = "worktrees";
+pub(super) const FOLDER: &str = "worktrees";
 
 impl Driver {
     /// Does something about worktrees. What is dropped midway is done again by the next call.
@@ -24,6 +25,10 @@ impl Driver {
                 What::Create(order) => Told::Created(worktree::create(site, order).await),
                 What::Commit(order) => Told::Committed(worktree::commit(site, order).await),
                 What::Merge(order) => Told::Merged(worktree::merge(site, order).await),
+                What::Unite(order) => Told::United(worktree::unite(site, order).await),
+                What::Settle(order) => Told::Settled(worktree::settle(site, order).await),
+                What::Finalize(order) => Told::Finalized(worktree::finalize(site, order).await),
+                What::Land(order) => Told::Finalized(land::land(site.place, order).await),
                 What::Clean => Told::Cleaned(clean(site).await),
             };
             Done::Input(Input::Tree(Box::new(told)))
@@ -33,9 +38,11 @@ impl Driver {
 
 /// Removes what nobody needs any more; what stays, and why.
 async fn clean(site: Site) -> Vec<String> {
-    match worktree::clean(site, Which::This, false).await {
-        // The run's own branch is the result.
-        Ok(cleaned) => cleaned.kept.iter().filter(|it| it.task.is_some()).map(in_words).collect(),
+    // The run's own branch is the result, and the run is this one.
+    let at_work = |_: &str| false;
+    let sweep = Sweep { which: Which::This, force: false, branches: false, at_work: &at_work };
+    match worktree::clean(site, sweep).await {
+        Ok(cleaned) => cleaned.kept.iter().map(in_words).collect(),
         Err(why) => vec![why],
     }
 }

@@ -9,6 +9,7 @@ use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::Answer;
 use copex_proto::explain::Explanation;
+use copex_proto::fleet::{CleanTarget, FleetCleaned};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, Latency, ListResponse, ModelList, PoolStatus, Recycled,
@@ -209,6 +210,7 @@ impl CopexApiServer for Api {
         prompt: Option<String>,
         limits: Option<SpendLimits>,
         now: Option<bool>,
+        rerun_failed: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         let engine = self.engine().await?;
         if now.unwrap_or(false) {
@@ -216,7 +218,10 @@ impl CopexApiServer for Api {
             return Ok(SubmitResponse { run, created: false });
         }
         let limits = limits.unwrap_or_default();
-        let submitted = engine.resume(run, prompt, limits).await.map_err(refusal)?;
+        let submitted = engine
+            .resume(run, prompt, limits, rerun_failed.unwrap_or(false))
+            .await
+            .map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })
     }
 
@@ -350,6 +355,16 @@ impl CopexApiServer for Api {
         let engine = self.engine().await?;
         let (fix, query) = (fix.unwrap_or(false), query.unwrap_or_default());
         engine.doctor_sessions(session.as_deref(), fix, query).await.map_err(refusal)
+    }
+
+    async fn fleet_clean(
+        &self,
+        target: Option<CleanTarget>,
+        force: Option<bool>,
+    ) -> RpcResult<FleetCleaned> {
+        let engine = self.engine().await?;
+        let (target, force) = (target.unwrap_or_default(), force.unwrap_or(false));
+        engine.clean_fleets(target, force).await.map_err(refusal)
     }
 
     async fn metrics_get(&self, since: Option<u64>) -> RpcResult<MetricsReport> {

@@ -65,6 +65,7 @@ fn kind(key: &Key) -> String {
         Kind::Choices(choices) => format!("list of {}", choices.join(", ")),
         Kind::Efforts => "list of efforts".to_owned(),
         Kind::Map => "table of texts".to_owned(),
+        Kind::Commands => "command, or list of commands".to_owned(),
         Kind::Servers | Kind::Prices => "table by name".to_owned(),
     }
 }

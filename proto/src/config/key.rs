@@ -26,6 +26,8 @@ pub enum Kind {
     Effort,
     /// Any texts.
     List,
+    /// Shell commands: a list of texts, or one text.
+    Commands,
     /// Paths.
     Paths,
     /// Reasoning efforts.
@@ -245,6 +247,10 @@ pub static KEYS: &[Key] = &[
     Key::new("fleet.timeout", Kind::Float(10.0, 86_400.0), "3600", "Seconds a task may work."),
     Key::new("fleet.isolation", Kind::Choice(&["auto", "worktree", "none"]), "auto", "Whether tasks get a git worktree of their own."),
     Key::new("fleet.fail_fast", Kind::Bool, "false", "Stop at the first failure."),
+    Key::new("fleet.worktree_setup", Kind::Commands, "[]", "Shell commands that prepare each new worktree, for example `cp \"$COPEX_SOURCE/.env\" .`; a text is one command. `COPEX_SOURCE` is your own checkout."),
+    Key::new("fleet.setup_timeout", Kind::Float(1.0, 86_400.0), "600", "Seconds they may run together."),
+    Key::new("fleet.merge_gate", Kind::Text, "none", "Shell command that must exit 0 in the merged tree before a task's merge counts."),
+    Key::new("fleet.merge_gate_timeout", Kind::Float(1.0, 86_400.0), "600", "Seconds it may run."),
 
     Key::new("council.members", Kind::List, "[]", "Members of a council where the command line names none, each `MODEL` or `MODEL:EFFORT`.").project(),
     Key::new("council.chair", Kind::Text, "the run's model, else the first member's", "Who decides in a council, as a member is named.").project(),

@@ -34,7 +34,11 @@ pub(crate) fn check(kind: Kind, value: Value) -> Result<Value, String> {
             items.collect::<Result<_, _>>().map(Value::Array)
         }
         Kind::Effort => effort(&value),
-        Kind::List | Kind::Paths => {
+        Kind::Commands if value.is_string() => check(kind, Value::Array(vec![value])),
+        Kind::Commands if items(&value)?.iter().any(|it| it.as_str().is_some_and(blank)) => {
+            Err("a command is empty".to_owned())
+        }
+        Kind::List | Kind::Paths | Kind::Commands => {
             for item in items(&value)? {
                 if !item.is_string() {
                     return Err(format!("a list of texts is needed; it holds {}", describe(item)));
@@ -71,11 +75,19 @@ pub(crate) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Text | Kind::Secret | Kind::Path | Kind::Choice(_) | Kind::Effort => {
             Value::from(text)
         }
-        Kind::List | Kind::Paths | Kind::Efforts | Kind::Choices(_) => list_from_text(text)?,
+        // A comma may be part of one.
+        Kind::Commands if !text.trim_start().starts_with('[') => Value::from(text),
+        Kind::Commands | Kind::List | Kind::Paths | Kind::Efforts | Kind::Choices(_) => {
+            list_from_text(text)?
+        }
         Kind::Map | Kind::Servers | Kind::Prices => serde_json::from_str(text)
             .map_err(|error| format!("a JSON object is needed: {error}"))?,
     };
     check(kind, value)
+}
+
+fn blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 fn list_from_text(text: &str) -> Result<Value, String> {

@@ -66,6 +66,13 @@ fn one(task: &FleetTask) -> Result<(), String> {
     {
         return Err(format!("timeout_sec is {timeout}; it must be more than 0"));
     }
+    let limits =
+        [("max_cost", task.limits.max_cost), ("max_ai_credits", task.limits.max_ai_credits)];
+    for (name, value) in limits {
+        if let Some(value) = value.filter(|it| !(it.is_finite() && *it >= 0.0)) {
+            return Err(format!("{name} is {value}; it must be 0 or more"));
+        }
+    }
     if task.verify.len() > MOST_CHECKS {
         return Err(format!("it has more than {MOST_CHECKS} verify commands"));
     }

@@ -6,6 +6,7 @@
 //! Not here: carrying tasks out.
 
 mod check;
+mod clean;
 mod graph;
 mod lines;
 mod read;
@@ -16,6 +17,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use check::check;
+pub use clean::{CleanTarget, FleetCleaned, FleetItem};
 pub use graph::{depths, waves};
 pub use read::{Format, read};
 
@@ -47,6 +49,12 @@ pub struct FleetFile {
     pub shared_context: Option<String>,
     /// Seconds that a task may work.
     pub timeout: Option<f64>,
+    /// Commands that prepare each new worktree.
+    pub worktree_setup: Option<Vec<String>>,
+    /// Command that must exit 0 in the merged tree.
+    pub merge_gate: Option<String>,
+    /// Whether a further turn merges what does not fit.
+    pub resolve_conflicts: Option<bool>,
     /// What is in there and has no effect, in words.
     pub notes: Vec<String>,
 }

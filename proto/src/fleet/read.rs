@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{FleetError, FleetFile, MOST_BYTES, lines};
 use crate::effort::Effort;
 use crate::run::{FleetTask, OnDependencyFailure};
+use crate::spend::SpendLimits;
 
 /// The forms of a task file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,10 @@ fn whole(value: Value) -> Result<FleetFile, FleetError> {
         file.shared_context = fleet.text("shared_context")?;
         file.timeout = fleet.number("timeout")?;
         file.fail_fast = fleet.yes_no("fail_fast")?;
+        let setup = fleet.list("worktree_setup", Alone::One)?;
+        file.worktree_setup = Some(setup).filter(|setup| !setup.is_empty());
+        file.merge_gate = fleet.text("merge_gate")?;
+        file.resolve_conflicts = fleet.yes_no("resolve_conflicts")?;
         fleet.end()?;
     }
     let tasks = table.take("task").or_else(|| table.take("tasks"));
@@ -142,8 +147,21 @@ pub(super) fn common(table: &mut Table, notes: &mut Vec<String>) -> Result<Fleet
         exclude_tools: table.list("exclude_tools", Alone::Commas)?,
         skills_dirs: table.list("skills_dirs", Alone::One)?,
         mcp_servers: servers(table)?,
+        limits: limits(table)?,
         ..FleetTask::default()
     })
+}
+
+fn limits(table: &mut Table) -> Result<SpendLimits, FleetError> {
+    let max_tokens = match table.take("max_tokens") {
+        None => None,
+        Some(value) => {
+            let number = value.as_u64().filter(|it| *it > 0);
+            Some(number.ok_or_else(|| table.wrong("max_tokens is no whole number above 0"))?)
+        }
+    };
+    let (max_cost, max_ai_credits) = (table.number("max_cost")?, table.number("max_ai_credits")?);
+    Ok(SpendLimits { max_cost, max_ai_credits, max_tokens })
 }
 
 pub(super) fn effort_of(table: &Table, name: &str) -> Result<Effort, FleetError> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunOptions, is_default, is_false};
 use crate::effort::Effort;
+use crate::spend::SpendLimits;
 
 /// A fleet: many tasks side by side, each in a session of its own, in the order that their
 /// dependencies leave.
@@ -37,6 +38,34 @@ pub struct FleetRequest {
     /// Whether tasks have working folders of their own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub isolation: Isolation,
+    /// Whether the branch that is checked out gets what the tasks changed, once they are over:
+    /// from worktrees by a fast-forward, else by a commit of what they changed and nothing else.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub git_finalize: bool,
+    /// The message of the commit that is made for it (default: the prompts, shortened). With
+    /// worktrees, such a commit is only made where there is a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_message: Option<String>,
+    /// Command that must exit 0 in the merged tree before a task's merge counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_gate: Option<String>,
+    /// Seconds that it may run (default 600). It is killed then, and counts as failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_gate_timeout_s: Option<f64>,
+    /// Commands that prepare each new worktree, in this order, where the task will work. They
+    /// have the user's top level in `COPEX_SOURCE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worktree_setup: Vec<String>,
+    /// Seconds that they may run together (default 600).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_timeout_s: Option<f64>,
+    /// Whether a task that does not fit what was merged before it is merged by a further turn,
+    /// in a worktree that holds the merge with its conflicts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub resolve_conflicts: bool,
+    /// What a task may spend, where it does not say itself. The run's own limits hold beside.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub task_limits: SpendLimits,
     /// Everything that is the same in all modes.
     #[serde(flatten)]
     pub options: RunOptions,
@@ -84,6 +113,9 @@ pub struct FleetTask {
     /// Seconds that it may work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_sec: Option<f64>,
+    /// What it may spend.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: SpendLimits,
 }
 
 /// What a task does when a task that it depends on is not done.

@@ -148,6 +148,7 @@ fn whole_fleet() -> FleetRequest {
             skills_dirs: vec![text("/home/ada/skills")],
             mcp_servers: [(text("docs"), json!({"command": "docs"}))].into(),
             timeout_sec: Some(60.0),
+            limits: SpendLimits { max_tokens: Some(50_000), ..SpendLimits::default() },
         }],
         max_concurrent: Some(3),
         fail_fast: true,
@@ -156,6 +157,14 @@ fn whole_fleet() -> FleetRequest {
         max_iterations: Some(5),
         verify_timeout_s: Some(60.0),
         isolation: Isolation::None,
+        git_finalize: true,
+        git_message: Some(text("Add the page")),
+        merge_gate: Some(text("cargo check")),
+        merge_gate_timeout_s: Some(300.0),
+        worktree_setup: vec![text("cp \"$COPEX_SOURCE/.env\" .")],
+        setup_timeout_s: Some(60.0),
+        resolve_conflicts: true,
+        task_limits: SpendLimits { max_cost: Some(0.5), ..SpendLimits::default() },
         options: RunOptions::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! Copilot sessions on the disk.
 
+use copex_proto::fleet::{FleetCleaned, FleetItem};
 use copex_proto::id::SessionId;
 use copex_proto::session::{
     DeletedSession, ForkResponse, Forker, Holder, SessionDetail, SessionEntry, SessionFilter,
@@ -79,6 +80,26 @@ pub(super) fn all() -> Vec<Frame> {
             &ForkResponse { session: other(), from: session(), by: Forker::Copilot },
         ),
         frame("session.delete", &DeletedSession { session: session(), freed_bytes: 54_000 }),
+        frame(
+            "fleet.clean",
+            &FleetCleaned {
+                removed: vec![FleetItem {
+                    run: text("d22mse1d962r4"),
+                    task: Some(text("docs")),
+                    branch: Some(text("copex/fleet-task/d22mse1d962r4/docs")),
+                    path: Some(text("/home/me/.local/state/copex/worktrees/d22mse1d962r4/docs")),
+                    bytes: 54_000,
+                    reason: None,
+                }],
+                kept: vec![FleetItem {
+                    run: text("d22mse1d962r4"),
+                    branch: Some(text("copex/fleet/d22mse1d962r4")),
+                    reason: Some(text("it is merged into no other branch")),
+                    ..FleetItem::default()
+                }],
+                freed_bytes: 54_000,
+            },
+        ),
         frame("session.doctor", &SessionsReport { sessions: vec![health()], checked: 12 }),
     ]
 }

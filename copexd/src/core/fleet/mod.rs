@@ -14,10 +14,12 @@
 //! Invariant: a task begins only when all that it depends on are over, so what its prompt
 //! names of them does not change any more.
 
+mod finalize;
 mod progress;
 mod prompt;
 mod queue;
 mod report;
+mod resolve;
 mod tasks;
 mod tell;
 mod trees;
@@ -26,8 +28,10 @@ mod worker;
 
 use std::collections::BTreeMap;
 
-pub use progress::{Answer, Progress, Standing, Stop, TaskProgress};
+pub use finalize::{Landing, Merging};
+pub use progress::{Answer, Progress, Resolving, Standing, Stop, TaskProgress};
 pub use prompt::{Field, Piece};
+pub use resolve::RESOLVER;
 pub use trees::{Ground, Isolation, Phase, Told, What, Wish};
 pub use width::Width;
 
@@ -36,6 +40,7 @@ use super::failure::{Failure, FailureClass};
 use super::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Tail, Timer, Verdict};
 use super::moment::Moment;
 use super::plan::Ending;
+use super::spend::{Caps, Spent};
 use worker::Worker;
 
 /// What a fleet needs to know of its request.
@@ -52,6 +57,10 @@ pub struct FleetSpec {
     pub fail_fast: bool,
     /// Whether tasks have folders of their own.
     pub isolation: Isolation,
+    /// How those are prepared and merged.
+    pub merging: Merging,
+    /// What the branch that is checked out gets; none where it stays as it is.
+    pub landing: Option<Landing>,
 }
 
 /// One task.
@@ -83,6 +92,8 @@ pub struct TaskSpec {
     pub max_errors: u32,
     /// The absolute folder that it works in, where it is not the run's.
     pub folder: Option<String>,
+    /// What it may spend by itself.
+    pub caps: Caps,
 }
 
 /// The machine of a fleet.
@@ -92,9 +103,11 @@ pub struct Fleet {
     progress: Progress,
     /// The tasks at work.
     running: BTreeMap<Lane, Worker>,
-    /// How the run ends once its worktrees are cleaned up.
+    /// How the run ends once its result is where it belongs and its worktrees are cleaned up.
     verdict: Option<Verdict>,
-    /// Whether they are.
+    /// Whether the one of these is under way.
+    landing: bool,
+    /// Whether the other is.
     cleaning: bool,
     ended: bool,
 }
@@ -111,7 +124,15 @@ impl Fleet {
             progress.tasks.entry(lane).or_default();
         }
         let running = BTreeMap::new();
-        Self { spec, progress, running, verdict: None, cleaning: false, ended: false }
+        Self {
+            spec,
+            progress,
+            running,
+            verdict: None,
+            landing: false,
+            cleaning: false,
+            ended: false,
+        }
     }
 
     fn start(&mut self, moment: Moment) -> Vec<Effect> {
@@ -190,10 +211,7 @@ impl Fleet {
                 Some(ending) => ending.verdict(),
                 None => self.verdict(),
             });
-            match self.clean() {
-                Some(wish) => effects.push(wish),
-                None => effects.extend(self.finish()),
-            }
+            effects.extend(self.close());
         }
         effects
     }
@@ -258,6 +276,7 @@ impl Machine for Fleet {
             Input::Recover(tail) => self.recover(tail, moment),
             Input::Of(lane, input) => self.task_hears(lane, *input, moment),
             Input::Tree(told) => self.run_told(*told, moment),
+            Input::Based(found) => self.based(found, moment),
             input => self.hear(&input, moment),
         }
     }
@@ -275,13 +294,23 @@ impl Machine for Fleet {
         self.running.get(&lane).map(Worker::turn).unwrap_or_default()
     }
 
+    fn purse(&self, lane: Lane) -> Option<(Caps, Spent)> {
+        let caps = self.task(lane)?.caps;
+        let spent = self.progress.tasks.get(&lane)?.spent;
+        (caps != Caps::default()).then_some((caps, spent))
+    }
+
     fn folder(&self, lane: Lane) -> Option<String> {
+        if let Some(united) = self.united(lane) {
+            return Some(united.folder.to_string_lossy().into_owned());
+        }
         let own = self.progress.tasks.get(&lane).and_then(|task| task.folder.clone());
         own.or_else(|| self.task(lane)?.folder.clone())
     }
 
     fn label(&self, lane: Lane) -> Option<String> {
-        (lane != MAIN).then(|| self.id(lane).to_owned())
+        let of = if self.united(lane).is_some() { RESOLVER } else { "" };
+        (lane != MAIN).then(|| format!("{}{of}", self.id(lane)))
     }
 }
 

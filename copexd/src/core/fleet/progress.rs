@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::trees::{Ground, Phase};
 use super::width::Width;
+use crate::core::commits::Commits;
 use crate::core::failure::FailureClass;
 use crate::core::machine::{Lane, Outcome, TaskState};
 use crate::core::plan::Ending;
 use crate::core::signal::CallUsage;
+use crate::core::spend::Spent;
+use crate::core::worktrees::United;
 use crate::core::{chat, ralph};
 
 /// The turn of a run in which nobody is at work.
@@ -26,6 +29,10 @@ pub struct Progress {
     pub tasks: BTreeMap<Lane, TaskProgress>,
     /// On what ground they work.
     pub ground: Ground,
+    /// What was in the run's folder before it, where it is to be committed there.
+    pub commits: Commits,
+    /// Whether it was said what became of the branch that is checked out.
+    pub landed: bool,
     /// How many may be at work.
     pub width: Width,
     /// The task whose failure ended the others.
@@ -88,6 +95,28 @@ pub struct TaskProgress {
     pub answer: Answer,
     /// The folder made for it, where it has one of its own.
     pub folder: Option<String>,
+    /// How often it was begun anew: each time in another worktree.
+    pub round: u32,
+    /// The commit that its worktree started from; empty before there is one.
+    pub start: String,
+    /// The last commit of what it changed, where it changed anything.
+    pub tip: Option<String>,
+    /// What it spent, and in which it is limited.
+    pub spent: Spent,
+    /// The merge that a further turn works on, or did.
+    pub clash: Option<Resolving>,
+}
+
+/// A merge that did not fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resolving {
+    /// Why the task would need a review.
+    pub note: String,
+    /// The merge, where a worktree holds it.
+    pub united: Option<United>,
+    /// Whether it was settled: the worktree's branch is merged instead of the task's.
+    pub settled: bool,
 }
 
 /// Why a task is stopped.
@@ -140,7 +169,27 @@ impl Progress {
             _ => task.taken_up(),
         };
         let tasks = self.tasks.into_iter().map(|(lane, it)| (lane, task(it))).collect();
-        Self { tasks, ground: self.ground, ..Self::default() }
+        Self { tasks, ground: self.ground, commits: self.commits, ..Self::default() }
+    }
+}
+
+impl Progress {
+    /// The same where the tasks that failed are to begin anew, with sessions and worktrees of
+    /// their own. What they had stays on its branches.
+    pub fn with_failed_anew(mut self) -> Self {
+        for task in self.tasks.values_mut() {
+            let failed = match task.state {
+                TaskState::Failed | TaskState::Exhausted => true,
+                // What waits for a review has been done, and what waits for others not begun.
+                TaskState::Blocked => !task.worked && task.began_at > 0,
+                _ => false,
+            };
+            if failed {
+                let (state, round) = (task.state, task.round + 1);
+                *task = TaskProgress { state, round, ..TaskProgress::default() };
+            }
+        }
+        self
     }
 }
 
@@ -154,6 +203,9 @@ impl TaskProgress {
             chat: self.chat.map(|chat| Box::new(chat.taken_up())),
             ralph: self.ralph.map(|ralph| Box::new(ralph.taken_up())),
             folder: self.folder,
+            round: self.round,
+            start: self.start,
+            tip: self.tip,
             ..Self::default()
         }
     }

@@ -7,6 +7,7 @@ use crate::core::machine::{
     Effect, End, Fact, Input, Lane, Outcome, Tail, TaskState, Timer, Verdict,
 };
 use crate::core::moment::Moment;
+use crate::core::spend::Spent;
 use crate::core::turn::clip;
 
 /// Bytes of answers that are kept of all tasks together: they lie in each checkpoint. The log
@@ -88,7 +89,8 @@ impl Fleet {
     /// Stops a task that is at work. It ends when its backend has.
     pub(super) fn stop(&mut self, lane: Lane, why: Stop, moment: Moment) -> Vec<Effect> {
         let task = self.progress.tasks.entry(lane).or_default();
-        if task.stop.is_some() || matches!(task.phase, Phase::Committing | Phase::Merging) {
+        let kept = [Phase::Committing, Phase::Merging, Phase::Uniting, Phase::Settling];
+        if task.stop.is_some() || kept.contains(&task.phase) {
             // What is done is kept.
             return Vec::new();
         }
@@ -119,7 +121,9 @@ impl Fleet {
 
     /// Takes notice of a fact of a task's. How the run stands is told of all tasks together.
     fn note(&mut self, lane: Lane, fact: Fact, moment: Moment) -> Vec<Effect> {
-        let wanted = matches!(fact, Fact::ReasoningDelta(_)) && self.wants_reasoning(lane);
+        let wanted = matches!(fact, Fact::ReasoningDelta(_))
+            && self.united(lane).is_none()
+            && self.wants_reasoning(lane);
         let most = self.kept_bytes();
         let task = self.progress.tasks.entry(lane).or_default();
         match &fact {
@@ -140,6 +144,7 @@ impl Fleet {
                 effects.extend(self.throttled(lane));
                 return effects;
             }
+            Fact::Usage(usage) => task.spent.add(Spent::by(usage)),
             Fact::ReasoningDelta(text) if wanted && task.answer.reasoning.len() < most => {
                 task.answer.reasoning.push_str(text);
             }
@@ -197,6 +202,10 @@ impl Fleet {
             }
         }
         effects.push(of(lane, Effect::Unwait(Timer::Total)));
+        if self.united(lane).is_some() {
+            effects.extend(self.resolved(lane, end, moment));
+            return effects;
+        }
         let gave_up = worker.gave_up();
         let most = self.kept_bytes();
         let timeout_ms = self.task(lane).map_or(0, |task| task.timeout_ms);
@@ -218,7 +227,7 @@ impl Fleet {
         self.progress.sum.add(end.outcome);
         let ending = Ending::of(end.verdict).filter(|_| !stopped && !gave_up);
         // What ends one task like this would end all of them.
-        let ending = ending.filter(|ending| of_all(ending.failure().class));
+        let ending = ending.filter(|ending| of_all(ending.failure()));
         if state == TaskState::Done && self.apart(lane) {
             let task = self.progress.tasks.entry(lane).or_default();
             task.worked = true;
@@ -323,14 +332,12 @@ fn over(verdict: Verdict, stop: Option<Stop>, timeout_ms: u64) -> (TaskState, Op
 }
 
 /// Whether a failure of this class is not the task's own.
-fn of_all(class: FailureClass) -> bool {
-    match class {
+pub(super) fn of_all(failure: &Failure) -> bool {
+    match failure.class {
         // Another task may ask another model.
         FailureClass::RateLimit(scope) => scope != Scope::Model,
-        FailureClass::Quota
-        | FailureClass::Auth
-        | FailureClass::Limit
-        | FailureClass::Unavailable => true,
+        FailureClass::Limit => !failure.part,
+        FailureClass::Quota | FailureClass::Auth | FailureClass::Unavailable => true,
         _ => false,
     }
 }

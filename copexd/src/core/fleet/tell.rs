@@ -8,11 +8,21 @@ impl Fleet {
     /// Tells again what is done already, for a run that goes on with another.
     pub(super) fn tell_kept(&self) -> Vec<Effect> {
         let done = self.lanes().filter(|lane| self.state(*lane) == TaskState::Done);
-        let kept = done.filter_map(|lane| {
-            let content = self.progress.tasks.get(&lane)?.answer.content.clone();
-            Some(Effect::Of(lane, Box::new(Effect::Emit(Fact::Message(content)))))
+        let kept = done.flat_map(|lane| {
+            let content = self.progress.tasks.get(&lane).map(|task| task.answer.content.clone());
+            let said = content.map(|text| Effect::Emit(Fact::Message(text)));
+            let facts = said.into_iter().chain(self.tell_changes(lane));
+            facts.map(|effect| Effect::Of(lane, Box::new(effect))).collect::<Vec<_>>()
         });
         kept.collect()
+    }
+
+    /// Tells which commits have what a task changed.
+    pub(super) fn tell_changes(&self, lane: Lane) -> Option<Effect> {
+        let task = self.progress.tasks.get(&lane)?;
+        let (start, tip) = (&task.start, task.tip.as_ref()?);
+        let (file, kind) = (format!("{start}..{tip}"), "changes".to_owned());
+        Some(Effect::Emit(Fact::Artifact { file, kind }))
     }
 
     /// Tells what clients do not know yet. Ends come first: what begins may have waited for them.

@@ -186,6 +186,64 @@ fn tasks_apart_have_worktrees_that_are_merged_in_order() {
     assert!(failed(&rig).contains("no git repository"));
 }
 
+#[test]
+fn a_conflict_is_settled_by_a_further_turn_or_waits_for_a_person() {
+    let merging = Merging { resolve: true, ..Merging::default() };
+    let fleet = FleetSpec { isolation: Isolation::Worktree, merging, ..spec() };
+    let rig = Rig::run(fleet.clone(), World { unfit: vec![2], ..World::default() });
+    assert!(rig.done(), "{:?}", rig.end);
+    assert_eq!(rig.world.trees["d"], ["b:merge:c", "c"], "it starts from what was settled");
+    let prompt = &rig.world.sessions.iter().find(|it| it[0].0.contains("markers")).unwrap()[0].0;
+    assert!(prompt.contains("do b"), "{prompt}");
+    let content = rig.end.unwrap().outcome.content;
+    assert!(content.contains("## b (is done)\n\ndid b\n"), "the task's answer stays: {content}");
+    let marked = World { unfit: vec![2], marked: vec![2], ..World::default() };
+    let rig = Rig::run(fleet, marked);
+    let note = rig.note(2);
+    assert!(note.starts_with("needs review: copex/fleet-task/r/b does not fit"), "{note}");
+    assert!(note.ends_with("it left conflict markers in f"), "{note}");
+    assert_eq!(rig.states(3).last(), Some(&TaskState::Done), "the rest goes on");
+}
+
+#[test]
+fn tasks_that_failed_begin_anew_where_that_is_wanted() {
+    let apart = FleetSpec { isolation: Isolation::Worktree, ..spec() };
+    let rig = Rig::run(apart.clone(), World { bad: vec![2], unfit: vec![3], ..World::default() });
+    let mut next = Rig::going_on(
+        apart,
+        rig.progress().with_failed_anew().taken_up(),
+        World { bad: vec![], unfit: vec![], ..rig.world },
+    );
+    let sessions = next.world.sessions.len();
+    let before = next.world.prompts.len();
+    next.go_on();
+    assert!(next.done(), "{:?}", next.end);
+    assert_eq!(next.world.prompts[before..], [2, 4], "what waits for a review is only merged");
+    assert_eq!(next.world.sessions.len(), sessions + 2, "not in the session that failed");
+    assert_eq!(next.world.trees["d"], ["b:1", "c"]);
+}
+
+#[test]
+fn what_a_task_may_spend_ends_it_alone() {
+    let mut fleet = spec();
+    fleet.tasks[0].caps.max_tokens = Some(10);
+    let mut rig = Rig::start(fleet, World::default());
+    rig.until_at_work(2);
+    rig.queue.retain(|(lane, _)| *lane != 1);
+    let usage = crate::core::signal::CallUsage { input_tokens: 12, ..Default::default() };
+    rig.of(1, Input::Signal(Signal::Usage(usage)));
+    let spent = crate::core::spend::Spent { tokens: 12.0, ..Default::default() };
+    assert_eq!(rig.fleet.purse(1).unwrap().1, spent);
+    assert_eq!(rig.fleet.purse(2), None);
+    let failure = Failure { part: true, ..Failure::new(FailureClass::Limit, "it is spent") };
+    rig.of(1, Input::Signal(Signal::Failed(failure)));
+    rig.of(1, Input::Signal(Signal::Idle));
+    rig.of(1, Input::Judged(Next::GiveUp { why: "spent", otherwise: Otherwise::Exhaust }));
+    rig.go_on();
+    assert_eq!(rig.states(1).last(), Some(&TaskState::Exhausted));
+    assert_eq!(rig.states(5).last(), Some(&TaskState::Done), "the others go on");
+}
+
 proptest! {
     #[test]
     fn no_crash_repeats_a_task_or_loses_one(
@@ -193,11 +251,16 @@ proptest! {
         wide in 1..5_usize,
         apart in any::<bool>(),
         unfit in prop::option::of(1..6_u32),
+        resolve in any::<bool>(),
     ) {
         let isolation = if apart { Isolation::Worktree } else { Isolation::None };
-        let fleet = FleetSpec { max_concurrent: wide, isolation, ..spec() };
+        let merging = Merging { resolve, ..Merging::default() };
+        let landing = Some(Landing::default());
+        let fleet = FleetSpec { max_concurrent: wide, isolation, merging, landing, ..spec() };
         let unfit: Vec<Lane> = unfit.into_iter().filter(|_| apart).collect();
-        let fits = unfit.is_empty();
+        // The turn that settles a conflict is one more of its task.
+        let more = usize::from(resolve && !unfit.is_empty());
+        let fits = unfit.is_empty() || resolve;
         let mut rig = Rig::start(fleet, World { unfit, ..World::default() });
         for after in after {
             rig.crash_after = Some(rig.commits + after);
@@ -212,7 +275,11 @@ proptest! {
         let mut prompts = rig.world.prompts.clone();
         prompts.sort_unstable();
         prompts.dedup();
-        prop_assert_eq!(prompts.len(), rig.world.prompts.len(), "no task is asked for twice");
+        prop_assert_eq!(prompts.len() + more, rig.world.prompts.len(), "none is asked twice");
+        let landed = rig.facts.iter().filter(|fact| {
+            matches!(fact, Fact::Artifact { kind, .. } if kind == "finalized")
+        });
+        prop_assert_eq!(landed.count(), usize::from(apart || fits));
         for lane in 1..=5 {
             let over = rig.states(lane).iter().filter(|state| state.over()).count();
             prop_assert_eq!(over, 1, "{}", lane);

@@ -12,7 +12,8 @@ use crate::core::machine::{Effect, Fact, Lane, TaskState};
 use crate::core::moment::Moment;
 use crate::core::turn::clip;
 use crate::core::worktrees::{
-    self, Caution, Clash, Commit, Committed, Create, Created, Merge, Merged, Problem, Report,
+    self, Caution, Clash, Commit, Committed, Create, Created, Finalize, Finalized, Land, Merge,
+    Merged, Problem, Report, Settle, Settled, Unite, Uniting,
 };
 
 /// Bytes of what a failed command printed that are told.
@@ -46,6 +47,9 @@ pub enum Ground {
         run: String,
         /// The commit that it started from.
         base: String,
+        /// The branch that was checked out, without `refs/heads/`.
+        #[serde(default)]
+        on: String,
     },
 }
 
@@ -61,6 +65,12 @@ pub enum Phase {
     Committing,
     /// Its branch is merged into the run's.
     Merging,
+    /// It did not fit: a worktree is made that holds the merge with its conflicts.
+    Uniting,
+    /// Another turn settles them.
+    Resolving,
+    /// What that turn left is looked at and committed.
+    Settling,
 }
 
 /// Something to be done with worktrees.
@@ -83,6 +93,14 @@ pub enum What {
     Commit(Commit),
     /// Merge a task's branch into the run's.
     Merge(Merge),
+    /// Make a worktree that holds a merge with its conflicts.
+    Unite(Unite),
+    /// Commit such a merge once its conflicts are settled.
+    Settle(Settle),
+    /// Bring the run's branch to the one that is checked out.
+    Finalize(Finalize),
+    /// Commit what was changed in the run's folder on the branch that is checked out.
+    Land(Land),
     /// Remove what nobody needs any more.
     Clean,
 }
@@ -98,6 +116,12 @@ pub enum Told {
     Committed(Result<Committed, String>),
     /// Of [`What::Merge`].
     Merged(Result<Merged, String>),
+    /// Of [`What::Unite`].
+    United(Result<Uniting, String>),
+    /// Of [`What::Settle`].
+    Settled(Result<Settled, String>),
+    /// Of [`What::Finalize`] and [`What::Land`].
+    Finalized(Result<Finalized, String>),
     /// Of [`What::Clean`]: what stays, and why.
     Cleaned(Vec<String>),
 }
@@ -106,19 +130,23 @@ impl Fleet {
     /// Asks whether tasks can have folders of their own, unless that is known or not wanted.
     pub(super) fn survey(&mut self) -> Option<Effect> {
         if self.progress.ground != Ground::Unknown {
-            return None;
+            return self.look();
         }
-        let alone = self.spec.max_concurrent < 2 || self.spec.tasks.len() < 2;
-        match self.spec.isolation {
-            Isolation::Auto if !alone => {}
-            Isolation::Worktree => {}
-            Isolation::Auto | Isolation::None => {
-                self.progress.ground = Ground::Shared;
-                return None;
-            }
+        if !self.wants_trees() && self.spec.landing.is_none() {
+            self.progress.ground = Ground::Shared;
+            return None;
         }
         let wish = Wish { run: self.spec.chat.run.clone(), what: What::Check };
         Some(Effect::Tree(Box::new(wish)))
+    }
+
+    fn wants_trees(&self) -> bool {
+        let alone = self.spec.max_concurrent < 2 || self.spec.tasks.len() < 2;
+        match self.spec.isolation {
+            Isolation::Auto => !alone,
+            Isolation::Worktree => true,
+            Isolation::None => false,
+        }
     }
 
     /// Whether a task has a worktree. One that names its folder works there.
@@ -129,27 +157,49 @@ impl Fleet {
 
     /// What is to be done next with a task's worktree.
     pub(super) fn tend(&self, lane: Lane) -> Option<Effect> {
-        let Ground::Apart { run, base } = &self.progress.ground else { return None };
-        let task = self.id(lane).to_owned();
+        let Ground::Apart { run, base, .. } = &self.progress.ground else { return None };
+        let setup = self.spec.merging.setup.clone();
+        let (id, task) = (self.id(lane), self.tree(lane));
         let what = match self.progress.tasks.get(&lane)?.phase {
             Phase::Preparing => {
                 let after = self.merged_before(lane);
-                What::Create(Create { task, base: base.clone(), after, setup: None })
+                What::Create(Create { task, base: base.clone(), after, setup })
             }
             Phase::Committing => {
-                let title = format!("fleet: {task}");
+                let title = format!("fleet: {id}");
                 What::Commit(Commit { task, title, detail: String::new() })
             }
             Phase::Merging => {
-                What::Merge(Merge { task, base: base.clone(), gate: None, setup: None })
+                let (task, gate) = (self.result(lane), self.spec.merging.gate.clone());
+                What::Merge(Merge { task, base: base.clone(), gate, setup })
             }
-            Phase::Working => return None,
+            Phase::Uniting => What::Unite(Unite { task, base: base.clone(), setup }),
+            Phase::Settling => {
+                let (id, united) = (id.to_owned(), self.united(lane)?.clone());
+                What::Settle(Settle { id, united })
+            }
+            Phase::Working | Phase::Resolving => return None,
         };
         let wish = Box::new(Wish { run: run.clone(), what });
         Some(Effect::Of(lane, Box::new(Effect::Tree(wish))))
     }
 
-    /// The tasks whose work a task starts from. One that changed nothing passes on what it
+    /// The name of a task's worktree. No id has a colon.
+    pub(super) fn tree(&self, lane: Lane) -> String {
+        match self.progress.tasks.get(&lane).map_or(0, |task| task.round) {
+            0 => self.id(lane).to_owned(),
+            round => format!("{}:{round}", self.id(lane)),
+        }
+    }
+
+    /// The name of the worktree whose branch is merged for a task.
+    fn result(&self, lane: Lane) -> String {
+        let clash = self.progress.tasks.get(&lane).and_then(|task| task.clash.as_ref());
+        let settled = clash.filter(|clash| clash.settled).and_then(|clash| clash.united.as_ref());
+        settled.map_or_else(|| self.tree(lane), |united| united.name.clone())
+    }
+
+    /// The worktrees that a task starts from. One that changed nothing passes on what it
     /// started from itself.
     fn merged_before(&self, lane: Lane) -> Vec<String> {
         let (mut found, mut seen) = (Vec::new(), Vec::new());
@@ -163,7 +213,7 @@ impl Fleet {
             }
             seen.push(lane);
             if known.is_some_and(|task| task.merged) {
-                found.push(self.id(lane).to_owned());
+                found.push(self.result(lane));
             } else if let Some(task) = self.task(lane) {
                 open.extend(task.depends_on.iter().rev());
             }
@@ -177,6 +227,7 @@ impl Fleet {
             Told::Checked(report) if self.progress.ground == Ground::Unknown => {
                 self.checked(&report, moment)
             }
+            Told::Finalized(made) if self.landing => self.finalized(made),
             Told::Cleaned(kept) if self.cleaning => self.cleaned(&kept),
             _ => Vec::new(),
         }
@@ -189,13 +240,19 @@ impl Fleet {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
         };
         let asked = self.spec.isolation == Isolation::Worktree;
+        let trees = self.wants_trees();
+        if let Some(failure) = self.cannot_land(report, trees) {
+            return self.end_with(Ending::Failed(failure), moment);
+        }
         match report.problems.first() {
+            _ if !trees => self.progress.ground = Ground::Shared,
             None => {
                 for caution in &report.cautions {
                     warn(in_words(caution));
                 }
                 let run = self.spec.chat.run.clone();
-                self.progress.ground = Ground::Apart { run, base: report.head.clone() };
+                let (base, on) = (report.head.clone(), report.on.clone());
+                self.progress.ground = Ground::Apart { run, base, on };
             }
             Some(problem) if asked => {
                 let message = format!("there can be no worktrees: {}", why(problem));
@@ -223,6 +280,8 @@ impl Fleet {
             (Told::Created(made), Some(Phase::Preparing)) => self.created(lane, made, moment),
             (Told::Committed(made), Some(Phase::Committing)) => self.committed(lane, made, moment),
             (Told::Merged(made), Some(Phase::Merging)) => self.merged(lane, made, moment),
+            (Told::United(made), Some(Phase::Uniting)) => self.unite(lane, made, moment),
+            (Told::Settled(made), Some(Phase::Settling)) => self.settled(lane, made, moment),
             _ => Vec::new(),
         }
     }
@@ -240,6 +299,9 @@ impl Fleet {
         match made {
             Ok(Created::Ready(tree)) => {
                 task.folder = Some(tree.folder.to_string_lossy().into_owned());
+                if task.start.is_empty() {
+                    task.start.clone_from(&tree.tip);
+                }
                 task.phase = Phase::Working;
                 self.set_to_work(lane, moment)
             }
@@ -269,7 +331,10 @@ impl Fleet {
             Ok(made) => {
                 let task = self.progress.tasks.entry(lane).or_default();
                 task.phase = Phase::Merging;
-                let mut effects = Vec::new();
+                task.tip = Some(made.tip).filter(|tip| *tip != task.start);
+                let told = self.tell_changes(lane);
+                let mut effects: Vec<Effect> =
+                    told.map(|told| Effect::Of(lane, Box::new(told))).into_iter().collect();
                 if !made.left_out.is_empty() {
                     let names = made.left_out.join(", ");
                     let message = format!("not committed, repositories of their own: {names}");
@@ -293,7 +358,7 @@ impl Fleet {
 
     fn merged(&mut self, lane: Lane, made: Result<Merged, String>, moment: Moment) -> Vec<Effect> {
         let Ground::Apart { run, .. } = self.progress.ground.clone() else { return Vec::new() };
-        let branch = worktrees::task_branch(&run, self.id(lane));
+        let branch = worktrees::task_branch(&run, &self.result(lane));
         let into = worktrees::run_branch(&run);
         match made {
             Ok(Merged::Done { commit }) => {
@@ -307,6 +372,9 @@ impl Fleet {
             Ok(Merged::Nothing) => self.settle(lane, TaskState::Done, None, moment),
             Ok(Merged::Conflict(clash)) => {
                 let note = format!("needs review: {branch} does not fit {into}: {}", of(&clash));
+                if let Some(effects) = self.resolve(lane, &note, moment) {
+                    return effects;
+                }
                 self.settle(lane, TaskState::Blocked, Some(note), moment)
             }
             Ok(Merged::Red(failed)) => {
@@ -346,7 +414,7 @@ impl Fleet {
 impl TaskProgress {
     /// Whether the agent works, or will.
     pub(super) fn works(&self) -> bool {
-        self.state.at_work() && self.phase == Phase::Working
+        self.state.at_work() && matches!(self.phase, Phase::Working | Phase::Resolving)
     }
 }
 
@@ -358,7 +426,7 @@ fn of(clash: &Clash) -> String {
     format!("{} in {}{more}", clash.theirs, files.join(", "))
 }
 
-fn why(problem: &Problem) -> String {
+pub(super) fn why(problem: &Problem) -> String {
     match problem {
         Problem::NoRepository => "the folder is in no git repository".to_owned(),
         Problem::Bare => "the repository is bare".to_owned(),

@@ -61,6 +61,11 @@ impl Fleet {
     pub(super) fn worker(&self, lane: Lane) -> Option<Worker> {
         let task = self.task(lane)?;
         let known = self.progress.tasks.get(&lane)?;
+        if let Some(united) = self.united(lane) {
+            let progress = known.chat.as_deref().cloned().unwrap_or_default();
+            let chat = Chat::restored(self.resolver(lane, task, united), progress);
+            return Some(Worker::Chat(Box::new(chat)));
+        }
         let prompt = self.prompt(lane);
         // The fleet keeps the time, and has told what there is to tell.
         let mut chat =

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::failure::{Failure, FailureClass};
 
 const NOW: u64 = 20_000 * DAY_MS;
 
@@ -225,4 +226,31 @@ proptest! {
             prop_assert!(shares.windows(2).all(|pair| pair[0] < pair[1]), "{shares:?}");
         }
     }
+}
+
+#[test]
+fn a_part_is_held_by_its_own_caps_and_by_those_of_the_whole() {
+    let caps = |tokens| Caps { max_tokens: Some(tokens), ..Caps::default() };
+    let prices = Prices::default();
+    let whole = Purse::new(caps(100), prices, Spent::default(), DayTotal::default());
+    let part = whole.part(caps(20), Spent { tokens: 5.0, ..Spent::default() });
+    let usage = CallUsage { input_tokens: 15, ..CallUsage::default() };
+    let held = part.reserve(NOW).unwrap();
+    whole.settle(None, &usage, NOW);
+    part.settle(Some(held), &usage, NOW);
+    let refused = part.reserve(NOW).unwrap_err();
+    assert!(
+        refused.part && refused.to_string().starts_with("the task's tokens is 20"),
+        "{refused}"
+    );
+    let failure = Failure::from(refused);
+    assert!(failure.part && failure.hint.unwrap().contains("as much again"));
+    let open = whole.reserve(NOW).unwrap();
+    whole.release(open);
+    let other = whole.part(caps(1_000), Spent::default());
+    let _first = other.reserve(NOW).unwrap();
+    other.release_all();
+    whole.settle(None, &CallUsage { input_tokens: 85, ..CallUsage::default() }, NOW);
+    let refused = other.reserve(NOW).unwrap_err();
+    assert!(!refused.part && refused.to_string().starts_with("the run's tokens"), "{refused}");
 }

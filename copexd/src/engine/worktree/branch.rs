@@ -126,8 +126,8 @@ pub(super) async fn is_in(git: &Git, commit: &str, other: &str) -> Result<bool, 
 pub(super) enum Fit {
     /// The tree that comes of it.
     Tree(String),
-    /// The files that do not fit.
-    Conflict(Vec<String>),
+    /// The files that do not fit, and the tree with their conflict markers.
+    Conflict(Vec<String>, String),
 }
 
 /// Merges two commits into a tree.
@@ -142,7 +142,7 @@ pub(super) async fn fit(git: &Git, ours: &str, theirs: &str) -> Result<Fit, Stri
             let mut files: Vec<String> =
                 fields.map(|file| String::from_utf8_lossy(file).into_owned()).collect();
             files.dedup();
-            Ok(Fit::Conflict(files))
+            Ok(Fit::Conflict(files, tree))
         }
         _ => Err(format!("git merge-tree: {}", said.err)),
     }

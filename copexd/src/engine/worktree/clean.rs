@@ -20,21 +20,21 @@ pub(in crate::engine) enum Which {
     All,
 }
 
-/// What is there. Removes nothing.
-///
-/// # Errors
-/// With the reason why it could not be found out, for people.
-///
-/// Cancel safe.
-pub(in crate::engine) async fn list(site: Site, which: Which) -> Result<Vec<Item>, String> {
-    let repo = Repo::open(&site).await?;
-    let found = find(&repo, &site, which).await?;
-    Ok(found.into_iter().map(|found| found.item).collect())
+/// What is to go.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Sweep<'a> {
+    /// Of which runs.
+    pub(in crate::engine) which: Which,
+    /// Whether that goes, too, of which something would be lost.
+    pub(in crate::engine) force: bool,
+    /// Whether the runs' own branches go, too, once another branch has all of them.
+    pub(in crate::engine) branches: bool,
+    /// Whether a run is at work, by the name that its branch has. Nothing of it goes.
+    pub(in crate::engine) at_work: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// Removes worktrees and branches of which nothing would be lost: all that is committed in
-/// them is in another branch that stays, and everything is committed. With `force`, the
-/// others, too. A run must not be at work.
+/// them is in another branch that stays, and everything is committed.
 ///
 /// # Errors
 /// With the reason why it could not be tried, for people.
@@ -42,14 +42,20 @@ pub(in crate::engine) async fn list(site: Site, which: Which) -> Result<Vec<Item
 /// Cancel safe: what is half removed is removed by the next call.
 pub(in crate::engine) async fn clean(
     site: Site,
-    which: Which,
-    force: bool,
+    Sweep { which, force, branches, at_work }: Sweep<'_>,
 ) -> Result<Cleaned, String> {
     let repo = Repo::open(&site).await?;
     let mut cleaned = Cleaned::default();
     for found in find(&repo, &site, which).await? {
         let mut item = found.item.clone();
-        if item.keep.is_some() && !force {
+        if item.task.is_none() && !branches {
+            continue;
+        }
+        // Asked each time: one may have begun meanwhile.
+        if at_work(&item.run) {
+            item.keep = Some("its run is at work".to_owned());
+            cleaned.kept.push(item);
+        } else if item.keep.is_some() && !force {
             cleaned.kept.push(item);
         } else if let Err(why) = remove(&repo, &found).await {
             item.keep = Some(why);
@@ -58,7 +64,7 @@ pub(in crate::engine) async fn clean(
             cleaned.removed.push(item);
         }
     }
-    for home in homes(&site, which) {
+    for home in homes(&site, which).into_iter().filter(|home| !at_work(&file_name(home))) {
         folder::sweep(&home).await;
         // One that is not empty is wanted.
         let _ = std::fs::remove_dir(&home);
@@ -83,12 +89,13 @@ pub(in crate::engine) fn repositories(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Something that was found.
-struct Found {
-    item: Item,
+pub(super) struct Found {
+    pub(super) item: Item,
     tip: String,
 }
 
-async fn find(repo: &Repo, site: &Site, which: Which) -> Result<Vec<Found>, String> {
+/// What is there.
+pub(super) async fn find(repo: &Repo, site: &Site, which: Which) -> Result<Vec<Found>, String> {
     let git = repo.git();
     let branches = branches(&git).await?;
     let mut found: BTreeMap<(String, Option<String>), Found> = BTreeMap::new();

@@ -106,7 +106,7 @@ async fn start(git: &Git, site: &Site, order: &Create) -> Result<Result<String, 
         } else if !branch::is_in(git, &theirs, &ours).await? {
             let tree = match branch::fit(git, &ours, &theirs).await? {
                 Fit::Tree(tree) => tree,
-                Fit::Conflict(files) => {
+                Fit::Conflict(files, _) => {
                     return Ok(Err(Clash { ours: merged, theirs: name, files }));
                 }
             };

@@ -39,11 +39,13 @@ pub(in crate::engine) async fn merge(site: Site, order: Merge) -> Result<Merged,
     }
     let tree = match branch::fit(&git, &ours, &theirs).await? {
         Fit::Tree(tree) => tree,
-        Fit::Conflict(files) => {
+        Fit::Conflict(files, _) => {
             return Ok(Merged::Conflict(Clash { ours: vec![into], theirs: name, files }));
         }
     };
-    let title = format!("fleet: merge {}", order.task);
+    // What follows a colon is no part of the id.
+    let id = order.task.split(':').next().unwrap_or_default();
+    let title = format!("fleet: merge {id}");
     let message = commits::message(&title, "", &marks(&site, &order.task, Some("merge")).each());
     let commit = commit_tree(&git, &tree, &[&ours, &theirs], &message).await?;
     if let Err(failed) = judge(&repo, &site, &order, &commit).await? {
@@ -58,7 +60,7 @@ pub(in crate::engine) async fn merge(site: Site, order: Merge) -> Result<Merged,
 }
 
 /// The tip of the run's branch, if it is there; and the commit to merge into.
-async fn target(
+pub(super) async fn target(
     git: &Git,
     held: &Held,
     into: &str,

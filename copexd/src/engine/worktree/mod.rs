@@ -23,6 +23,7 @@ mod folder;
 mod locks;
 mod merge;
 mod repo;
+mod resolve;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,11 +33,12 @@ use super::git;
 use crate::core::worktrees::{self, Failed, Step};
 
 pub(super) use check::check;
-pub(super) use clean::{Which, clean, list, repositories};
+pub(super) use clean::{Sweep, Which, clean, repositories};
 pub(super) use commit::commit;
 pub(super) use create::create;
 pub(super) use finalize::finalize;
 pub(super) use merge::merge;
+pub(super) use resolve::{settle, unite};
 
 /// How long the commands of one phase may take in all. The longest is the checkout of a
 /// repository of many gigabytes.

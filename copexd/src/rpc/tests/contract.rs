@@ -7,6 +7,7 @@ use copex_proto::ask::{AskFilter, AskList};
 use copex_proto::breaker::{BreakerList, ResetResponse};
 use copex_proto::event::Answer;
 use copex_proto::explain::Explanation;
+use copex_proto::fleet::{CleanTarget, FleetCleaned};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
@@ -123,6 +124,7 @@ impl CopexApiServer for Nothing {
         _: Option<String>,
         _: Option<SpendLimits>,
         _: Option<bool>,
+        _: Option<bool>,
     ) -> RpcResult<SubmitResponse> {
         nothing()
     }
@@ -157,6 +159,14 @@ impl CopexApiServer for Nothing {
     }
 
     async fn session_fork(&self, _: String, _: Option<BackendQuery>) -> RpcResult<ForkResponse> {
+        nothing()
+    }
+
+    async fn fleet_clean(
+        &self,
+        _: Option<CleanTarget>,
+        _: Option<bool>,
+    ) -> RpcResult<FleetCleaned> {
         nothing()
     }
 

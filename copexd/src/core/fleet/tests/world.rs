@@ -10,7 +10,9 @@ use crate::core::machine::{Found, GateResult, Opened, TaskState};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
-use crate::core::worktrees::{Clash, Committed, Created, Merged, Report, Worktree};
+use crate::core::worktrees::{
+    Clash, Committed, Created, Finalized, Merged, Report, Settled, United, Uniting, Worktree,
+};
 
 pub(super) const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
@@ -47,6 +49,7 @@ pub(super) fn task(id: &str, depends_on: &[Lane]) -> TaskSpec {
         max_iterations: 2,
         max_errors: 3,
         folder: None,
+        caps: Caps::default(),
     }
 }
 
@@ -65,6 +68,8 @@ pub(super) fn spec() -> FleetSpec {
         max_concurrent: 3,
         fail_fast: false,
         isolation: Isolation::None,
+        merging: Merging::default(),
+        landing: None,
     }
 }
 
@@ -79,12 +84,16 @@ pub(super) struct World {
     pub(super) bad: Vec<Lane>,
     /// Tasks whose branch does not fit.
     pub(super) unfit: Vec<Lane>,
+    /// Tasks whose conflicts nobody settles.
+    pub(super) marked: Vec<Lane>,
     /// Why there can be no worktrees.
     pub(super) problem: Option<crate::core::worktrees::Problem>,
     /// Worktrees: the task, and what it starts from.
     pub(super) trees: BTreeMap<String, Vec<String>>,
     /// Tasks in the run's branch.
     pub(super) merged: Vec<String>,
+    /// How often the result was brought to the user's branch.
+    pub(super) landed: usize,
     /// How often the worktrees were cleaned up.
     pub(super) cleaned: usize,
     /// The most tasks at once.
@@ -201,6 +210,9 @@ impl Rig {
                     GateResult { index, exit_code: Some(i32::from(bad)), ..GateResult::default() };
                 self.of(lane, Input::Gated(result));
             }
+            Effect::Baseline { .. } => {
+                self.of(lane, Input::Based(Ok(crate::core::commits::Baseline::default())))
+            }
             Effect::Sense => self.of(lane, Input::Sensed(None)),
             Effect::Tree(wish) => {
                 let told = self.tree(lane, wish.what);
@@ -235,7 +247,15 @@ impl Rig {
                 })))
             }
             What::Commit(_) => Told::Committed(Ok(Committed::default())),
-            What::Merge(_) if world.unfit.contains(&lane) => {
+            What::Unite(order) => {
+                let name = format!("{}:merge:c", order.task);
+                Told::United(Ok(Uniting::Ready(United { name, ..United::default() })))
+            }
+            What::Settle(_) if world.marked.contains(&lane) => {
+                Told::Settled(Ok(Settled::Markers(vec!["f".to_owned()])))
+            }
+            What::Settle(_) => Told::Settled(Ok(Settled::Done)),
+            What::Merge(order) if world.unfit.contains(&lane) && !order.task.contains(':') => {
                 let clash = Clash { files: vec!["f".to_owned()], ..Clash::default() };
                 Told::Merged(Ok(Merged::Conflict(clash)))
             }
@@ -244,6 +264,14 @@ impl Rig {
                     world.merged.push(order.task);
                 }
                 Told::Merged(Ok(Merged::Done { commit: "c".to_owned() }))
+            }
+            What::Finalize(_) | What::Land(_) => {
+                world.landed += 1;
+                Told::Finalized(Ok(Finalized::Forwarded {
+                    on: "main".to_owned(),
+                    commit: "c".to_owned(),
+                    left_out: Vec::new(),
+                }))
             }
             What::Clean => {
                 world.cleaned += 1;

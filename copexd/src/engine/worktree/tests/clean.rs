@@ -12,14 +12,21 @@ fn seen(items: &[Item]) -> Vec<String> {
     items.iter().map(one).collect()
 }
 
+/// A sweep of everything, while nobody is at work.
+pub(super) fn every(which: Which, force: bool) -> Sweep<'static> {
+    Sweep { which, force, branches: true, at_work: &|_| false }
+}
+
 impl User {
     async fn list(&self, which: Which) -> Vec<String> {
-        seen(&list(self.site(), which).await.unwrap())
+        let repo = repo::Repo::open(&self.site()).await.unwrap();
+        let found = super::super::clean::find(&repo, &self.site(), which).await.unwrap();
+        seen(&found.into_iter().map(|found| found.item).collect::<Vec<_>>())
     }
 
     async fn clean_up(&self, which: Which, force: bool) -> Cleaned {
         let before = self.state().await;
-        let cleaned = clean(self.site(), which, force).await.unwrap();
+        let cleaned = clean(self.site(), every(which, force)).await.unwrap();
         assert_eq!(self.state().await, before);
         cleaned
     }
@@ -127,8 +134,10 @@ async fn worktree_nobody_elses_is_touched() {
     assert!(!theirs.path.exists() && !home.exists());
     let left = user.sh_in(&home.with_file_name("foreign"), "ls one").await;
     assert_eq!(left, "a\nb\ndeep\n");
-    assert_eq!(list(foreign, Which::All).await.unwrap().len(), 1);
-    assert_eq!(list(site, Which::All).await.unwrap(), []);
+    let cleaned = async |site: Site| clean(site, every(Which::All, false)).await.unwrap();
+    let theirs = cleaned(foreign).await;
+    assert_eq!(theirs.kept.len() + theirs.removed.len(), 1, "{theirs:?}");
+    assert_eq!(cleaned(site).await, Cleaned::default());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a task did, as a commit.
 
 use super::*;
+use crate::core::worktrees::Finalize;
 
 const ONE: &str = "copex/fleet-task/r/one";
 
@@ -94,7 +95,8 @@ async fn worktree_no_hook_runs_and_nobody_is_called_copex() {
         .await;
     let commit = user.task("one", &[], "echo 1 > x").await;
     let Merged::Done { commit: merged } = user.merge("one").await else { panic!() };
-    finalize(user.site(), "main".to_owned()).await.unwrap();
+    let order = Finalize { on: "main".to_owned(), message: None };
+    finalize(user.site(), order).await.unwrap();
     for id in [commit, merged] {
         let who = user.sh(&format!("git log -1 --format='%an %ae %cn' {id}")).await;
         assert_eq!(who.trim(), "copex copex@localhost copex");

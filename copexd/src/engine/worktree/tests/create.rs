@@ -91,7 +91,7 @@ async fn worktree_a_dependency_that_was_cleaned_away_is_in_the_runs_branch() {
     user.task("two", &[], "echo 2 > two").await;
     user.merge("one").await;
     user.merge("two").await;
-    clean(user.site(), Which::This, false).await.unwrap();
+    clean(user.site(), clean::every(Which::This, false)).await.unwrap();
     assert_eq!(user.tip(ONE).await, "");
     assert_eq!(user.create("three", &["one"]).await.tip, one);
 }

@@ -50,7 +50,7 @@ async fn worktree_cut_off_anywhere_the_next_call_ends_it() {
     assert_eq!(parents, format!("{} {commit}\n", user.base));
     assert_eq!(user.tip("copex/fleet/r").await, merged);
 
-    let (_, cut) = insist(|| clean(user.site(), Which::This, false)).await;
+    let (_, cut) = insist(|| clean(user.site(), clean::every(Which::This, false))).await;
     assert!(cut > 2, "{cut}");
     let left = user.sh("git for-each-ref --format='%(refname)' refs/heads/copex").await;
     assert_eq!(left, "refs/heads/copex/fleet/r\n");

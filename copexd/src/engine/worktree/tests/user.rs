@@ -1,7 +1,7 @@
 //! What the user's repository must be like, and what is done to it when that is asked for.
 
 use super::*;
-use crate::core::worktrees::{Caution, Finalized, Problem, Report};
+use crate::core::worktrees::{Caution, Finalize, Finalized, Problem, Report};
 
 const RUN: &str = "copex/fleet/r";
 
@@ -11,7 +11,12 @@ impl User {
     }
 
     async fn finalize(&self) -> Finalized {
-        finalize(self.site(), "main".to_owned()).await.unwrap()
+        self.finalize_as(None).await
+    }
+
+    async fn finalize_as(&self, message: Option<&str>) -> Finalized {
+        let (on, message) = ("main".to_owned(), message.map(str::to_owned));
+        finalize(self.site(), Finalize { on, message }).await.unwrap()
     }
 
     async fn not(&self) -> String {
@@ -63,7 +68,7 @@ async fn worktree_what_is_wrong_with_a_repository_is_said_before_the_start() {
 #[tokio::test]
 async fn worktree_the_users_branch_is_forwarded_when_nothing_can_be_lost() {
     let user = User::clean().await;
-    assert!(user.not().await.contains("nothing was merged"));
+    assert_eq!(user.finalize().await, Finalized::Nothing, "nothing was merged");
     user.task(
         "one",
         &[],
@@ -87,7 +92,8 @@ async fn worktree_the_users_branch_is_forwarded_when_nothing_can_be_lost() {
     user.sh("git checkout -q main; echo note > note").await;
     for _ in 0..2 {
         let (on, commit) = ("main".to_owned(), end.clone());
-        assert_eq!(user.finalize().await, Finalized::Forwarded { on, commit });
+        let left_out = Vec::new();
+        assert_eq!(user.finalize().await, Finalized::Forwarded { on, commit, left_out });
     }
     assert_eq!(user.tip("main").await, end);
     assert_eq!(user.sh("git status --porcelain; cat one").await, "?? note\n1\n");
@@ -95,4 +101,30 @@ async fn worktree_the_users_branch_is_forwarded_when_nothing_can_be_lost() {
     user.merge("two").await;
     user.sh("git commit -q --allow-empty -m mine").await;
     assert!(user.not().await.contains("has commits that"));
+}
+
+#[tokio::test]
+async fn worktree_a_message_brings_all_of_a_run_as_one_commit_and_the_rest_of_it_on_top() {
+    let user = User::clean().await;
+    user.task("one", &[], "echo 1 > one").await;
+    user.merge("one").await;
+    let words = "Add it\n\nCopex-Run: r\nCopex-Step: finalize\n";
+    let Finalized::Forwarded { commit: first, .. } = user.finalize_as(Some(words)).await else {
+        panic!()
+    };
+    let log = user.sh("git log --first-parent --format=%s main; git status --porcelain").await;
+    assert_eq!(log, "Add it\nfirst\n");
+    let Finalized::Forwarded { commit: again, .. } = user.finalize_as(Some(words)).await else {
+        panic!()
+    };
+    assert_eq!(again, first, "it is there already");
+    user.task("two", &[], "echo 2 > two").await;
+    user.merge("two").await;
+    user.finalize_as(Some(words)).await;
+    let log = user.sh("git log --first-parent --format=%s main; git status --porcelain; ls").await;
+    assert_eq!(log, "Add it\nAdd it\nfirst\na\nb\ndeep\none\ntwo\n");
+    user.task("three", &[], "echo 3 > three").await;
+    user.merge("three").await;
+    user.sh("git commit -q --allow-empty -m mine").await;
+    assert!(matches!(user.finalize_as(Some(words)).await, Finalized::Not { .. }));
 }
