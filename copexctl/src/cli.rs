@@ -6,6 +6,7 @@ mod inbox;
 mod plan;
 mod ralph;
 mod sessions;
+mod tools;
 mod turn;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use inbox::{InboxCommand, InboxList};
 pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
+pub(crate) use tools::{McpCommand, McpFrom, SkillFolders, SkillsCommand};
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -84,6 +86,18 @@ pub(crate) enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: SessionsCommand,
+    },
+    /// Skills that a run is offered: list, show.
+    Skills {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: SkillsCommand,
+    },
+    /// MCP servers that a run is given: list, check.
+    Mcp {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: McpCommand,
     },
     /// Circuit breakers and limits of models and endpoints.
     Breakers {

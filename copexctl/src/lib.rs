@@ -21,6 +21,7 @@ mod error;
 mod exit;
 mod follow;
 mod interrupt;
+mod mcp;
 mod process;
 mod prompt;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod readme;
 mod render;
 mod request;
 mod settings;
+mod skills;
 mod snapshot;
 mod when;
 

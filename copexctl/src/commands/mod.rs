@@ -13,12 +13,15 @@ mod fleet;
 mod inbox;
 mod init;
 mod login;
+mod mcp;
 mod metrics;
 mod models;
 mod plan;
 mod ralph;
 pub(crate) mod runs;
 mod sessions;
+mod sign_in;
+mod skills;
 mod status;
 mod watch;
 
@@ -28,10 +31,9 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 17] = [
+const LATER: [&str; 16] = [
     "interactive",
     "tui",
-    "skills",
     "render",
     "acp",
     "squad",
@@ -69,6 +71,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit> {
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),
+        Command::Skills { command } => skills::run(&ctx, command),
+        Command::Mcp { command } => mcp::run(&ctx, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Models(args) => models::run(&ctx, args),
         Command::Status(flag) | Command::Daemon { command: DaemonCommand::Status(flag) } => {

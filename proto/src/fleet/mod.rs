@@ -47,8 +47,6 @@ pub struct FleetFile {
     pub shared_context: Option<String>,
     /// Seconds that a task may work.
     pub timeout: Option<f64>,
-    /// What is in there and has no effect, in words.
-    pub notes: Vec<String>,
 }
 
 /// Why something is no fleet.
