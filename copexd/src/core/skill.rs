@@ -108,7 +108,7 @@ fn plain(name: &str) -> String {
 pub fn rank(skills: &[Skill], choice: &Choice) -> Vec<Standing> {
     let mut first: BTreeMap<&str, &Path> = BTreeMap::new();
     let stand = |skill: &Skill, other: Option<&Path>| {
-        let is_named = |names: &[String]| names.iter().any(|name| *name == skill.head.name);
+        let is_named = |names: &[String]| names.contains(&skill.head.name);
         if let Some(other) = other {
             Standing::Shadowed(other.to_owned())
         } else if is_named(&choice.disabled) {

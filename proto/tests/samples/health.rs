@@ -144,13 +144,18 @@ fn backends() -> Vec<Frame> {
         frame("model.list", &ModelList { models: vec![model], notes: vec![text("not signed in")] }),
         frame("auth.status", &auth),
         frame("auth.status.quota", &auth),
+        frame("pool.status", &pool),
+        frame("pool.status.counted", &counted),
+    ]
+}
+
+fn given() -> Vec<Frame> {
+    vec![
         frame("skill.query", &skill_query()),
         frame("skill.list", &skills()),
         frame("skill.get", &skill()),
         frame("mcp.check", &mcp_check()),
         frame("mcp.report", &mcp_report()),
-        frame("pool.status", &pool),
-        frame("pool.status.counted", &counted),
     ]
 }
 
@@ -247,5 +252,6 @@ pub(super) fn all() -> Vec<Frame> {
     ];
     frames.extend(runs());
     frames.extend(backends());
+    frames.extend(given());
     frames
 }
