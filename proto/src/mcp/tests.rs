@@ -11,7 +11,7 @@ fn known(name: &str) -> Option<String> {
 }
 
 fn put_in(server: Value, variable: &dyn Fn(&str) -> Option<String>) -> Result<Value, McpError> {
-    let from = Surroundings { variable, folder: "/work", home: "/h" };
+    let from = Surroundings { variable, folder: "/w", home: "/h" };
     let servers = [("a".to_owned(), server)].into();
     resolve(&servers, &from).map(|mut servers| servers.remove("a").unwrap())
 }
@@ -94,7 +94,7 @@ fn variables_are_put_in_late() {
     assert_eq!(names, ["KEY", "NONE"]);
     let resolved = put_in(server, &known).unwrap();
     let expected = json!({
-        "command": "/h/x", "cwd": "/work/y",
+        "command": "/h/x", "cwd": "/w/y",
         "args": ["the-key", "${NONE}", "z", "${#n} $KEY", "athe-keyb"],
         "env": {"TOKEN": "the-key"}, "headers": {"A": "Bearer the-key"},
     });
