@@ -9,6 +9,7 @@ mod ralph;
 mod render;
 mod sessions;
 mod setup;
+mod tools;
 mod turn;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use render::{Format, RenderArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use setup::{InstallArgs, Place, SetupArgs, SetupCommand};
+pub(crate) use tools::{McpCommand, McpFrom, SkillFolders, SkillsCommand};
 pub(crate) use turn::{ApprovalFlags, LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -92,6 +94,18 @@ pub(crate) enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: SessionsCommand,
+    },
+    /// Skills that a run is offered: list, show.
+    Skills {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: SkillsCommand,
+    },
+    /// MCP servers that a run is given: list, check.
+    Mcp {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: McpCommand,
     },
     /// Circuit breakers and limits of models and endpoints.
     Breakers {

@@ -23,6 +23,7 @@ mod error;
 mod exit;
 mod follow;
 mod interrupt;
+mod mcp;
 mod process;
 mod prompt;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod readme;
 mod render;
 mod request;
 mod settings;
+mod skills;
 mod snapshot;
 mod when;
 

@@ -1,8 +1,7 @@
 //! Flags and settings become a complete request.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use copex_proto::config::{ClientConfig, Layer, Merged, Origin, Place, Ui};
 use copex_proto::run::{
@@ -12,11 +11,11 @@ use copex_proto::run::{
 use copex_proto::spend::SpendLimits;
 use serde_json::{Value, json};
 
-use crate::cli::{ChatFlags, LimitFlags, LoopFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
+use crate::cli::{ChatFlags, LimitFlags, LoopFlags, OutputFlags, TurnFlags, UiFlags};
 use crate::context::Context;
 use crate::error::{Failure, Result};
-use crate::settings::{self, Given, Settings, repository};
-use crate::snapshot;
+use crate::settings::{self, Given, Settings};
+use crate::{mcp, skills, snapshot};
 
 /// Refuses flags that this version cannot honour.
 pub(crate) fn refuse_unavailable(flags: &ChatFlags) -> Result<()> {
@@ -65,6 +64,7 @@ pub(crate) fn layer(flags: &TurnFlags, home: &Path, here: &Path) -> Result<Layer
     let folders: Vec<_> = tools.skill_dir.iter().map(|path| path.display().to_string()).collect();
     set("skill_directories", "--skill-dir", list(&folders))?;
     set("disabled_skills", "--disable-skill", list(&tools.disable_skill))?;
+    set("skills", "--skill", list(&tools.skill))?;
     set(
         "auto_discover_skills",
         "--no-auto-skills",
@@ -149,6 +149,10 @@ pub(crate) fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> 
         (None, true) => SessionChoice::Continue,
         (None, false) => SessionChoice::New,
     };
+    let servers = mcp::by_name(mcp::gather(settings, &flags.turn.tools.mcp_config)?);
+    let mut secrets =
+        snapshot::secrets(&ctx.env, config.provider.as_ref(), config.github_token.as_ref());
+    secrets.extend(snapshot::referenced(&ctx.env, &servers));
     Ok(RunOptions {
         cwd: Some(settings.cwd.display().to_string()),
         // A replay asks the model that was recorded, whatever the configuration says.
@@ -156,19 +160,16 @@ pub(crate) fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> 
         reasoning_effort: config.reasoning_effort,
         strict_model: config.strict_model,
         provider: config.provider.clone(),
-        secrets: snapshot::secrets(
-            &ctx.env,
-            config.provider.as_ref(),
-            config.github_token.as_ref(),
-        ),
+        secrets,
         demo: flags.demo,
         demo_fallback: flags.or_demo,
         system_message: system_message(settings)?,
         available_tools: config.available_tools.clone(),
         excluded_tools: config.excluded_tools.clone(),
-        skill_directories: skill_directories(ctx, settings),
+        skill_directories: skills::folders(ctx, settings),
         disabled_skills: config.disabled_skills.clone(),
-        mcp_servers: mcp_servers(settings, &flags.turn.tools)?,
+        skills: config.skills.clone(),
+        mcp_servers: servers,
         streaming: (!config.streaming).then_some(false),
         approval: config.approval.clone(),
         env: Some(snapshot::take(&ctx.env)),
@@ -218,90 +219,9 @@ fn system_message(settings: &Settings) -> Result<Option<SystemMessage>> {
     Ok(Some(SystemMessage { mode: SystemMessageMode::Append, text }))
 }
 
-/// The folders with skills: those named, and the usual ones that exist. A project's come
-/// before the user's, so that the first of a name wins as in Python copex.
-fn skill_directories(ctx: &Context, settings: &Settings) -> Vec<String> {
-    const IN_REPOSITORY: [&str; 3] = [".github/skills", ".claude/skills", ".copex/skills"];
-    let mut folders: Vec<PathBuf> = Vec::new();
-    if settings.config.auto_discover_skills {
-        let root = repository(&settings.cwd).unwrap_or_else(|| settings.cwd.clone());
-        folders.extend(IN_REPOSITORY.iter().map(|name| root.join(name)));
-        folders.push(ctx.config_dir.join("skills"));
-        folders.retain(|folder| folder.is_dir());
-    }
-    folders.extend(settings.config.skill_directories.iter().map(PathBuf::from));
-    folders.iter().map(|folder| folder.display().to_string()).collect()
-}
-
-fn mcp_servers(settings: &Settings, flags: &ToolFlags) -> Result<BTreeMap<String, Value>> {
-    let config = &settings.config;
-    let mut servers = match (&config.mcp_servers, &config.mcp_config_file) {
-        (Some(servers), _) => servers.clone(),
-        (None, Some(path)) => read_mcp_file(Path::new(path))?,
-        (None, None) => BTreeMap::new(),
-    };
-    for given in &flags.mcp_config {
-        servers.extend(if given.trim_start().starts_with(['{', '[']) {
-            parse_mcp(given, "--mcp-config")?
-        } else {
-            read_mcp_file(Path::new(given.strip_prefix('@').unwrap_or(given)))?
-        });
-    }
-    Ok(servers)
-}
-
-fn read_mcp_file(path: &Path) -> Result<BTreeMap<String, Value>> {
-    let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
-    parse_mcp(&text, &path.display().to_string())
-}
-
-/// `{"mcpServers": {NAME: {…}}}` as in the Copilot CLI, the inner table alone, or Python
-/// copex's list of tables with a `name`.
-pub(crate) fn parse_mcp(text: &str, whence: &str) -> Result<BTreeMap<String, Value>> {
-    let wrong = |words: &str| Failure::usage(format!("{whence}: {words}"));
-    let mut value: Value =
-        serde_json::from_str(text).map_err(|error| wrong(&format!("broken JSON: {error}")))?;
-    for wrapper in ["mcpServers", "mcp_servers", "servers"] {
-        if let Some(inner) = value.get_mut(wrapper) {
-            value = inner.take();
-            break;
-        }
-    }
-    let mut servers = BTreeMap::new();
-    match value {
-        Value::Object(map) if map.values().all(Value::is_object) => servers.extend(map),
-        Value::Array(list) => {
-            for mut server in list {
-                let name = server.as_object_mut().and_then(|server| server.remove("name"));
-                let Some(Value::String(name)) = name else {
-                    return Err(wrong("a server in the list has no `name`"));
-                };
-                servers.insert(name, server);
-            }
-        }
-        _ => return Err(wrong("a JSON object of MCP servers by name is needed")),
-    }
-    Ok(servers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mcp_servers_come_in_three_forms() {
-        let forms = [
-            r#"{"mcpServers": {"a": {"command": "x"}}}"#,
-            r#"{"a": {"command": "x"}}"#,
-            r#"[{"name": "a", "command": "x"}]"#,
-        ];
-        for form in forms {
-            assert_eq!(parse_mcp(form, "f").unwrap()["a"], json!({ "command": "x" }), "{form}");
-        }
-        for broken in ["{", "3", r#"{"a": 1}"#, r#"[{"command": "x"}]"#] {
-            assert_eq!(parse_mcp(broken, "f").unwrap_err().exit() as u8, 2, "{broken}");
-        }
-    }
 
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {

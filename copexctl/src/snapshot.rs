@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use copex_proto::mcp::{self, Servers};
 use copex_proto::run::{KeySource, Provider};
-use copex_proto::secret::Secret;
+use copex_proto::secret::{Secret, looks_secret};
 
 use crate::env::Env;
 
@@ -65,23 +66,8 @@ const VOLATILE_PREFIXES: &[&str] = &[
     "ZELLIJ",
 ];
 
-/// Ends of names that look like a secret.
-const SECRET_ENDS: &[&str] = &["TOKEN", "_KEY", "_PAT", "_PASS", "_PASSWD", "_PWD", "APIKEY"];
-
-/// Parts of names that look like a secret.
-const SECRET_PARTS: &[&str] = &[
-    "SECRET",
-    "PASSWORD",
-    "PASSPHRASE",
-    "CREDENTIAL",
-    "API_KEY",
-    "PRIVATE_KEY",
-    "ACCESS_KEY",
-    "_TOKEN_",
-];
-
 /// Where the Copilot CLI looks for a GitHub token, in its order.
-const GITHUB_TOKENS: [&str; 3] = ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"];
+pub(crate) const GITHUB_TOKENS: [&str; 3] = ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"];
 
 /// The environment to send.
 pub(crate) fn take(env: &Env) -> BTreeMap<String, String> {
@@ -111,14 +97,14 @@ pub(crate) fn secrets(
     secrets
 }
 
-fn is_volatile(name: &str) -> bool {
-    VOLATILE.contains(&name) || VOLATILE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+/// What MCP servers refer to, as far as it is set.
+pub(crate) fn referenced(env: &Env, servers: &Servers) -> BTreeMap<String, Secret> {
+    let value = |name: String| env.get(&name).map(Secret::new).map(|secret| (name, secret));
+    mcp::references(servers).into_iter().filter_map(value).collect()
 }
 
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    SECRET_ENDS.iter().any(|end| name.ends_with(end))
-        || SECRET_PARTS.iter().any(|part| name.contains(part))
+fn is_volatile(name: &str) -> bool {
+    VOLATILE.contains(&name) || VOLATILE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -19,10 +19,12 @@ use crate::health::{
     StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
+use crate::mcp::{McpCheck, McpReport};
 use crate::run::{RunDetail, RunRequest};
 use crate::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
+use crate::skill::{SkillDetail, SkillList, SkillQuery};
 use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// The method set. Names are `resource.verb`; what each takes and gives is in its types.
@@ -126,9 +128,21 @@ pub trait CopexApi {
     #[method(name = "model.list", param_kind = map)]
     async fn model_list(&self, query: Option<BackendQuery>) -> RpcResult<ModelList>;
 
-    /// Whether the Copilot CLI is signed in.
+    /// Whether the Copilot CLI is signed in, as whom, and what the plan leaves.
     #[method(name = "auth.status", param_kind = map)]
     async fn auth_status(&self, query: Option<BackendQuery>) -> RpcResult<AuthStatus>;
+
+    /// Skills of some folders: which are offered, which are not and why.
+    #[method(name = "skill.list", param_kind = map)]
+    async fn skill_list(&self, query: SkillQuery) -> RpcResult<SkillList>;
+
+    /// One skill in full: the one that a run is offered under this name.
+    #[method(name = "skill.get", param_kind = map)]
+    async fn skill_get(&self, name: String, query: SkillQuery) -> RpcResult<SkillDetail>;
+
+    /// Has the Copilot CLI start MCP servers, four at a time, and lists their tools.
+    #[method(name = "mcp.check", param_kind = map)]
+    async fn mcp_check(&self, check: McpCheck) -> RpcResult<McpReport>;
 
     /// The Copilot runtimes and their sessions.
     #[method(name = "pool.status")]

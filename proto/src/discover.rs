@@ -19,10 +19,12 @@ use crate::health::{
     StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
+use crate::mcp::{McpCheck, McpReport};
 use crate::run::{RunDetail, RunRequest};
 use crate::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
+use crate::skill::{SkillDetail, SkillList, SkillQuery};
 use crate::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 
 /// Every error code with its name in the document and what it means.
@@ -214,10 +216,34 @@ impl Document {
             .param::<BackendQuery>("query", Need::Optional)
             .fails(&["Auth", "Backend"])
             .gives::<ModelList>();
-        self.method("auth.status", "Whether the Copilot CLI is signed in.")
-            .param::<BackendQuery>("query", Need::Optional)
-            .fails(&["Backend"])
-            .gives::<AuthStatus>();
+        self.method(
+            "auth.status",
+            "Whether the Copilot CLI is signed in, as whom, and what the plan leaves.",
+        )
+        .param::<BackendQuery>("query", Need::Optional)
+        .fails(&["Backend"])
+        .gives::<AuthStatus>();
+        self.method(
+            "skill.list",
+            "Skills of some folders: which are offered, which are not and why.",
+        )
+        .param::<SkillQuery>("query", Need::Required)
+        .gives::<SkillList>();
+        self.method(
+            "skill.get",
+            "One skill in full: the one that a run is offered under this name.",
+        )
+        .param::<String>("name", Need::Required)
+        .param::<SkillQuery>("query", Need::Required)
+        .fails(&["NotFound"])
+        .gives::<SkillDetail>();
+        self.method(
+            "mcp.check",
+            "Has the Copilot CLI start MCP servers, four at a time, and lists their tools.",
+        )
+        .param::<McpCheck>("check", Need::Required)
+        .fails(&["Auth", "Backend"])
+        .gives::<McpReport>();
         self.method("breaker.list", "Circuit breakers, limits and queues.").gives::<BreakerList>();
         self.method(
             "breaker.reset",

@@ -159,17 +159,44 @@ pub struct ModelInfo {
     pub context_tokens: Option<u64>,
 }
 
+/// What the account may still use of one kind of request, as GitHub tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quota {
+    /// Which requests: `premium_interactions`, `chat`, `completions`.
+    pub kind: String,
+    /// Whether there is no limit.
+    pub unlimited: bool,
+    /// Requests that the plan has until the reset.
+    pub entitlement: i64,
+    /// Requests that were used since the last reset.
+    pub used: i64,
+    /// What is left, in percent.
+    pub remaining_percent: f64,
+    /// Whether requests beyond the plan are allowed, at extra cost.
+    pub overage_allowed: bool,
+    /// When it is reset, as GitHub writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_date: Option<String>,
+}
+
 /// Answer to `auth.status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthStatus {
     /// Whether the Copilot CLI is signed in.
     pub authenticated: bool,
     /// As whom, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
-    /// How, where known.
+    /// How, where known: `env` (a token by environment), `gh-cli`, `user` (the Copilot CLI's
+    /// own sign-in), `token`, `hmac`, `api-key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// Where, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What the plan leaves, where GitHub tells it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quota: Vec<Quota>,
     /// What the Copilot CLI says, or what to do.
     pub message: String,
 }

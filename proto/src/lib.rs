@@ -29,6 +29,7 @@ pub mod explain;
 pub mod fleet;
 pub mod health;
 pub mod id;
+pub mod mcp;
 pub mod notify;
 pub mod plan;
 pub mod provider;
@@ -36,6 +37,7 @@ pub mod retry;
 pub mod run;
 pub mod secret;
 pub mod session;
+pub mod skill;
 pub mod socket;
 pub mod spend;
 

@@ -174,13 +174,19 @@ pub struct RunOptions {
     /// These tools are not offered, whatever else is said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excluded_tools: Vec<String>,
-    /// Absolute folders that hold skills (`NAME/SKILL.md`).
+    /// Absolute folders that hold skills (`NAME/SKILL.md`), or are one. The first of a name wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skill_directories: Vec<String>,
     /// Skills that are not loaded, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disabled_skills: Vec<String>,
-    /// MCP servers by name, each as in the Copilot CLI's own configuration.
+    /// Only these skills are offered, by name; those that come with the Copilot CLI count.
+    /// Absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skills: Option<Vec<String>>,
+    /// MCP servers by name, each as in the Copilot CLI's own configuration. `${env:NAME}` in
+    /// a text is put in when the server is started: secrets are best written so. A secret
+    /// that is written out is kept in memory only, like `secrets`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub mcp_servers: BTreeMap<String, serde_json::Value>,
     /// Whether text arrives while it is written. Default true.

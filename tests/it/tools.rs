@@ -175,6 +175,16 @@ fn a_signed_in_account_answers_without_a_provider() {
     let mut rpc = daemon.rpc();
     let auth = rpc.call("auth.status", &json!({}));
     assert_eq!((&auth["authenticated"], &auth["login"]), (&json!(true), &json!("tester")));
+    let quota = auth["quota"].as_array().unwrap();
+    let premium = quota.iter().find(|it| it["kind"] == "premium_interactions").unwrap();
+    assert_eq!((&premium["entitlement"], &premium["unlimited"]), (&json!(300), &json!(false)));
+    let status = daemon.ctl().run(["status"]).ok();
+    for words in ["tester on ", "$COPILOT_GITHUB_TOKEN", "premium interactions: ", " of 300 used"] {
+        assert!(status.contains(words), "{words}: {status}");
+    }
+    for (_, secret) in model.signed_in_env().iter().filter(|(name, _)| name.ends_with("TOKEN")) {
+        assert!(!status.contains(secret.as_str()), "{status}");
+    }
     let list = daemon.ctl().run(["models", "--json"]).expect_code(0).json();
     let models = list["models"].as_array().unwrap();
     let of = |id: &str| models.iter().find(|model| model["id"] == id).cloned().unwrap_or_default();
@@ -237,6 +247,8 @@ fn nobody_signed_in_is_said_with_the_ways_out() {
     let object = daemon.ctl().run(["chat", "go", "--json"]).expect_code(77).json();
     assert_eq!(object["error"]["class"], "auth", "{object}");
     assert_eq!(daemon.rpc().call("auth.status", &json!({}))["authenticated"], false);
+    let status = daemon.ctl().run(["status"]).ok();
+    assert!(status.contains("not signed in: sign in with `copexctl login`"), "{status}");
     let models = daemon.ctl().run(["models"]).expect_code(0);
     assert!(models.stdout.contains("catalogue"), "{}", models.stdout);
     assert!(models.stderr.contains("not signed in"), "{}", models.stderr);

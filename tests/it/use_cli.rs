@@ -149,9 +149,6 @@ fn failures_have_the_class_and_the_exit_code_of_any_other_run() {
     assert_eq!(product.model.requests().len(), table.len(), "each is asked once");
     let object = product.chat(["go", "--use-cli", "--json", "--demo"]).expect_code(2).json();
     assert_eq!(object["error"]["class"], "usage", "{object}");
-    let args = ["go", "--use-cli", "--json", "--disable-skill", "x"];
-    let object = product.chat(args).expect_code(2).json();
-    assert!(object["error"]["message"].as_str().unwrap().contains("disabled_skills"), "{object}");
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub const VERSION: &str = "1.0.102";
 /// The version of the editors' JSON-RPC library that socket tests speak through.
 pub const VSCODE_JSONRPC_VERSION: &str = "8.2.1";
 
+/// The version of the MCP server that tests speak with.
+pub const MCP_EVERYTHING_VERSION: &str = "2026.8.31";
+
 /// A download of 60 MB on a slow line takes its time.
 const DOWNLOAD: Duration = Duration::from_mins(5);
 
@@ -72,6 +75,14 @@ pub fn vscode_jsonrpc() -> PathBuf {
     let version = VSCODE_JSONRPC_VERSION;
     npm_install(&format!("vscode-jsonrpc-{version}"), &format!("vscode-jsonrpc@{version}"))
         .join("node_modules")
+}
+
+/// The MCP server that its makers test clients with: stdio, HTTP and SSE, with many tools.
+pub fn mcp_everything() -> PathBuf {
+    let version = MCP_EVERYTHING_VERSION;
+    let package = format!("@modelcontextprotocol/server-everything@{version}");
+    npm_install(&format!("mcp-everything-{version}"), &package)
+        .join("node_modules/.bin/mcp-server-everything")
 }
 
 fn npm_install(name: &str, package: &str) -> PathBuf {

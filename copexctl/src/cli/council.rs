@@ -9,7 +9,7 @@ use super::TurnFlags;
 use super::turn::KEPT;
 
 /// What a council that is resumed has from its first start, beside [`KEPT`].
-const KEPT_COUNCIL: [&str; 21] = [
+const KEPT_COUNCIL: [&str; 22] = [
     "task",
     "member",
     "investigator_model",
@@ -23,6 +23,7 @@ const KEPT_COUNCIL: [&str; 21] = [
     "debate",
     "escalate",
     "preset",
+    "council_tool",
     "diff",
     "plan",
     "shared_context",
@@ -103,6 +104,9 @@ pub(crate) struct CouncilFlags {
     /// Ask a chair that is less sure than 0.7 once more, at a higher effort.
     #[arg(long)]
     pub(crate) escalate: bool,
+    /// Tool offered beside those that only read; may be given several times.
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) council_tool: Vec<String>,
     /// What the members look at first.
     #[arg(long, value_name = "PRESET")]
     pub(crate) preset: Option<Preset>,

@@ -8,7 +8,7 @@ use copex_proto::plan::Drawing;
 use crate::render::keep::Keep;
 
 /// What a run that is resumed has from its first start, and no flag can change.
-pub(crate) const KEPT: [&str; 28] = [
+pub(crate) const KEPT: [&str; 29] = [
     "model",
     "reasoning",
     "strict_model",
@@ -27,6 +27,7 @@ pub(crate) const KEPT: [&str; 28] = [
     "excluded_tools",
     "skill_dir",
     "disable_skill",
+    "skill",
     "no_auto_skills",
     "mcp_config",
     "timeout",
@@ -225,10 +226,13 @@ pub(crate) struct ToolFlags {
     /// Skill that is not loaded.
     #[arg(long, value_name = "NAME")]
     pub(crate) disable_skill: Vec<String>,
+    /// Skill that is offered, and no other; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) skill: Vec<String>,
     /// Do not look for skills in the usual folders.
     #[arg(long)]
     pub(crate) no_auto_skills: bool,
-    /// MCP servers: a JSON file, `@FILE`, or JSON.
+    /// MCP servers: a JSON file as the Copilot CLI, VS Code or Python copex write it, or JSON.
     #[arg(long, value_name = "PATH|JSON")]
     pub(crate) mcp_config: Vec<String>,
 }

@@ -58,6 +58,7 @@ pub(crate) fn run(mut ctx: Context, args: CouncilArgs) -> Result<Exit> {
         debate: of_council.debate,
         escalate: of_council.escalate,
         preset: of_council.preset.map(Into::into),
+        council_tools: of_council.council_tool.clone(),
         shared_context: of_council.shared_context,
         options: request::options(&ctx, &settings, &flags)?,
     };

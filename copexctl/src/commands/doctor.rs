@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::JsonFlag;
-use crate::commands::{login, models};
+use crate::commands::{login, models, sign_in};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::{Failure, Result};
@@ -210,7 +210,7 @@ fn backend(
     let query = json!({ "query": models::query(ctx, settings) });
     match connection.call::<AuthStatus>("auth.status", &query) {
         Ok(auth) if auth.authenticated => {
-            report.ok("sign-in", auth.login.unwrap_or(auth.message));
+            report.ok("sign-in", sign_in::who(ctx, &auth));
         }
         Ok(auth) => {
             report.bad("sign-in", Level::Warn, auth.message, "copexctl login, or set [provider]");

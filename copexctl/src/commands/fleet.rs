@@ -17,8 +17,8 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::render::keep::Keep;
 use crate::render::{self, brief};
-use crate::request;
 use crate::settings::Settings;
+use crate::{request, snapshot};
 
 /// Tasks at once when nothing else is said; the daemon's default.
 const CONCURRENT: u32 = 5;
@@ -61,14 +61,11 @@ pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
     tasks::complete(&mut file.tasks, &of_fleet, &settings.cwd)?;
     fleet::check(&file.tasks).map_err(|error| wrong(&whence, error))?;
     tasks::check_folders(&file.tasks).map_err(|words| wrong(&whence, words))?;
-    let notes = std::mem::take(&mut file.notes);
-    let options = request::options(&ctx, &settings, &flags)?;
-    let request = request_of(file, (&of_fleet, task_timeout), &settings, options)?;
-    if !flags.turn.output.quiet {
-        for note in notes {
-            render::note(&format!("{whence}: {note}"));
-        }
+    let mut options = request::options(&ctx, &settings, &flags)?;
+    for task in &file.tasks {
+        options.secrets.extend(snapshot::referenced(&ctx.env, &task.mcp_servers));
     }
+    let request = request_of(file, (&of_fleet, task_timeout), &settings, options)?;
     if dry_run {
         return show(&request, &flags);
     }

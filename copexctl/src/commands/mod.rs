@@ -16,6 +16,7 @@ mod init;
 mod interactive;
 mod login;
 mod man;
+mod mcp;
 mod metrics;
 pub(crate) mod models;
 mod plan;
@@ -24,6 +25,8 @@ mod render;
 pub(crate) mod runs;
 mod sessions;
 mod setup;
+mod sign_in;
+mod skills;
 mod status;
 mod watch;
 
@@ -35,9 +38,9 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 15] = [
-    "tui", "skills", "acp", "squad", "agent", "campaign", "memory", "map", "edit", "undo", "audit",
-    "diff", "stats", "explain", "spend",
+const LATER: [&str; 14] = [
+    "tui", "acp", "squad", "agent", "campaign", "memory", "map", "edit", "undo", "audit", "diff",
+    "stats", "explain", "spend",
 ];
 
 /// Carries out one command line.
@@ -65,6 +68,8 @@ fn with_context(ctx: Context, command: Command) -> Result<Exit> {
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),
+        Command::Skills { command } => skills::run(&ctx, command),
+        Command::Mcp { command } => mcp::run(&ctx, command),
         Command::Breakers { command } => breakers::run(&ctx, command),
         Command::Render(args) => render::run(&ctx, &args),
         Command::Models(args) => models::run(&ctx, args),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cli::JsonFlag;
 use crate::clock;
-use crate::commands::{breakers, inbox, metrics, models, runs};
+use crate::commands::{breakers, inbox, metrics, models, runs, sign_in};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::Result;
@@ -47,9 +47,9 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     let asks: AskList = connection.answer(asks)?;
     let health: BreakerList = connection.answer(health)?;
     let spend: SpendReport = connection.answer(spend)?;
-    // With an endpoint of the user's own nobody needs to be signed in. And only a runtime
-    // knows who is: one is not started for that here.
-    let auth = if settings.config.provider.is_some() || pool.runtimes.is_empty() {
+    // With an endpoint of the user's own nobody needs to be signed in. Only a runtime knows who
+    // is: the daemon starts one for that, as for a run.
+    let auth = if settings.config.provider.is_some() {
         None
     } else {
         let query = json!({ "query": models::query(ctx, &settings) });
@@ -73,7 +73,8 @@ pub(crate) fn run(ctx: &Context, flag: &JsonFlag) -> Result<Exit> {
     }
     let mut rows = daemon_rows(&daemon);
     rows.extend(pool_rows(&pool));
-    rows.push(backend_row(&settings, auth.as_ref()));
+    let told = sign_in::lines(ctx, &settings, auth.as_ref());
+    rows.extend(told.into_iter().map(|(name, text)| row(&name, text)));
     rows.extend(health_rows(&health));
     rows.push(row("spend today", metrics::today(&spend)));
     rows.push(row("runs", format!("{} active", daemon.active_runs)));
@@ -189,20 +190,6 @@ fn health_rows(health: &BreakerList) -> Vec<Vec<String>> {
     let rows = open.map(breakers::breaker_row).chain(health.limits.iter().map(breakers::limit_row));
     let one = |cells: Vec<String>| row(&cells[0], cells[1..].join(", "));
     rows.map(one).collect()
-}
-
-fn backend_row(settings: &Settings, auth: Option<&AuthStatus>) -> Vec<String> {
-    if let Some(provider) = &settings.config.provider {
-        let model = settings.config.model.as_deref().unwrap_or("its own model");
-        return row("provider", format!("{}, {model}", provider.base_url));
-    }
-    match auth {
-        Some(auth) => match &auth.login {
-            Some(login) if auth.authenticated => row("sign-in", login.clone()),
-            _ => row("sign-in", auth.message.clone()),
-        },
-        None => row("sign-in", "not known yet; copexctl doctor waits for it"),
-    }
 }
 
 fn provider(settings: &Settings) -> Value {

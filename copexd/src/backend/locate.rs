@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::backend::process::{self, Owner, Program};
+use crate::backend::skills;
 use crate::backend::spec::RuntimeSpec;
 use crate::core::failure::{Failure, FailureClass};
 
@@ -153,6 +154,19 @@ fn unpacked(spec: &RuntimeSpec, version: &str) -> Option<PathBuf> {
     let platform = platform();
     let package = cache.join("pkg").join(&platform).join(version);
     usable(&package.join("prebuilds").join(&platform).join("copilot-runtime"))
+}
+
+/// The names of the skills that come with the Copilot CLI; none, where it is not unpacked.
+pub fn built_in_skills(spec: &RuntimeSpec) -> Vec<String> {
+    let folder = || {
+        let version = package_version(&find_cli(spec).ok()?)?;
+        // PACKAGE/prebuilds/PLATFORM/copilot-runtime
+        let package = unpacked(spec, &version)?.ancestors().nth(3)?.join("builtin");
+        std::fs::read_dir(package).ok()
+    };
+    let entries = folder().into_iter().flatten().filter_map(Result::ok);
+    let skills = entries.filter(|entry| entry.path().join(skills::FILE).is_file());
+    skills.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 async fn unpack(cli: &Path, spec: &RuntimeSpec, owner: &Owner) {

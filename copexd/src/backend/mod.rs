@@ -16,6 +16,7 @@ pub mod process;
 #[cfg(feature = "scripted")]
 pub mod scripted;
 pub mod sdk;
+pub mod skills;
 pub mod spec;
 pub mod upstream;
 pub mod usage;
@@ -56,6 +57,25 @@ pub struct Model {
     pub context_tokens: Option<u64>,
 }
 
+/// What the plan leaves of one kind of request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Quota {
+    /// Which requests.
+    pub kind: String,
+    /// Whether there is no limit.
+    pub unlimited: bool,
+    /// Requests that the plan has.
+    pub entitlement: i64,
+    /// Requests that were used.
+    pub used: i64,
+    /// What is left, in percent.
+    pub remaining_percent: f64,
+    /// Whether more are allowed, at extra cost.
+    pub overage_allowed: bool,
+    /// When it is reset, as GitHub writes it.
+    pub reset_date: Option<String>,
+}
+
 /// Whether somebody is signed in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Auth {
@@ -65,6 +85,8 @@ pub struct Auth {
     pub login: Option<String>,
     /// How.
     pub method: Option<String>,
+    /// Where.
+    pub host: Option<String>,
     /// The backend's own words.
     pub message: String,
 }

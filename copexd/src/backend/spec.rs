@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::backend::skills;
 use crate::core::approval::Mode;
 
 /// A secret in memory. Never printed, never stored.
@@ -113,11 +114,13 @@ pub struct SessionSpec {
     pub available_tools: Option<Vec<String>>,
     /// Never these tools.
     pub excluded_tools: Vec<String>,
-    /// Folders with skills.
+    /// Folders that hold skills, or are one.
     pub skill_directories: Vec<PathBuf>,
     /// Skills by name that stay out.
     pub disabled_skills: Vec<String>,
-    /// MCP servers by name, as the Copilot CLI takes them.
+    /// Of the skills that come with the Copilot CLI only these; absent: all.
+    pub built_in_skills: Option<Vec<String>>,
+    /// MCP servers by name, as the Copilot CLI takes them, with their secrets put in.
     pub mcp_servers: BTreeMap<String, serde_json::Value>,
     /// Whether text arrives while it is written.
     pub streaming: bool,
@@ -185,7 +188,7 @@ impl SessionSpec {
         if let Some(home) = self.runtime.copilot_home() {
             paths.extend(IN_HOME.iter().map(|name| home.join(name)));
         }
-        paths.extend(self.skill_directories.iter().cloned());
+        paths.extend(skills::files(&self.skill_directories));
         paths
     }
 }

@@ -34,6 +34,7 @@ pub mod ralph;
 pub mod redact;
 pub mod refusal;
 pub mod signal;
+pub mod skill;
 pub mod slots;
 pub mod spend;
 pub mod stored;

@@ -94,7 +94,7 @@ pub(super) fn check(request: &CouncilRequest) -> Result<(), ErrorInfo> {
 
 /// The options of somebody who sits in the council: nothing that changes anything is offered.
 fn options(request: &CouncilRequest, seat: &Seat) -> RunOptions {
-    let mut options = read_only::options(&request.options, &[]);
+    let mut options = read_only::options(&request.options, &request.council_tools);
     options.model = Some(seat.model.clone());
     options.reasoning_effort = seat.effort.or(options.reasoning_effort);
     options
@@ -107,7 +107,7 @@ fn seats(request: &CouncilRequest) -> Result<Vec<RunOptions>, ErrorInfo> {
     for text in &request.members {
         all.push(options(request, &Seat::read(text).map_err(usage)?));
     }
-    let own = read_only::options(&request.options, &[]);
+    let own = read_only::options(&request.options, &request.council_tools);
     let chair = match (&request.chair, all.first()) {
         (Some(text), _) => options(request, &Seat::read(text).map_err(usage)?),
         (None, Some(first)) if own.model.is_none() => first.clone(),
@@ -161,7 +161,7 @@ pub(super) fn machine(
     (mut chat, chains, cwd): (ChatSpec, &BTreeMap<Lane, Arc<Chain>>, &str),
     progress: Option<Stored>,
 ) -> Result<Box<dyn Machine>, ErrorInfo> {
-    let approval = read_only::options(&request.options, &[]).approval;
+    let approval = read_only::options(&request.options, &request.council_tools).approval;
     let policy = prepare::policy(&approval, cwd)
         .map_err(|message| ErrorInfo::new(ErrorClass::Usage, message))?;
     let mut warnings = std::mem::take(&mut chat.warnings);

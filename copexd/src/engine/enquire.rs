@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use copex_proto::error::ErrorInfo;
-use copex_proto::health::{AuthStatus, BackendQuery, ModelInfo, ModelList};
+use copex_proto::health::{AuthStatus, BackendQuery, ModelInfo, ModelList, Quota};
 use copex_proto::run::{Effort, Provider, RunOptions};
 
 use super::{Engine, events, prepare};
 use crate::backend::Model;
+use crate::backend::sdk::Runtime;
 use crate::backend::sdk::classify::SIGN_IN;
 use crate::backend::spec::SecretText;
 use crate::core::failure::{Failure, FailureClass};
 
 /// How long a provider may take to list its models.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long GitHub may take to tell what the plan leaves: who is signed in is known without.
+const QUOTA_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Models of one provider that are listed; some gateways offer thousands.
 const MOST_MODELS: usize = 1_000;
@@ -70,15 +74,41 @@ impl Engine {
         let spec = prepare::runtime_spec(&options, &secrets, &self.inner.ambient);
         let runtime = self.inner.pool.runtime(&spec).await.map_err(|it| events::error_info(&it))?;
         let auth = runtime.auth().await.map_err(|failure| events::error_info(&failure))?;
+        let quota = if auth.authenticated { quota(&runtime).await } else { Vec::new() };
         let message =
             if auth.authenticated { auth.message } else { format!("not signed in: {SIGN_IN}") };
         Ok(AuthStatus {
             authenticated: auth.authenticated,
             login: auth.login,
             method: auth.method,
+            host: auth.host,
+            quota,
             message,
         })
     }
+}
+
+/// What the plan leaves, where GitHub tells it in time: a token of a kind that has no plan is
+/// no less signed in.
+async fn quota(runtime: &Runtime) -> Vec<Quota> {
+    let told = match tokio::time::timeout(QUOTA_TIMEOUT, runtime.quota()).await {
+        Ok(Ok(told)) => told,
+        Ok(Err(failure)) => {
+            tracing::debug!(%failure, "what the plan leaves is not known");
+            return Vec::new();
+        }
+        Err(_) => return Vec::new(),
+    };
+    let quota = |it: crate::backend::Quota| Quota {
+        kind: it.kind,
+        unlimited: it.unlimited,
+        entitlement: it.entitlement,
+        used: it.used,
+        remaining_percent: it.remaining_percent,
+        overage_allowed: it.overage_allowed,
+        reset_date: it.reset_date,
+    };
+    told.into_iter().map(quota).collect()
 }
 
 pub(super) fn as_options(

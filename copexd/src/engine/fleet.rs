@@ -155,7 +155,7 @@ fn folders(task: &FleetTask) -> Result<(), String> {
 }
 
 /// The options of a task: the fleet's, with what it says itself.
-fn options(request: &FleetRequest, task: &FleetTask) -> RunOptions {
+pub(super) fn options(request: &FleetRequest, task: &FleetTask) -> RunOptions {
     let mut options = request.options.clone();
     if task.model.is_some() {
         options.model.clone_from(&task.model);
@@ -165,6 +165,9 @@ fn options(request: &FleetRequest, task: &FleetTask) -> RunOptions {
     }
     options.excluded_tools.extend(task.exclude_tools.iter().cloned());
     options.skill_directories.extend(task.skills_dirs.iter().cloned());
+    if task.skills.is_some() {
+        options.skills.clone_from(&task.skills);
+    }
     options.mcp_servers.extend(task.mcp_servers.clone());
     options
 }

@@ -12,7 +12,7 @@ use copex_proto::run::{
 use copex_proto::secret::Secret;
 
 use super::key::{self, KeyRing};
-use super::{council, events, plan, ralph, use_cli};
+use super::{council, events, mcp, plan, ralph, skills, use_cli};
 use crate::backend::process::Owner;
 use crate::backend::spec::{ProviderSpec, RuntimeSpec, SecretText, SessionSpec};
 use crate::core::admission::Priority;
@@ -314,7 +314,8 @@ pub fn runtime_spec(
 /// The session that serves a request, with its key looked up.
 ///
 /// # Errors
-/// `Auth` when the provider's key cannot be had.
+/// `Auth` when the provider's key or a secret of an MCP server cannot be had, `Usage` when the
+/// skills cannot be had so with one process per turn.
 pub async fn session_spec(
     options: &RunOptions,
     secrets: &BTreeMap<String, Secret>,
@@ -357,7 +358,8 @@ pub async fn session_spec(
         .system_message
         .as_ref()
         .map(|message| (message.text.clone(), message.mode == SystemMessageMode::Replace));
-    Ok(SessionSpec {
+    let mcp_servers = mcp::resolved(options, secrets, cwd, ambient)?;
+    let mut spec = SessionSpec {
         runtime,
         cwd: PathBuf::from(cwd),
         model: options.model.clone(),
@@ -368,12 +370,15 @@ pub async fn session_spec(
         excluded_tools: options.excluded_tools.clone(),
         skill_directories: options.skill_directories.iter().map(PathBuf::from).collect(),
         disabled_skills: options.disabled_skills.clone(),
-        mcp_servers: options.mcp_servers.clone(),
+        built_in_skills: None,
+        mcp_servers,
         streaming: options.streaming.unwrap_or(true),
         context_budget: options.context_budget,
         tape: None,
         cli: options.use_cli.then(|| use_cli::rules(&options.approval)),
-    })
+    };
+    skills::settle(options, &mut spec).await?;
+    Ok(spec)
 }
 
 /// The mode's name on the wire, from the store's text.

@@ -7,7 +7,7 @@ use copex_proto::id::{RunId, SessionId};
 use copex_proto::run::{RunOptions, RunRequest, RunState, SessionChoice};
 
 use super::log::RunLog;
-use super::{Engine, prepare, store_error, tape};
+use super::{Engine, mcp, prepare, skills, store_error, tape};
 use crate::core::machine::Input;
 use crate::core::stored::Stored;
 use crate::runtime::clock;
@@ -71,6 +71,8 @@ impl Engine {
         let progress = resumed.and_then(|resumed| resumed.progress);
         let cwd = prepare::check(&request, &self.inner.ambient)?.to_string_lossy().into_owned();
         tape::check(request.options()).await?;
+        skills::check(&request, &self.inner.ambient).await?;
+        mcp::settle(&mut request, &self.inner.ambient)?;
         self.inner.registry.admit()?;
         self.settle_session(&mut request, &cwd).await?;
         let secrets = std::mem::take(&mut request.options_mut().secrets);

@@ -16,10 +16,12 @@ use copex_proto::health::{
     RunFilter, RuntimeStatus, SteerResponse, StopResponse, SubmitResponse, TreeUsage, Warmth,
 };
 use copex_proto::id::{AskId, RunId, Seq};
+use copex_proto::mcp::{McpCheck, McpReport};
 use copex_proto::run::{RunDetail, RunRequest};
 use copex_proto::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
+use copex_proto::skill::{SkillDetail, SkillList, SkillQuery};
 use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use copex_proto::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
@@ -28,7 +30,7 @@ use jsonrpsee::{Extensions, PendingSubscriptionSink};
 
 use super::{Connections, Peer, error_object, stream};
 use crate::daemon::{Control, Phase};
-use crate::engine::{Engine, MOST_ASKS, MOST_LISTED, MOST_WAIT, events};
+use crate::engine::{Engine, MOST_ASKS, MOST_LISTED, MOST_WAIT, events, skills};
 
 /// How long a call waits for a daemon that is starting. Opening the store takes 30 ms, and
 /// after an unclean stop a read of everything (40 ms per 20,000 records).
@@ -264,6 +266,19 @@ impl CopexApiServer for Api {
     async fn auth_status(&self, query: Option<BackendQuery>) -> RpcResult<AuthStatus> {
         let engine = self.engine().await?;
         engine.auth(query.unwrap_or_default()).await.map_err(refusal)
+    }
+
+    async fn skill_list(&self, query: SkillQuery) -> RpcResult<SkillList> {
+        skills::list(&query).await.map_err(refusal)
+    }
+
+    async fn skill_get(&self, name: String, query: SkillQuery) -> RpcResult<SkillDetail> {
+        skills::get(&name, &query).await.map_err(refusal)
+    }
+
+    async fn mcp_check(&self, check: McpCheck) -> RpcResult<McpReport> {
+        let engine = self.engine().await?;
+        engine.check_mcp(check).await.map_err(refusal)
     }
 
     async fn pool_status(&self) -> RpcResult<PoolStatus> {

@@ -55,6 +55,8 @@ pub struct ClientConfig {
     pub skill_directories: Vec<String>,
     /// Skills left out.
     pub disabled_skills: Vec<String>,
+    /// Only these skills, where any is named.
+    pub skills: Option<Vec<String>>,
     /// Whether the usual skill folders are added.
     pub auto_discover_skills: bool,
     /// MCP servers by name.
@@ -126,6 +128,7 @@ impl ClientConfig {
             instructions_file: merged.text("instructions_file"),
             skill_directories: merged.list("skill_directories").unwrap_or_default(),
             disabled_skills: merged.list("disabled_skills").unwrap_or_default(),
+            skills: merged.list("skills").filter(|names| !names.is_empty()),
             auto_discover_skills: merged.bool("auto_discover_skills", Default::On),
             mcp_servers: merged.typed("mcp_servers"),
             mcp_config_file: merged.text("mcp_config_file"),

@@ -117,8 +117,8 @@ fn effort(value: &Value) -> Result<Value, String> {
 }
 
 fn servers(value: Value) -> Result<Value, String> {
-    match value {
-        Value::Object(ref map) if map.values().all(Value::is_object) => Ok(value),
+    let map = match value {
+        Value::Object(map) => map,
         Value::Array(list) => {
             let mut map = serde_json::Map::new();
             for item in list {
@@ -130,10 +130,14 @@ fn servers(value: Value) -> Result<Value, String> {
                 };
                 map.insert(name, Value::Object(server));
             }
-            Ok(Value::Object(map))
+            map
         }
-        _ => Err("a table of servers by name is needed".to_owned()),
+        _ => return Err("a table of servers by name is needed".to_owned()),
+    };
+    for (name, server) in &map {
+        crate::mcp::normalise(name, server.clone()).map_err(|error| error.to_string())?;
     }
+    Ok(Value::Object(map))
 }
 
 /// The most that a million tokens may cost: more is a slip of the finger.

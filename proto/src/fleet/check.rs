@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::template::{Piece, pieces};
 use super::{FleetError, MOST_CHECKS, MOST_TASKS, graph};
+use crate::mcp;
 use crate::run::FleetTask;
 
 /// Characters of an id, at most: it is shown in tables and names files.
@@ -84,10 +85,8 @@ fn one(task: &FleetTask) -> Result<(), String> {
             return Err(format!("a verify command is longer than {CHECK_BYTES} bytes"));
         }
     }
-    for (server, value) in &task.mcp_servers {
-        if value.get("command").is_none() && value.get("url").is_none() {
-            return Err(format!("the MCP server `{server}` has neither `command` nor `url`"));
-        }
+    for (name, server) in &task.mcp_servers {
+        mcp::normalise(name, server.clone()).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(super) fn read(text: &str) -> Result<FleetFile, FleetError> {
             Some(timeout) => Some(timeout),
             None => table.number("timeout_sec")?,
         };
-        let task = common(&mut table, &mut file.notes)?;
+        let task = common(&mut table)?;
         table.end()?;
         let prompt = prompt.ok_or_else(|| table.wrong("it has no `task`"))?;
         let reasoning_effort = effort.map(|it| effort_of(&table, &it)).transpose()?;

@@ -55,8 +55,6 @@ pub struct FleetFile {
     pub merge_gate: Option<String>,
     /// Whether a further turn merges what does not fit.
     pub resolve_conflicts: Option<bool>,
-    /// What is in there and has no effect, in words.
-    pub notes: Vec<String>,
 }
 
 /// Why something is no fleet.

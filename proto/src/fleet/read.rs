@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{FleetError, FleetFile, MOST_BYTES, lines};
 use crate::effort::Effort;
+use crate::mcp;
 use crate::run::{FleetTask, OnDependencyFailure};
 use crate::spend::SpendLimits;
 
@@ -107,7 +108,7 @@ fn whole(value: Value) -> Result<FleetFile, FleetError> {
         let prompt = table.text("prompt")?;
         let effort = table.text("reasoning_effort")?;
         let timeout = table.number("timeout_sec")?;
-        let task = common(&mut table, &mut file.notes)?;
+        let task = common(&mut table)?;
         table.end()?;
         let prompt = prompt.ok_or_else(|| table.wrong("it has no `prompt`"))?;
         let reasoning_effort = effort.map(|it| effort_of(&table, &it)).transpose()?;
@@ -117,11 +118,7 @@ fn whole(value: Value) -> Result<FleetFile, FleetError> {
 }
 
 /// What tasks of every form have, under the same names.
-pub(super) fn common(table: &mut Table, notes: &mut Vec<String>) -> Result<FleetTask, FleetError> {
-    if table.take("skills").is_some_and(|it| it != Value::Array(Vec::new())) {
-        let note = "`skills` has no effect: every skill found is offered";
-        notes.push(format!("{}: {note}", table.what));
-    }
+pub(super) fn common(table: &mut Table) -> Result<FleetTask, FleetError> {
     let policy = match table.text("on_dependency_failure")?.as_deref() {
         None | Some("block") => OnDependencyFailure::Block,
         Some("continue") => OnDependencyFailure::Continue,
@@ -146,6 +143,7 @@ pub(super) fn common(table: &mut Table, notes: &mut Vec<String>) -> Result<Fleet
         cwd: table.text("cwd")?,
         exclude_tools: table.list("exclude_tools", Alone::Commas)?,
         skills_dirs: table.list("skills_dirs", Alone::One)?,
+        skills: Some(table.list("skills", Alone::Commas)?).filter(|names| !names.is_empty()),
         mcp_servers: servers(table)?,
         limits: limits(table)?,
         ..FleetTask::default()
@@ -172,20 +170,12 @@ pub(super) fn effort_of(table: &Table, name: &str) -> Result<Effort, FleetError>
 }
 
 fn servers(table: &mut Table) -> Result<BTreeMap<String, Value>, FleetError> {
-    let wrong = "mcp_servers is an object of servers by name, or a list of servers with `name`";
     match table.take("mcp_servers") {
         None => Ok(BTreeMap::new()),
-        Some(Value::Object(map)) if map.values().all(Value::is_object) => {
-            Ok(map.into_iter().collect())
-        }
-        Some(Value::Array(list)) => {
-            let named = list.into_iter().map(|mut server| {
-                let name = server.as_object_mut().and_then(|server| server.remove("name"));
-                Some((name?.as_str()?.to_owned(), server))
-            });
-            named.collect::<Option<_>>().ok_or_else(|| table.wrong(wrong))
-        }
-        Some(_) => Err(table.wrong(wrong)),
+        Some(value) => mcp::from_value(value).map_err(|error| FleetError {
+            hint: error.hint.clone(),
+            ..table.wrong(&format!("mcp_servers: {error}"))
+        }),
     }
 }
 

@@ -51,11 +51,11 @@ priority = 2
         (Some(3), Some(60.0), Some(true))
     );
     assert_eq!(file.shared_context.as_deref(), Some("be brief"));
-    assert_eq!(file.notes.len(), 1, "{:?}", file.notes);
     let [a, b] = &file.tasks[..] else { panic!() };
     assert_eq!(a.exclude_tools, ["bash", "edit"]);
     assert_eq!((a.reasoning_effort, a.timeout_sec), (Some(Effort::High), Some(1.5)));
     assert!(a.mcp_servers.contains_key("docs"));
+    assert_eq!(a.skills.as_deref(), Some(&["x".to_owned()][..]));
     assert_eq!((b.id.as_str(), b.priority), ("task-2", 2));
     assert_eq!(b.on_dependency_failure, OnDependencyFailure::Continue);
     assert_eq!(check(&file.tasks), Ok(()));

@@ -39,6 +39,9 @@ pub struct CouncilRequest {
     /// What the members look at first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<CouncilPreset>,
+    /// Tools that are offered beside those that only read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub council_tools: Vec<String>,
     /// Words for everybody beside the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_context: Option<String>,

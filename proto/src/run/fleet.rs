@@ -107,6 +107,9 @@ pub struct FleetTask {
     /// Absolute folders that hold skills, beside those of the fleet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills_dirs: Vec<String>,
+    /// Only these skills are offered, by name. Absent: as the fleet says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skills: Option<Vec<String>>,
     /// MCP servers by name, beside those of the fleet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mcp_servers: BTreeMap<String, serde_json::Value>,

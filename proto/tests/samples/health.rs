@@ -6,12 +6,14 @@ use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonPhase,
     DaemonStatus, EventsResponse, HelloResponse, Latency, ListResponse, ModelInfo, ModelList,
-    PoolStatus, Recycled, RunFilter, RuntimeStatus, SteerResponse, StopResponse, SubmitResponse,
-    TreeUsage, Warmth,
+    PoolStatus, Quota, Recycled, RunFilter, RuntimeStatus, SteerResponse, StopResponse,
+    SubmitResponse, TreeUsage, Warmth,
 };
 use copex_proto::id::{AskId, SessionId};
+use copex_proto::mcp::{McpCheck, McpChecked, McpReport, McpTool};
 use copex_proto::run::{Effort, Mode, Provider, ProviderKind, RunDetail, RunState, RunSummary};
 use copex_proto::secret::Secret;
+use copex_proto::skill::{SkillDetail, SkillInfo, SkillList, SkillProblem, SkillQuery, SkillState};
 use serde_json::json;
 
 use super::events::{error, outcome, usage};
@@ -97,7 +99,17 @@ fn backends() -> Vec<Frame> {
     let auth = AuthStatus {
         authenticated: true,
         login: Some(text("octocat")),
-        method: Some(text("keychain")),
+        method: Some(text("user")),
+        host: Some(text("https://github.com")),
+        quota: vec![Quota {
+            kind: text("premium_interactions"),
+            unlimited: false,
+            entitlement: 300,
+            used: 151,
+            remaining_percent: 49.5,
+            overage_allowed: false,
+            reset_date: Some(text("2026-12-01T00:00:00Z")),
+        }],
         message: text("signed in as octocat"),
     };
     let runtime = RuntimeStatus {
@@ -132,9 +144,81 @@ fn backends() -> Vec<Frame> {
         frame("backend.query", &query),
         frame("model.list", &ModelList { models: vec![model], notes: vec![text("not signed in")] }),
         frame("auth.status", &auth),
+        frame("auth.status.quota", &auth),
         frame("pool.status", &pool),
         frame("pool.status.counted", &counted),
     ]
+}
+
+fn given() -> Vec<Frame> {
+    vec![
+        frame("skill.query", &skill_query()),
+        frame("skill.list", &skills()),
+        frame("skill.get", &skill()),
+        frame("mcp.check", &mcp_check()),
+        frame("mcp.report", &mcp_report()),
+    ]
+}
+
+fn skill_query() -> SkillQuery {
+    SkillQuery {
+        skill_directories: vec![text("/home/ada/skills")],
+        disabled_skills: vec![text("deploy")],
+        skills: Some(vec![text("review")]),
+    }
+}
+
+fn skill_info(folder: &str, state: SkillState) -> SkillInfo {
+    SkillInfo {
+        name: text("review"),
+        description: text("How we review."),
+        path: format!("{folder}/review/SKILL.md"),
+        directory: text(folder),
+        state,
+        shadowed_by: (state == SkillState::Shadowed).then(|| text("/repo/review/SKILL.md")),
+    }
+}
+
+fn skills() -> SkillList {
+    let problem = SkillProblem { path: text("/repo/odd"), message: text("there is no SKILL.md") };
+    SkillList {
+        skills: vec![
+            skill_info("/repo", SkillState::Offered),
+            skill_info("/home/ada/skills", SkillState::Shadowed),
+        ],
+        problems: vec![problem],
+    }
+}
+
+fn skill() -> SkillDetail {
+    SkillDetail {
+        skill: skill_info("/repo", SkillState::NotNamed),
+        text: text("---\nname: review\n---\n"),
+        shadows: vec![skill_info("/home/ada/skills", SkillState::Shadowed)],
+    }
+}
+
+fn mcp_check() -> McpCheck {
+    McpCheck {
+        servers: [(text("docs"), json!({"command": "docs"}))].into(),
+        cwd: Some(text("/repo")),
+        timeout_s: Some(10.0),
+        query: BackendQuery::default(),
+    }
+}
+
+fn mcp_report() -> McpReport {
+    let ok = McpChecked {
+        name: text("docs"),
+        transport: text("stdio"),
+        ok: true,
+        took_ms: 120,
+        tools: vec![McpTool { name: text("search"), description: Some(text("Searches.")) }],
+        error: None,
+    };
+    let error = Some(text("failed to spawn MCP server process"));
+    let failed = McpChecked { ok: false, tools: Vec::new(), error, ..ok.clone() };
+    McpReport { servers: vec![ok, failed] }
 }
 
 pub(super) fn all() -> Vec<Frame> {
@@ -169,5 +253,6 @@ pub(super) fn all() -> Vec<Frame> {
     ];
     frames.extend(runs());
     frames.extend(backends());
+    frames.extend(given());
     frames
 }

@@ -45,6 +45,7 @@ fn everything() -> RunOptions {
         excluded_tools: vec![text("web_fetch")],
         skill_directories: vec![text("/home/ada/skills")],
         disabled_skills: vec![text("deploy")],
+        skills: Some(vec![text("review")]),
         mcp_servers: map("files", json!({"command": "mcp-files", "args": ["--ro"]})),
         streaming: Some(false),
         approval: Approval {
@@ -118,6 +119,7 @@ fn whole_plan() -> PlanRequest {
 
 fn whole_council() -> CouncilRequest {
     CouncilRequest {
+        council_tools: vec![text("docs-search")],
         task: text("Which database?"),
         members: vec![text("gpt-5.4:high"), text("claude-sonnet-5")],
         chair: Some(text("claude-opus-5:high")),
@@ -146,6 +148,7 @@ fn whole_fleet() -> FleetRequest {
             cwd: Some(text("/home/ada/app")),
             exclude_tools: vec![text("bash")],
             skills_dirs: vec![text("/home/ada/skills")],
+            skills: Some(vec![text("review")]),
             mcp_servers: [(text("docs"), json!({"command": "docs"}))].into(),
             timeout_sec: Some(60.0),
             limits: SpendLimits { max_tokens: Some(50_000), ..SpendLimits::default() },
@@ -198,6 +201,7 @@ pub(super) fn all() -> Vec<Frame> {
     let with = |options| RunRequest::Chat(say(options));
     vec![
         request(RunRequest::Chat(chat.clone())),
+        frame("request.chat.skills", &RunRequest::Chat(chat.clone())),
         frame("request.chat.limits", &RunRequest::Chat(chat)),
         frame(
             "spend.limits",

@@ -278,6 +278,7 @@ fn spec(sandbox: &Sandbox, model: Option<&ModelServer>, use_cli: bool) -> Sessio
         excluded_tools: Vec::new(),
         skill_directories: Vec::new(),
         disabled_skills: Vec::new(),
+        built_in_skills: None,
         mcp_servers: BTreeMap::new(),
         streaming: true,
         context_budget: None,

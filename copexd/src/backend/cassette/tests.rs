@@ -33,6 +33,7 @@ pub(in crate::backend) fn spec() -> SessionSpec {
         excluded_tools: Vec::new(),
         skill_directories: Vec::new(),
         disabled_skills: Vec::new(),
+        built_in_skills: None,
         mcp_servers: BTreeMap::new(),
         streaming: true,
         context_budget: None,

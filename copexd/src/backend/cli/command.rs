@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::permission;
+use super::{home, permission};
+use crate::backend::locate;
 use crate::backend::process;
 use crate::backend::sdk::options;
 use crate::backend::spec::{ProviderSpec, SessionSpec};
@@ -71,9 +72,6 @@ pub(super) fn check(spec: &SessionSpec) -> Result<(), Failure> {
     }
     if spec.system_message.as_ref().is_some_and(|(_, replaces)| *replaces) {
         return refuse("a system message of one's own in place of the Copilot CLI's");
-    }
-    if !spec.disabled_skills.is_empty() {
-        return refuse("`disabled_skills`");
     }
     if spec.skill_directories.iter().any(|path| path.to_string_lossy().contains(',')) {
         return refuse("a folder of skills with a comma in its path");
@@ -139,6 +137,13 @@ fn environment(spec: &SessionSpec, files: &Files) -> Result<Vec<(String, String)
     }
     let folders = spec.skill_directories.iter().map(|path| path.display().to_string());
     add_to_list(&mut env, "COPILOT_SKILLS_DIRS", folders.collect());
+    let disabled = disabled_skills(spec);
+    if let Some(own) = spec.runtime.copilot_home().filter(|_| !disabled.is_empty()) {
+        let folder = files.folder.path().join("home");
+        home::make(&own, &folder, &disabled)?;
+        env.retain(|(name, _)| name != "COPILOT_HOME");
+        env.push(("COPILOT_HOME".to_owned(), folder.display().to_string()));
+    }
     if let Some((text, _)) = &spec.system_message {
         let folder = files.folder.path().join("instructions");
         std::fs::create_dir(&folder).map_err(files_failed)?;
@@ -147,6 +152,16 @@ fn environment(spec: &SessionSpec, files: &Files) -> Result<Vec<(String, String)
         add_to_list(&mut env, "COPILOT_CUSTOM_INSTRUCTIONS_DIRS", vec![folder]);
     }
     Ok(env)
+}
+
+/// The skills that are left out, those that come with the CLI among them.
+fn disabled_skills(spec: &SessionSpec) -> Vec<String> {
+    let mut names = spec.disabled_skills.clone();
+    if let Some(wanted) = &spec.built_in_skills {
+        let built_in = locate::built_in_skills(&spec.runtime);
+        names.extend(built_in.into_iter().filter(|name| !wanted.contains(name)));
+    }
+    names
 }
 
 fn provider_env(provider: &ProviderSpec, budget: Option<u64>) -> Vec<(String, String)> {
@@ -179,14 +194,14 @@ fn add_to_list(env: &mut Vec<(String, String)>, name: &str, mut items: Vec<Strin
 }
 
 /// Writes a file for one process of this user and nobody else.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(files_failed)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
-fn files_failed(error: std::io::Error) -> Failure {
+pub(super) fn files_failed(error: std::io::Error) -> Failure {
     let message = format!("the files of a Copilot CLI process cannot be written: {error}");
     let hint = "look at the space and the rights of the folder for temporary files";
     Failure::new(FailureClass::Unavailable, message).with_hint(hint)
@@ -212,6 +227,7 @@ mod tests {
             excluded_tools: Vec::new(),
             skill_directories: Vec::new(),
             disabled_skills: Vec::new(),
+            built_in_skills: None,
             mcp_servers: BTreeMap::new(),
             streaming: true,
             context_budget: None,
@@ -300,7 +316,6 @@ mod tests {
         };
         refused(|spec| spec.runtime.demo = true, "demonstration");
         refused(|spec| spec.system_message = Some((String::new(), true)), "system message");
-        refused(|spec| spec.disabled_skills.push("x".to_owned()), "disabled_skills");
         refused(|spec| spec.skill_directories.push("/a,b".into()), "comma");
         assert_eq!(check(&spec(&[])), Ok(()));
     }

@@ -16,6 +16,7 @@
 mod classify;
 mod command;
 mod history;
+mod home;
 mod lines;
 mod permission;
 mod session;

@@ -4,9 +4,11 @@
 //! Invariant: classification happens here and only here ([`classify`]), and events that
 //! the CLI delivers twice leave this module once ([`convert`]).
 
+mod account;
 pub mod classify;
 pub mod convert;
 pub mod demo;
+pub mod mcp;
 pub mod options;
 pub mod probe;
 pub mod runtime;

@@ -45,6 +45,7 @@ macro_rules! fill {
             (!$spec.skill_directories.is_empty()).then(|| $spec.skill_directories.clone());
         $config.disabled_skills =
             (!$spec.disabled_skills.is_empty()).then(|| $spec.disabled_skills.clone());
+        $config.included_builtin_skills = $spec.built_in_skills.clone();
         $config.mcp_servers = mcp_servers($spec)?;
         $config.working_directory = Some($spec.cwd.clone());
         $config.infinite_sessions = infinite($spec);

@@ -363,18 +363,6 @@ impl Runtime {
         let catalogue = self.call("reading the model catalogue", CALL_TIMEOUT, list).await?;
         Ok(catalogue.models.into_iter().map(|model| model.id).collect())
     }
-
-    /// As [`Backend::auth`].
-    pub async fn auth(&self) -> Result<Auth, Failure> {
-        let status = self.client.get_auth_status();
-        let status = self.call("asking who is signed in", CALL_TIMEOUT, status).await?;
-        Ok(Auth {
-            authenticated: status.is_authenticated,
-            login: status.login,
-            method: status.auth_type,
-            message: status.status_message.unwrap_or_default(),
-        })
-    }
 }
 
 /// A program that did not shake hands: what is wrong with it, what it said, the way out.

@@ -14,10 +14,12 @@ use copex_proto::health::{
     StopResponse, SubmitResponse,
 };
 use copex_proto::id::{AskId, RunId, Seq};
+use copex_proto::mcp::{McpCheck, McpReport};
 use copex_proto::run::{RunDetail, RunRequest};
 use copex_proto::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
+use copex_proto::skill::{SkillDetail, SkillList, SkillQuery};
 use copex_proto::spend::{MetricsReport, SpendBy, SpendLimits, SpendReport};
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::types::ErrorCode;
@@ -138,6 +140,18 @@ impl CopexApiServer for Nothing {
     }
 
     async fn auth_status(&self, _: Option<BackendQuery>) -> RpcResult<AuthStatus> {
+        nothing()
+    }
+
+    async fn skill_list(&self, _: SkillQuery) -> RpcResult<SkillList> {
+        nothing()
+    }
+
+    async fn skill_get(&self, _: String, _: SkillQuery) -> RpcResult<SkillDetail> {
+        nothing()
+    }
+
+    async fn mcp_check(&self, _: McpCheck) -> RpcResult<McpReport> {
         nothing()
     }
 
