@@ -183,7 +183,7 @@ impl Model {
             }
             EventBody::Artifact { file, kind } => {
                 let line = self.commits.note(kind, file);
-                if line.is_none() {
+                if line.is_none() && kind != "changes" {
                     self.note(&format!("{kind}: {file}"));
                 }
             }
