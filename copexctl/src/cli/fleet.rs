@@ -75,7 +75,7 @@ pub(crate) struct FleetArgs {
     pub(crate) resume: Option<String>,
     /// With --resume: tasks that failed begin anew, in new sessions and worktrees, instead of
     /// going on where they stopped.
-    #[arg(long, requires = "resume")]
+    #[arg(long)]
     pub(crate) rerun_failed: bool,
     /// The tasks and how they are carried out.
     #[command(flatten)]

@@ -52,6 +52,12 @@ pub(crate) fn run(mut ctx: Context, args: FleetArgs) -> Result<Exit> {
         }
         return again::run_anew(&ctx, (Mode::Fleet, rerun_failed), &run, &turn);
     }
+    if rerun_failed {
+        return Err(Failure::usage(
+            "--rerun-failed goes with --resume: it is about a fleet that ended",
+        )
+        .with_hint("copexctl fleet --resume [RUN] --rerun-failed"));
+    }
     let dry_run = std::mem::take(&mut turn.approval.dry_run);
     // Here it is the time of a task, as in Python copex.
     let task_timeout = turn.timeout.take();

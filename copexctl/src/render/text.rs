@@ -458,6 +458,8 @@ impl<O: Write, E: Write> View for Text<O, E> {
             // What will be run is news, and nothing to be warned of.
             EventBody::Warning { code, message } if code == "gates" => self.tell(message),
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
+            // For who wants a patch.
+            EventBody::Artifact { kind, .. } if kind == "changes" => Ok(()),
             EventBody::Artifact { file, kind } => {
                 let line = self.commits.note(kind, file);
                 self.progress(&line.unwrap_or_else(|| format!("{kind}: {file}")))

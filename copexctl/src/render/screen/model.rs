@@ -142,7 +142,7 @@ impl Model {
             }
             EventBody::Artifact { file, kind } => {
                 let line = self.commits.note(kind, file);
-                if line.is_none() {
+                if line.is_none() && kind != "changes" {
                     self.note_of(event, &format!("{kind}: {file}"));
                 }
             }

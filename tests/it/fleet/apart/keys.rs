@@ -63,7 +63,7 @@ fn flags_of_python_copex_are_taken_or_refused_with_the_way_out() {
     put(&product, "mcp.json", "{\"mcpServers\": {}}");
     let taken = "-m scripted-1 -r high --max-concurrent 2 --fail-fast --mcp-config mcp.json \
                  --shared-context x --timeout 600 -v -P -o out --artifact a.json --no-git-finalize \
-                 --exclude-tools edit,bash --auto-approve --dry-run";
+                 --exclude-tools edit,bash --dry-run";
     let shown = product
         .ctl()
         .run(["fleet", "I am a."].into_iter().chain(taken.split(' ').filter(|it| !it.is_empty())));

@@ -211,7 +211,7 @@ impl Rig {
                 self.of(lane, Input::Gated(result));
             }
             Effect::Baseline { .. } => {
-                self.of(lane, Input::Based(Ok(crate::core::commits::Baseline::default())))
+                self.of(lane, Input::Based(Ok(crate::core::commits::Baseline::default())));
             }
             Effect::Sense => self.of(lane, Input::Sensed(None)),
             Effect::Tree(wish) => {
