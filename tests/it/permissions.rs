@@ -213,7 +213,7 @@ fn a_person_at_a_terminal_is_asked_there() {
 fn what_was_typed_before_a_question_does_not_answer_it() {
     let (product, gate) = (Product::start(), Gate::new());
     let tool = ("bash", shell("echo one >> made.txt"));
-    product.model.push(Reply::stream().say("begun ").wait(&gate).call(tool.0, &tool.1));
+    product.model.push(Reply::stream().say("begun and ").wait(&gate).call(tool.0, &tool.1));
     product.model.push(Reply::text("the end"));
     let args = ["chat", "go", "--approval", "ask"];
     let mut running = product.ctl().start_on_one_terminal(args);

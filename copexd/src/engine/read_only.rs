@@ -2,9 +2,9 @@
 
 use copex_proto::run::RunOptions;
 
-/// The Copilot CLI's tools that change nothing and reach nowhere; `skill` reads one. What is
-/// not named here is not offered: a tool of a later version least of all.
-const TOOLS: [&str; 6] = ["view", "grep", "rg", "glob", "report_intent", "skill"];
+/// The Copilot CLI's tools that change nothing and reach nowhere. What is not named here is
+/// not offered: a tool of a later version least of all.
+const TOOLS: [&str; 5] = ["view", "grep", "rg", "glob", "report_intent"];
 
 /// Reads what a skill says, which can do no more than the tools that are offered.
 const SKILL: &str = "skill";

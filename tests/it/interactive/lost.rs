@@ -8,7 +8,7 @@ use super::*;
 #[test]
 fn a_killed_client_loses_nothing() {
     let (product, gate) = (Product::start(), Gate::new());
-    product.model.push(Reply::stream().say("begun, ").wait(&gate).say("and ended"));
+    product.model.push(Reply::stream().say("begun, and ").wait(&gate).say("ended"));
     let mut screen = begin(&product, []);
     screen.line("a long task");
     screen.wait("begun,");
@@ -37,7 +37,7 @@ fn a_killed_client_loses_nothing() {
 #[test]
 fn a_killed_daemon_is_followed_again() {
     let (mut product, gate) = (Product::start(), Gate::new());
-    product.model.push(Reply::stream().say("half of ").wait(&gate).hang());
+    product.model.push(Reply::stream().say("half of it ").wait(&gate).hang());
     let mut screen = begin(&product, []);
     screen.line("go");
     screen.wait("half of");
@@ -53,7 +53,7 @@ fn a_killed_daemon_is_followed_again() {
 #[test]
 fn a_terminal_that_is_closed_leaves_the_run_at_work() {
     let (product, gate) = (Product::start(), Gate::new());
-    product.model.push(Reply::stream().say("begun").wait(&gate).say(" and ended"));
+    product.model.push(Reply::stream().say("begun and ").wait(&gate).say("ended"));
     let mut screen = begin(&product, []);
     screen.line("go");
     screen.wait("begun");

@@ -84,7 +84,7 @@ fn a_resize_in_mid_stream_leaves_a_whole_screen() {
 #[test]
 fn ctrl_c_cancels_the_turn_and_twice_leaves() {
     let product = Product::start();
-    product.model.push(Reply::stream().say("begun ").hang());
+    product.model.push(Reply::stream().say("begun and ").hang());
     let mut screen = begin(&product, []);
     screen.line("go");
     screen.wait("begun");
