@@ -103,7 +103,11 @@ pub(crate) fn chat(
     flags: &ChatFlags,
     prompt: String,
 ) -> Result<RunRequest> {
-    Ok(RunRequest::Chat(ChatRequest { prompt, options: options(ctx, settings, flags)? }))
+    Ok(RunRequest::Chat(ChatRequest {
+        prompt,
+        compact: false,
+        options: options(ctx, settings, flags)?,
+    }))
 }
 
 /// The request of a loop.
@@ -181,6 +185,7 @@ pub(crate) fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> 
         replay: absolute(flags.replay.as_deref())?,
         replay_speed: flags.replay_speed,
         foreground: !flags.turn.detach,
+        outlives_client: false,
     })
 }
 

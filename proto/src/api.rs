@@ -14,8 +14,8 @@ use crate::event::RunEvent;
 use crate::explain::Explanation;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
-    SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
+    StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
@@ -76,6 +76,11 @@ pub trait CopexApi {
     /// Cancels a run. Asking twice changes nothing.
     #[method(name = "run.cancel", param_kind = map)]
     async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse>;
+
+    /// Says something more to the agent in the turn under way. Only a chat that works in a
+    /// session of the SDK takes it; to another the text is a prompt of its own.
+    #[method(name = "run.steer", param_kind = map)]
+    async fn run_steer(&self, run: RunId, text: String) -> RpcResult<SteerResponse>;
 
     /// Starts a new run that goes on where an ended one stopped, in the same session. What
     /// `limits` names takes the place of the ended run's own. A parked run goes on in place;

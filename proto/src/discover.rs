@@ -14,8 +14,8 @@ use crate::event::{Answer, RunEvent};
 use crate::explain::Explanation;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
-    SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
+    StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::run::{RunDetail, RunRequest};
@@ -173,6 +173,14 @@ impl Document {
             .param::<RunId>("run", Need::Required)
             .fails(&["NotFound", "Store"])
             .gives::<CancelResponse>();
+        self.method(
+            "run.steer",
+            "Says something more to the agent in the turn under way. Only a chat that works in a session of the SDK takes it; to another the text is a prompt of its own.",
+        )
+        .param::<RunId>("run", Need::Required)
+        .param::<String>("text", Need::Required)
+        .fails(&["NotFound", "Conflict", "Store"])
+        .gives::<SteerResponse>();
         self.method(
             "run.resume",
             "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed.",

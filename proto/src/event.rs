@@ -86,6 +86,11 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<u64>,
     },
+    /// A person said something more to the turn under way; `run.steer` made it.
+    Steered {
+        /// What was said.
+        text: String,
+    },
     /// A question for a person; `run.answer` resolves it.
     Ask(Ask),
     /// A question was answered, or its time ran out.

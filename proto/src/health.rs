@@ -89,6 +89,14 @@ pub struct CancelResponse {
     pub state: RunState,
 }
 
+/// Answer to `run.steer`: what was said is in the run's log, and reaches the agent before its
+/// next step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SteerResponse {
+    /// Which run.
+    pub run: RunId,
+}
+
 /// Answer to `run.answer`. The first answer wins; a second gets the recorded one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AnswerResponse {

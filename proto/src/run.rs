@@ -74,8 +74,12 @@ impl Mode {
 /// A chat: one turn in a new or continued session.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatRequest {
-    /// What to say to the agent. Never empty.
+    /// What to say to the agent. Never empty, unless with `compact`.
+    #[serde(default)]
     pub prompt: String,
+    /// Make the conversation smaller, by a summary of it, and say nothing: `prompt` is empty.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compact: bool,
     /// Everything that is the same in all modes.
     #[serde(flatten)]
     pub options: RunOptions,
@@ -256,6 +260,10 @@ pub struct RunOptions {
     /// Whether the run ends when its client goes away (and 5 s pass).
     #[serde(skip_serializing_if = "is_false")]
     pub foreground: bool,
+    /// Whether a foreground run goes on all the same when its client goes away: somebody looks
+    /// on, and may come back.
+    #[serde(skip_serializing_if = "is_false")]
+    pub outlives_client: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -304,6 +312,7 @@ impl RunRequest {
     /// The first words of what was asked, for lists.
     pub fn title(&self) -> &str {
         let text = match self {
+            Self::Chat(request) if request.compact => "compact the conversation",
             Self::Chat(request) => &request.prompt,
             Self::Ralph(request) => &request.prompt,
             Self::Plan(request) => &request.task,

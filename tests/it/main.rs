@@ -36,6 +36,7 @@ mod setup;
 mod shell;
 mod socket;
 mod spend;
+mod steer;
 mod systemd;
 mod tidy;
 mod tools;

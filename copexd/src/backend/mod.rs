@@ -86,6 +86,8 @@ pub struct Capabilities {
     pub continues_waiting: bool,
     /// The conversation can be made smaller on demand ([`Session::compact`]).
     pub compacts: bool,
+    /// Something more can be said in a turn under way ([`Session::steer`]).
+    pub steers: bool,
     /// It can tell models and who is signed in.
     pub enquiries: bool,
 }
@@ -99,6 +101,7 @@ impl Capabilities {
         request_policy: true,
         continues_waiting: true,
         compacts: true,
+        steers: true,
         enquiries: true,
     };
 }
@@ -172,6 +175,17 @@ pub trait Session: Send + Sync {
     /// known from the transcript. Not cancel safe for the same reason.
     async fn send(&self, prompt: &str) -> Result<String, Failure>;
 
+    /// Says something more in the turn under way: the agent hears it before its next step, and
+    /// [`Signal::Prompted`] tells when. Where the turn has just ended, another round begins,
+    /// and [`Signal::Idle`] comes once more.
+    ///
+    /// # Errors
+    /// `Unknown` from a backend without [`Capabilities::steers`], naming it. Not cancel safe.
+    async fn steer(&self, text: &str) -> Result<(), Failure>;
+
+    /// What users said after the prompt that comes after `before` others, in order.
+    async fn said(&self, before: u64) -> Result<Vec<String>, Failure>;
+
     /// Runs a turn over the history as it is, without a new prompt.
     ///
     /// # Errors
@@ -186,8 +200,9 @@ pub trait Session: Send + Sync {
     async fn user_messages(&self) -> Result<u64, Failure>;
 
     /// What the transcript has of the turn that came after `before` user messages, with
-    /// the permission requests of it that still wait.
-    async fn look(&self, before: u64) -> Result<Found, Failure>;
+    /// the permission requests of it that still wait. Prompts that are among `steers` belong
+    /// to it.
+    async fn look(&self, before: u64, steers: &[String]) -> Result<Found, Failure>;
 
     /// Decides about a tool.
     async fn decide(&self, request: &str, decision: &Decision) -> Result<(), Failure>;

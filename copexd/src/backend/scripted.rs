@@ -68,6 +68,8 @@ struct Turn {
 #[derive(Debug, Clone, Default)]
 struct Told {
     messages: Vec<String>,
+    /// What was said after the prompt.
+    said: Vec<String>,
     ended: bool,
 }
 
@@ -314,6 +316,28 @@ impl Session for ScriptedSession {
         Ok(state.message.clone())
     }
 
+    async fn steer(&self, text: &str) -> Result<(), Failure> {
+        let mut state = self.open("it was told more")?;
+        let Some(told) = state.history.last_mut() else {
+            drop(state);
+            return Err(self.illegal("it was told more before any prompt"));
+        };
+        told.said.push(text.to_owned());
+        told.ended = false;
+        state.say(Signal::Prompted { text: text.to_owned(), message: None });
+        if state.turn.is_none() {
+            self.start_turn(&mut state, Some(text));
+        }
+        self.moved.notify_one();
+        Ok(())
+    }
+
+    async fn said(&self, before: u64) -> Result<Vec<String>, Failure> {
+        let state = self.open("its transcript was read")?;
+        let after = usize::try_from(before).unwrap_or(usize::MAX);
+        Ok(state.history.iter().skip(after).flat_map(|told| told.said.clone()).collect())
+    }
+
     async fn rerun(&self) -> Result<(), Failure> {
         let mut state = self.open("a turn was run again")?;
         let wrong = match state.history.last() {
@@ -344,7 +368,7 @@ impl Session for ScriptedSession {
         Ok(self.open("its transcript was read")?.history.len() as u64)
     }
 
-    async fn look(&self, before: u64) -> Result<Found, Failure> {
+    async fn look(&self, before: u64, _steers: &[String]) -> Result<Found, Failure> {
         let state = self.open("its transcript was read")?;
         let at = usize::try_from(before).unwrap_or(usize::MAX);
         let Some(told) = state.history.get(at) else { return Ok(Found::Nothing) };

@@ -17,11 +17,13 @@
 
 mod progress;
 mod questions;
+mod steering;
 mod trouble;
 mod working;
 
 pub use progress::{Progress, Streak};
 pub use questions::OpenQuestion;
+pub use steering::{MOST_STEERS, STEER_GRACE_MS};
 pub use trouble::{MOST_RERUNS, OnLostSession};
 
 use super::approval::Policy;
@@ -46,6 +48,8 @@ pub struct ChatSpec {
     pub asks: String,
     /// What to say to the agent.
     pub prompt: String,
+    /// Whether the conversation is made smaller instead: nothing is said then.
+    pub compact: bool,
     /// Who may do what.
     pub policy: Policy,
     /// The models to ask, in order; the first is the one asked for. Never empty.
@@ -119,6 +123,7 @@ pub struct Chat {
     model_told: bool,
     again: Again,
     can_rerun: bool,
+    words: steering::Words,
     backend: String,
 }
 
@@ -130,9 +135,11 @@ impl Chat {
 
     /// A chat that goes on from its checkpoint.
     pub fn restored(spec: ChatSpec, progress: Progress) -> Self {
+        let words = steering::Words::kept(progress.steers.len());
         Self {
             spec,
             progress,
+            words,
             phase: Phase::New,
             turn: Turn::default(),
             failure: None,
@@ -250,6 +257,7 @@ impl Chat {
         self.progress.session = Some(opened.session);
         self.backend = opened.backend;
         self.can_rerun = opened.can_rerun;
+        self.words.look(&self.progress.steers, &opened.said);
         let mut effects = Vec::new();
         if let Some(message) = opened.repaired {
             let code = "session_repaired".to_owned();
@@ -260,7 +268,13 @@ impl Chat {
             effects.extend(self.turn_to(opened.candidate, reason));
         }
         effects.push(self.attempt());
+        effects.extend(self.can_be_told(opened.can_steer));
         match opened.found {
+            Found::Nothing if self.spec.compact => {
+                self.phase = Phase::Compacting;
+                effects.extend([Effect::Checkpoint, Effect::Compact]);
+                effects
+            }
             Found::Nothing => {
                 self.progress.sent = true;
                 self.progress.user_messages = opened.user_messages;
@@ -280,6 +294,8 @@ impl Chat {
                     effects.extend(self.drop_questions(&[]));
                 }
                 effects.extend(self.turn.take_messages(messages).into_iter().map(Effect::Emit));
+                // Words that came too late for it are said now.
+                self.phase = Phase::Working;
                 effects.extend(self.idle(moment));
                 effects
             }
@@ -354,8 +370,10 @@ impl Machine for Chat {
                 if self.phase == Phase::Sending {
                     self.phase = Phase::Working;
                 }
-                Vec::new()
+                self.hand_over().into_iter().collect()
             }
+            Input::Steer(text) => self.steer(text),
+            Input::Steered(result) => self.steered(result),
             Input::Signal(signal) => self.signal(signal, moment),
             Input::Answered(resolution) => self.answered(resolution, moment),
             Input::Judged(next) => self.judged(next, moment),
@@ -380,6 +398,10 @@ impl Machine for Chat {
 
     fn turn(&self, _lane: Lane) -> Progress {
         self.progress()
+    }
+
+    fn steerable(&self) -> Result<(), &'static str> {
+        self.takes_words()
     }
 }
 

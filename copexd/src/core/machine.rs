@@ -66,6 +66,10 @@ pub enum Input {
     Committed(Result<Made, String>),
     /// What became of something about worktrees.
     Tree(Box<fleet::Told>),
+    /// A person says something more to the turn under way.
+    Steer(String),
+    /// The backend took such words, or did not.
+    Steered(Result<(), Failure>),
     /// Somebody wants a parked run to go on now.
     Wake,
     /// Somebody wants the run to end.
@@ -110,6 +114,8 @@ pub enum Effect {
     Compact,
     /// Send this prompt, for the first time.
     Send(String),
+    /// Say something more in the turn under way.
+    Steer(String),
     /// Run the turn again over the history, without a new prompt.
     Rerun,
     /// Tell the backend what was decided about a tool.
@@ -236,6 +242,10 @@ pub struct Opened {
     pub reason: Option<String>,
     /// Whether a turn can be run again there over its history.
     pub can_rerun: bool,
+    /// Whether something more can be said there in a turn under way.
+    pub can_steer: bool,
+    /// What users said in the transcript after the present turn's prompt.
+    pub said: Vec<String>,
     /// What had to be repaired before it could be opened, in words.
     pub repaired: Option<String>,
 }
@@ -336,6 +346,8 @@ pub enum Fact {
         /// Until when, in Unix milliseconds.
         until: u64,
     },
+    /// A person said something more to the turn under way.
+    Steered(String),
     /// A piece of the answer.
     MessageDelta(String),
     /// A whole message.
@@ -657,6 +669,11 @@ pub trait Machine: Send {
 
     /// How the present turn of a lane stands.
     fn turn(&self, lane: Lane) -> Progress;
+
+    /// Whether [`Input::Steer`] is taken now; else why not, in words that follow "the run ".
+    fn steerable(&self) -> Result<(), &'static str> {
+        Err("is no chat: only a chat is told more while it works")
+    }
 
     /// The absolute folder that a lane works in; the run's own when absent.
     fn folder(&self, _lane: Lane) -> Option<String> {

@@ -74,6 +74,13 @@ pub enum Signal {
         /// The words.
         message: String,
     },
+    /// A user's words reached the agent: the prompt, or what was said after it.
+    Prompted {
+        /// The words.
+        text: String,
+        /// The message's id, which answers to it name.
+        message: Option<String>,
+    },
     /// The turn failed; [`Signal::Idle`] follows.
     Failed(Failure),
     /// The turn is over: nothing of it is still under way.

@@ -15,6 +15,8 @@ pub const TOOL_RESULT_BYTES: usize = 8 * 1024;
 pub struct Turn {
     /// The id of the prompt's message, once accepted.
     message: Option<String>,
+    /// Ids of what was said after it: answers to these are ours as well.
+    also: Vec<String>,
     /// Whether text was shown that no whole message has confirmed.
     unconfirmed: bool,
     /// Tools at work: call -> (name, since).
@@ -39,6 +41,11 @@ impl Turn {
     /// The prompt was accepted under this message id.
     pub fn sent(&mut self, message: String) {
         self.message = Some(message);
+    }
+
+    /// Answers to this message are ours as well.
+    pub fn also(&mut self, message: String) {
+        self.also.push(message);
     }
 
     /// The answer so far.
@@ -167,6 +174,7 @@ impl Turn {
             Signal::MessageDelta(_)
             | Signal::ReasoningDelta(_)
             | Signal::Requesting(_)
+            | Signal::Prompted { .. }
             | Signal::Permission { .. }
             | Signal::Question { .. }
             | Signal::Failed(_)
@@ -178,6 +186,7 @@ impl Turn {
     fn message(&mut self, text: &str, answers: Option<&str>) -> Vec<Fact> {
         if let (Some(ours), Some(theirs)) = (self.message.as_deref(), answers)
             && ours != theirs
+            && !self.also.iter().any(|also| also == theirs)
         {
             // Another prompt's answer must never become ours.
             let message = format!("ignored an answer to another prompt ({theirs})");

@@ -181,6 +181,15 @@ impl Driver {
                 // The run stays unfinished in the journal and goes on when a daemon starts.
                 () = stopping.cancelled() => return Ok(()),
                 command = inbox.recv() => match command {
+                    Some(Command::Steer(text, told)) => {
+                        let taken = self.machine.steerable();
+                        if taken.is_ok() {
+                            self.step(MAIN, vec![Input::Steer(text)]).await?;
+                        }
+                        // Whoever said it may have gone; it counts all the same.
+                        let _ = told.send(taken);
+                        continue;
+                    }
                     Some(command) => (MAIN, hear(command)),
                     None => return Ok(()),
                 },
@@ -255,6 +264,8 @@ fn hear(command: Command) -> Vec<Input> {
     match command {
         Command::Cancel => vec![Input::Cancel],
         Command::Wake => vec![Input::Wake],
+        // Taken where it can be replied to.
+        Command::Steer(..) => Vec::new(),
         Command::Answer(resolution, first) => {
             // The asker may have gone; the answer counts all the same.
             let _ = first.send(true);

@@ -61,6 +61,7 @@ fn body(fact: Fact) -> EventBody {
         }),
         Fact::Fallback { from, to, reason } => EventBody::Fallback { from, to, reason },
         Fact::Parked { reason, until } => EventBody::Parked { reason, until: Some(until) },
+        Fact::Steered(text) => EventBody::Steered { text },
         Fact::MessageDelta(text) => EventBody::MessageDelta { text },
         Fact::Message(text) => EventBody::Message { text },
         Fact::ReasoningDelta(text) => EventBody::ReasoningDelta { text },

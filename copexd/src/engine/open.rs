@@ -130,13 +130,15 @@ async fn open_session(
     let (user_messages, found) = if new {
         (0, Found::Nothing)
     } else if progress.sent {
-        match session.look(progress.user_messages).await? {
+        match session.look(progress.user_messages, &progress.steers).await? {
             Found::Nothing => (session.user_messages().await?, Found::Nothing),
             found => (progress.user_messages, found),
         }
     } else {
         (session.user_messages().await?, Found::Nothing)
     };
+    let told = found != Found::Nothing && !progress.steers.is_empty();
+    let said = if told { session.said(user_messages).await? } else { Vec::new() };
     let opened = Opened {
         session: session.id().to_owned(),
         user_messages,
@@ -145,6 +147,8 @@ async fn open_session(
         candidate: progress.candidate,
         reason: None,
         can_rerun: session.capabilities().rerun,
+        can_steer: session.capabilities().steers,
+        said,
         repaired,
     };
     Ok((lease, opened))

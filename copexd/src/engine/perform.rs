@@ -47,6 +47,7 @@ impl Driver {
             Effect::Open => self.open(lane),
             Effect::Send(prompt) => self.send(lane, prompt),
             Effect::Rerun => self.rerun(lane),
+            Effect::Steer(text) => self.steer(lane, text),
             Effect::Judge(trouble) => self.judge(lane, &trouble),
             Effect::Compact => {
                 self.begin(lane);
@@ -189,6 +190,16 @@ impl Driver {
                 Ok(message) => Done::Input(Input::Sent(message)),
                 Err(failure) => Done::Input(Input::Refused(failure)),
             }
+        });
+    }
+
+    fn steer(&mut self, lane: Lane, text: String) {
+        if !self.desk(lane).begun {
+            // A turn that was found over: what is said now begins another round.
+            self.begin(lane);
+        }
+        self.operate(lane, |session| async move {
+            Done::Input(Input::Steered(session.steer(&text).await))
         });
     }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use copex_proto::config::NotifyConfig;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::run::{
-    self as wire, Approval, ApprovalMode, KeySource, Mode, ProviderKind, RunOptions, RunRequest,
-    SystemMessageMode,
+    self as wire, Approval, ApprovalMode, ChatRequest, KeySource, Mode, ProviderKind, RunOptions,
+    RunRequest, SessionChoice, SystemMessageMode,
 };
 use copex_proto::secret::Secret;
 
@@ -64,6 +64,7 @@ pub struct Ambient {
 pub fn check(request: &RunRequest, ambient: &Ambient) -> Result<PathBuf, ErrorInfo> {
     let usage = |message: String| ErrorInfo::new(ErrorClass::Usage, message);
     let prompt = match request {
+        RunRequest::Chat(chat) if chat.compact => compaction(chat).map_err(usage)?,
         RunRequest::Chat(chat) => chat.prompt.as_str(),
         RunRequest::Ralph(ralph) => {
             ralph::check(ralph).map_err(usage)?;
@@ -190,6 +191,7 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
         run: run.to_owned(),
         asks: run.to_owned(),
         prompt: String::new(),
+        compact: false,
         policy,
         choices: Vec::new(),
         strict_model: options.strict_model,
@@ -206,6 +208,17 @@ pub fn chat_spec(run: &str, options: &RunOptions, cwd: &str) -> Result<ChatSpec,
     })
 }
 
+/// What stands for the prompt of a chat that is to make its conversation smaller.
+fn compaction(chat: &ChatRequest) -> Result<&'static str, String> {
+    if !chat.prompt.is_empty() {
+        return Err("compact and prompt do not go together".to_owned());
+    }
+    if chat.options.session == SessionChoice::New {
+        return Err("a new conversation cannot be made smaller".to_owned());
+    }
+    Ok("the conversation is compacted")
+}
+
 /// The machine of a request, new or where it stood.
 pub fn machine(
     request: &RunRequest,
@@ -217,6 +230,7 @@ pub fn machine(
         (request, progress) => {
             if let RunRequest::Chat(chat) = request {
                 spec.prompt.clone_from(&chat.prompt);
+                spec.compact = chat.compact;
             }
             match progress {
                 Some(Stored::Chat(progress)) => Box::new(Chat::restored(spec, *progress)),

@@ -37,6 +37,8 @@ pub(super) enum Command {
     Cancel,
     /// Go on now, if it is parked.
     Wake,
+    /// Hear more in the turn under way. Replied with why not, once that is in the journal.
+    Steer(String, tokio::sync::oneshot::Sender<Result<(), &'static str>>),
     /// A question was answered. Replied with whether this answer was the first.
     Answer(Resolution, tokio::sync::oneshot::Sender<bool>),
 }

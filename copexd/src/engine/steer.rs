@@ -15,6 +15,9 @@ use crate::store::AskRecord;
 /// How long a cancel waits for the run to end before it answers.
 const CANCEL_WAIT: Duration = Duration::from_secs(10);
 
+/// Bytes that a turn is told at once, at most. They are kept in its checkpoint.
+const MOST_WORDS: usize = 256 * 1024;
+
 impl Engine {
     /// Ends a run, as far as it is not over. The same however often it is asked.
     ///
@@ -30,6 +33,33 @@ impl Engine {
             let _ = tokio::time::timeout(CANCEL_WAIT, ended).await;
         }
         Ok(self.summary(run)?.state)
+    }
+
+    /// Says something more to the turn under way. In the journal once this returns.
+    ///
+    /// # Errors
+    /// `Usage` for words that are none or too many, `NotFound` for a run nobody knows,
+    /// `Conflict` for one that does not take them.
+    pub async fn say(&self, run: RunId, text: String) -> Result<(), ErrorInfo> {
+        if text.trim().is_empty() {
+            return Err(ErrorInfo::new(ErrorClass::Usage, "there is nothing to tell the agent"));
+        }
+        if text.len() > MOST_WORDS {
+            let message = format!("a turn is told at most {MOST_WORDS} bytes at once");
+            let hint = "send it as a prompt of its own";
+            return Err(ErrorInfo::new(ErrorClass::Usage, message).with_hint(hint));
+        }
+        let refused = |why: &str| {
+            let hint = "send it as the next prompt of the same conversation";
+            ErrorInfo::new(ErrorClass::Conflict, format!("the run {run} {why}")).with_hint(hint)
+        };
+        let state = self.summary(run)?.state;
+        let live = self.inner.registry.get(run).filter(|_| !state.is_terminal());
+        let live = live.ok_or_else(|| refused("is over"))?;
+        let (sender, heard) = oneshot::channel();
+        let command = Command::Steer(text, sender);
+        live.commands.send(command).await.map_err(|_| refused("is over"))?;
+        heard.await.map_err(|_| refused("is over"))?.map_err(refused)
     }
 
     /// Answers a question. The first answer wins.

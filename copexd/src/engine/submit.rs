@@ -97,7 +97,7 @@ impl Engine {
             last_seq: 1,
             resumed_from,
             key: key.clone(),
-            foreground: options.foreground,
+            foreground: options.foreground && !options.outlives_client,
             outcome: None,
         };
         let spec = serde_json::to_vec(&request)

@@ -12,7 +12,7 @@ use copex_proto::explain::Explanation;
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, Latency, ListResponse, ModelList, PoolStatus, Recycled,
-    RunFilter, RuntimeStatus, StopResponse, SubmitResponse, TreeUsage, Warmth,
+    RunFilter, RuntimeStatus, SteerResponse, StopResponse, SubmitResponse, TreeUsage, Warmth,
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
@@ -195,6 +195,11 @@ impl CopexApiServer for Api {
     async fn run_cancel(&self, run: RunId) -> RpcResult<CancelResponse> {
         let state = self.engine().await?.cancel(run).await.map_err(refusal)?;
         Ok(CancelResponse { run, state })
+    }
+
+    async fn run_steer(&self, run: RunId, text: String) -> RpcResult<SteerResponse> {
+        self.engine().await?.say(run, text).await.map_err(refusal)?;
+        Ok(SteerResponse { run })
     }
 
     async fn run_resume(

@@ -157,6 +157,7 @@ fn turn() -> Vec<EventBody> {
             to: text("gpt-5.4"),
             reason: text("its breaker is open"),
         },
+        EventBody::Steered { text: text("and look at the tests too") },
         EventBody::Parked { reason: text("the limit resets"), until: Some(1_760_000_600_000) },
     ]
 }

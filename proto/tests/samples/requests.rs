@@ -75,6 +75,7 @@ fn everything() -> RunOptions {
         max_tokens: Some(2_000_000),
         prices: map("gpt-5.4", Price { input: 1.25, output: 10.0, cached: Some(0.125) }),
         foreground: true,
+        outlives_client: true,
         ..RunOptions::default()
     }
 }
@@ -169,13 +170,15 @@ pub(super) fn all() -> Vec<Frame> {
         depends_on,
         ..FleetTask::default()
     };
-    let chat = ChatRequest { prompt: text("Why is the sky blue?"), options: everything() };
-    let patient = ChatRequest { prompt: text("Hello"), options: resilient() };
-    let small = ChatRequest { prompt: text("Hello"), options: options() };
+    let chat =
+        ChatRequest { prompt: text("Why is the sky blue?"), compact: false, options: everything() };
+    let patient = ChatRequest { prompt: text("Hello"), compact: false, options: resilient() };
+    let small = ChatRequest { prompt: text("Hello"), compact: false, options: options() };
     let file = || Some(text("/home/ada/bug.jsonl"));
     let record = RunOptions { record: file(), ..options() };
     let replay = RunOptions { replay: file(), replay_speed: Some(2.5), ..options() };
-    let with = |options| RunRequest::Chat(ChatRequest { prompt: text("Hello"), options });
+    let with =
+        |options| RunRequest::Chat(ChatRequest { prompt: text("Hello"), compact: false, options });
     vec![
         request(RunRequest::Chat(chat.clone())),
         frame("request.chat.limits", &RunRequest::Chat(chat)),
@@ -186,6 +189,14 @@ pub(super) fn all() -> Vec<Frame> {
                 max_ai_credits: Some(100.0),
                 max_tokens: Some(2_000_000),
             },
+        ),
+        frame(
+            "request.chat.compact",
+            &RunRequest::Chat(ChatRequest {
+                compact: true,
+                options: RunOptions { session: SessionChoice::Resume(text("4f2c")), ..options() },
+                ..ChatRequest::default()
+            }),
         ),
         frame("request.chat.resilience", &RunRequest::Chat(patient)),
         frame("request.chat.record", &with(record)),

@@ -43,8 +43,8 @@ pub(super) async fn a_prompt_is_answered_in_pieces_and_as_a_whole(rig: &Rig) {
     assert!(matches!(heard.signals.last(), Some(Signal::Idle)));
     assert_eq!(session.user_messages().await, Ok(1));
     let messages = vec!["the whole answer".to_owned()];
-    assert_eq!(session.look(0).await, Ok(Found::Finished { messages }));
-    assert_eq!(session.look(1).await, Ok(Found::Nothing));
+    assert_eq!(session.look(0, &[]).await, Ok(Found::Finished { messages }));
+    assert_eq!(session.look(1, &[]).await, Ok(Found::Nothing));
     session.close().await;
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn a_turn_ends_in_idle_and_the_next_one_remembers_it(rig: &Rig)
     assert_eq!(ids.len(), 3, "every prompt has a message id of its own");
     assert_eq!(session.user_messages().await, Ok(3));
     let messages = vec!["answer 2".to_owned()];
-    assert_eq!(session.look(1).await, Ok(Found::Finished { messages }));
+    assert_eq!(session.look(1, &[]).await, Ok(Found::Finished { messages }));
     if let Some(told) = rig.told() {
         assert_eq!(told, ["prompt 1", "prompt 2", "prompt 3"], "each once");
     }
@@ -106,7 +106,7 @@ pub(super) async fn a_stopped_turn_ends_in_idle_and_the_session_stays_usable(rig
     let signals = hear(&*session, &ALLOW).await;
     assert!(matches!(signals.last(), Some(Signal::Idle)), "{signals:?}");
     assert!(session.alive());
-    assert_eq!(session.look(0).await, Ok(Found::Unfinished { waiting: Vec::new() }));
+    assert_eq!(session.look(0, &[]).await, Ok(Found::Unfinished { waiting: Vec::new() }));
     rig.will_answer("here again");
     assert_eq!(say(&*session, "and now?").await.answer(), "here again");
     assert_eq!(session.abort().await, Ok(()), "nothing to stop is no error");
@@ -201,7 +201,7 @@ pub(super) async fn a_broken_off_turn_is_finished_or_refused_by_name(rig: &Rig) 
     let session = rig.open_new().await;
     rig.will_fail(400, FailureClass::Client);
     say(&*session, "go").await;
-    assert_eq!(session.look(0).await, Ok(Found::Unfinished { waiting: Vec::new() }));
+    assert_eq!(session.look(0, &[]).await, Ok(Found::Unfinished { waiting: Vec::new() }));
     if session.capabilities().rerun {
         rig.will_answer("at last");
         session.rerun().await.unwrap();
@@ -231,6 +231,6 @@ pub(super) async fn a_closed_session_can_be_opened_again(rig: &Rig) {
     drop(session);
     let again = rig.open(Opening::Resume(id)).await;
     assert_eq!(again.user_messages().await, Ok(2));
-    assert_eq!(again.look(1).await, Ok(Found::Unfinished { waiting: Vec::new() }));
+    assert_eq!(again.look(1, &[]).await, Ok(Found::Unfinished { waiting: Vec::new() }));
     again.close().await;
 }

@@ -46,6 +46,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     request_policy: false,
     continues_waiting: false,
     compacts: false,
+    steers: false,
     enquiries: false,
 };
 

@@ -172,6 +172,14 @@ impl Session for CliSession {
         }
     }
 
+    async fn steer(&self, _text: &str) -> Result<(), Failure> {
+        Err(cannot("be told more in a turn under way"))
+    }
+
+    async fn said(&self, before: u64) -> Result<Vec<String>, Failure> {
+        Ok(transcript::said(&self.history.events(0).await?, before))
+    }
+
     async fn rerun(&self) -> Result<(), Failure> {
         let hint = "the session is whole: go on in it with `copexctl chat --resume`, with or \
                     without use_cli";
@@ -189,8 +197,8 @@ impl Session for CliSession {
         Ok(transcript::user_messages(&self.history.events(0).await?))
     }
 
-    async fn look(&self, before: u64) -> Result<Found, Failure> {
-        Ok(transcript::look(&self.history.events(0).await?, before))
+    async fn look(&self, before: u64, steers: &[String]) -> Result<Found, Failure> {
+        Ok(transcript::look(&self.history.events(0).await?, before, steers))
     }
 
     async fn decide(&self, _request: &str, _decision: &Decision) -> Result<(), Failure> {

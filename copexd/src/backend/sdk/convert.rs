@@ -72,6 +72,10 @@ impl Converter {
                 let reason = data["reason"].as_str().unwrap_or("the model call broke off");
                 one(Signal::Restarting(reason.to_owned()))
             }
+            "user.message" if own => one(Signal::Prompted {
+                text: text(data, "content"),
+                message: data["messageId"].as_str().map(str::to_owned),
+            }),
             "permission.requested" => permission(data).map_or_else(Vec::new, one),
             "session.warning" => one(notice("copilot_warning", text(data, "message"))),
             "session.compaction_start" => {

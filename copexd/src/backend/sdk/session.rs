@@ -12,7 +12,7 @@ use github_copilot_sdk::rpc::SendMessagesRequest;
 use github_copilot_sdk::session::Session as CopilotSession;
 use github_copilot_sdk::subscription::{EventSubscription, RecvErrorKind};
 use github_copilot_sdk::{
-    MessageOptions, PermissionRequestData, RequestId, SessionEvent, SessionId,
+    DeliveryMode, MessageOptions, PermissionRequestData, RequestId, SessionEvent, SessionId,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -210,6 +210,15 @@ impl Session for SdkSession {
         self.runtime.call("sending the prompt", OPEN_TIMEOUT, send).await
     }
 
+    async fn steer(&self, text: &str) -> Result<(), Failure> {
+        let send = self.session.send(MessageOptions::new(text).with_mode(DeliveryMode::Immediate));
+        self.runtime.call("telling the agent more", CALL_TIMEOUT, send).await.map(drop)
+    }
+
+    async fn said(&self, before: u64) -> Result<Vec<String>, Failure> {
+        Ok(transcript::said(&self.events().await?, before))
+    }
+
     async fn rerun(&self) -> Result<(), Failure> {
         let rpc = self.session.rpc();
         let rerun = rpc.send_messages(SendMessagesRequest::default());
@@ -227,9 +236,9 @@ impl Session for SdkSession {
         Ok(transcript::user_messages(&self.events().await?))
     }
 
-    async fn look(&self, before: u64) -> Result<Found, Failure> {
+    async fn look(&self, before: u64, steers: &[String]) -> Result<Found, Failure> {
         let events = self.events().await?;
-        let found = transcript::look(&events, before);
+        let found = transcript::look(&events, before, steers);
         if !matches!(found, Found::Unfinished { .. }) {
             return Ok(found);
         }

@@ -10,20 +10,31 @@ pub fn user_messages(events: &[SessionEvent]) -> u64 {
     events.iter().filter(|event| is_prompt(event)).count() as u64
 }
 
+/// What users said after the prompt that comes after `before` others, in order.
+pub fn said(events: &[SessionEvent], before: u64) -> Vec<String> {
+    let after = usize::try_from(before).unwrap_or(usize::MAX).saturating_add(1);
+    let prompts = events.iter().filter(|event| is_prompt(event)).skip(after);
+    prompts.map(|event| words(event).to_owned()).collect()
+}
+
 /// What the transcript has of the turn whose prompt comes after `before` others.
 ///
 /// The turn has ended when its last `assistant.turn_end` follows its last message and
 /// that message calls no tool; a `session.error` after the prompt leaves it unfinished,
 /// since a turn that failed can be run again. A turn that another prompt followed belongs to
 /// the past: what it did not say it will not say, and its prompt would have to be sent anew.
-pub fn look(events: &[SessionEvent], before: u64) -> Found {
+/// What is among `steers` was said to this turn and is no other's prompt.
+pub fn look(events: &[SessionEvent], before: u64, steers: &[String]) -> Found {
     let mut prompts = 0;
     let start = events.iter().position(|event| {
         prompts += u64::from(is_prompt(event));
         prompts > before
     });
     let Some(start) = start else { return Found::Nothing };
-    let next = events[start + 1..].iter().position(is_prompt).map(|next| start + 1 + next);
+    let steers =
+        |event: &SessionEvent| steers.iter().any(|steer| steer.trim() == words(event).trim());
+    let another = |event: &SessionEvent| is_prompt(event) && !steers(event);
+    let next = events[start + 1..].iter().position(another).map(|next| start + 1 + next);
     let turn = &events[start..next.unwrap_or(events.len())];
     let mut messages = Vec::new();
     let mut ended = false;
@@ -37,6 +48,11 @@ pub fn look(events: &[SessionEvent], before: u64) -> Found {
                 calls_tools(&mut messages, tools.is_some_and(|tools| !tools.is_empty()));
             }
             "assistant.turn_end" => ended = messages.last().is_some_and(|last| !last.is_empty()),
+            "user.message" if is_prompt(event) => {
+                // What was said after the first answer waits for its own.
+                ended = false;
+                calls_tools(&mut messages, true);
+            }
             "assistant.turn_start" | "tool.execution_start" | "session.error" | "abort" => {
                 ended = false;
             }
@@ -58,6 +74,10 @@ fn calls_tools(messages: &mut Vec<String>, calls: bool) {
     if calls {
         messages.push(String::new());
     }
+}
+
+fn words(event: &SessionEvent) -> &str {
+    event.data["content"].as_str().unwrap_or_default()
 }
 
 fn is_prompt(event: &SessionEvent) -> bool {
@@ -92,8 +112,8 @@ mod tests {
         let earlier =
             events(&[(PROMPT, json!({})), answer("a"), ("assistant.turn_end", json!({}))]);
         assert_eq!(user_messages(&earlier), 1);
-        assert_eq!(look(&earlier, 1), Found::Nothing);
-        assert_eq!(look(&[], 0), Found::Nothing);
+        assert_eq!(look(&earlier, 1, &[]), Found::Nothing);
+        assert_eq!(look(&[], 0, &[]), Found::Nothing);
     }
 
     #[test]
@@ -112,9 +132,9 @@ mod tests {
             ("assistant.turn_end", json!({})),
         ]);
         let messages = vec!["looking".to_owned(), "found".to_owned()];
-        assert_eq!(look(&all, 0), Found::Finished { messages });
-        assert_eq!(look(&all[..5], 0), Found::Unfinished { waiting: Vec::new() });
-        assert_eq!(look(&all[..7], 0), Found::Unfinished { waiting: Vec::new() });
+        assert_eq!(look(&all, 0, &[]), Found::Finished { messages });
+        assert_eq!(look(&all[..5], 0, &[]), Found::Unfinished { waiting: Vec::new() });
+        assert_eq!(look(&all[..7], 0, &[]), Found::Unfinished { waiting: Vec::new() });
     }
 
     #[test]
@@ -125,7 +145,7 @@ mod tests {
             ("assistant.turn_end", json!({})),
             ("session.error", json!({})),
         ]);
-        assert_eq!(look(&failed, 0), Found::Unfinished { waiting: Vec::new() });
+        assert_eq!(look(&failed, 0, &[]), Found::Unfinished { waiting: Vec::new() });
     }
 
     #[test]
@@ -134,7 +154,7 @@ mod tests {
             let mut all = vec![(PROMPT, json!({}))];
             all.extend_from_slice(ours);
             all.extend([(PROMPT, json!({})), answer("b"), ("assistant.turn_end", json!({}))]);
-            look(&events(&all), 0)
+            look(&events(&all), 0, &[])
         };
         assert_eq!(other(&[]), Found::Nothing);
         let ended = [answer("a"), ("assistant.turn_end", json!({}))];

@@ -25,6 +25,8 @@ pub struct Progress {
     pub reruns: u32,
     /// Tools that ran so far.
     pub tools: u32,
+    /// What a person said to the turn after its prompt, in order.
+    pub steers: Vec<String>,
     /// Questions asked so far.
     pub asked: u32,
     /// Wishes that a person allowed for the rest of the run.
@@ -57,8 +59,8 @@ impl Progress {
     /// Where the turn of an ended run stands for the run that finishes it: its place in the
     /// session, and nothing of what the ended run spent, asked or allowed.
     pub fn taken_up(self) -> Self {
-        let Self { sent, session, user_messages, .. } = self;
-        Self { sent, session, user_messages, ..Self::default() }
+        let Self { sent, session, user_messages, steers, .. } = self;
+        Self { sent, session, user_messages, steers, ..Self::default() }
     }
 
     /// Whether a tool waits for a person's decision, or for its delivery.

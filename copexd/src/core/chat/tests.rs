@@ -62,6 +62,7 @@ fn spec(mode: Mode) -> ChatSpec {
         run: "r".to_owned(),
         asks: "r".to_owned(),
         prompt: "hi".to_owned(),
+        compact: false,
         policy: super::Policy::try_new(mode, &[], &[], "/repo").unwrap(),
         choices: vec![choice("m"), choice("n")],
         strict_model: false,
@@ -83,6 +84,8 @@ fn opened(found: Found) -> Input {
         candidate: 0,
         reason: None,
         can_rerun: true,
+        can_steer: true,
+        said: Vec::new(),
         repaired: None,
     })
 }

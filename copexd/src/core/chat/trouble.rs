@@ -14,6 +14,9 @@ pub const MOST_RERUNS: u32 = 64;
 /// Names the question about a lost session; no backend's request is called so.
 const LOST: &str = "copex-lost-session";
 
+/// The answer of a run that was to make its conversation smaller.
+const COMPACTED: &str = "The conversation was compacted: a summary stands in its place.";
+
 /// The answer that starts a lost turn over.
 const START_OVER: &str = "start over";
 
@@ -174,6 +177,9 @@ impl Chat {
             return Vec::new();
         }
         let failure = self.failure.take();
+        if self.spec.compact && failure.is_none() {
+            return self.compacted_alone(result, moment);
+        }
         match (result, failure) {
             (Ok(()), _) => {
                 let mut effects = self.withdraw("the conversation was compacted", moment);
@@ -185,6 +191,19 @@ impl Chat {
                 self.failed(failure, Again::Reopen, moment)
             }
             (Err(error), None) => self.failed(error, Again::Reopen, moment),
+        }
+    }
+
+    /// That was all that the run was to do.
+    fn compacted_alone(&mut self, result: Result<(), Failure>, moment: Moment) -> Vec<Effect> {
+        match result {
+            Ok(()) => {
+                let told = self.turn.take_messages(vec![COMPACTED.to_owned()]);
+                let mut effects: Vec<Effect> = told.into_iter().map(Effect::Emit).collect();
+                effects.extend(self.finish(Verdict::Done));
+                effects
+            }
+            Err(failure) => self.give_up(failure, Otherwise::Fail, moment),
         }
     }
 

@@ -26,6 +26,7 @@ impl Chat {
         }
         match signal {
             Signal::Requesting(requesting) => self.requesting = requesting,
+            Signal::Prompted { text, message } => effects.extend(self.heard(&text, message)),
             Signal::Usage(usage) => {
                 effects.extend(self.check_model(usage.model.as_deref()));
             }
@@ -76,6 +77,7 @@ impl Chat {
         } else {
             effects.push(Effect::Unwait(Timer::Idle));
         }
+        effects.extend(self.hand_over());
         effects
     }
 
@@ -121,6 +123,7 @@ impl Chat {
                 self.failed(failure, Again::Reopen, moment)
             }
             (Timer::AbortGrace, Phase::Ending) => self.idle(moment),
+            (Timer::AbortGrace, Phase::Working) => self.words_lost(moment),
             (Timer::Total, _) => self.out_of_time(),
             (Timer::Ask(ask), _) => {
                 let answer = Reply::Deny(Some("nobody answered in time".to_owned()));
@@ -174,6 +177,9 @@ impl Chat {
     /// The turn is over, one way or another.
     pub(super) fn idle(&mut self, moment: Moment) -> Vec<Effect> {
         let failure = self.failure.take();
+        if failure.is_none() && self.phase == Phase::Working && self.words.are_out() {
+            return self.wait_for_words();
+        }
         let failure = failure.or_else(|| self.turn.answer().is_empty().then(no_answer));
         let Some(failure) = failure else { return self.finish(Verdict::Done) };
         if self.phase != Phase::Ending {

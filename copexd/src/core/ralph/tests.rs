@@ -22,6 +22,7 @@ fn spec() -> RalphSpec {
             run: "r".to_owned(),
             asks: "r".to_owned(),
             prompt: String::new(),
+            compact: false,
             policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
             choices: vec![Choice { model: Some("m".to_owned()), ..Choice::default() }],
             strict_model: false,
@@ -102,6 +103,8 @@ impl Rig {
             candidate: 0,
             reason: None,
             can_rerun: true,
+            can_steer: true,
+            said: Vec::new(),
             repaired: None,
         };
         self.hear(Input::Opened(opened));

@@ -9,8 +9,8 @@ use copex_proto::event::Answer;
 use copex_proto::explain::Explanation;
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, StopResponse,
-    SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
+    StopResponse, SubmitResponse,
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::run::{RunDetail, RunRequest};
@@ -109,6 +109,10 @@ impl CopexApiServer for Nothing {
     }
 
     async fn run_cancel(&self, _: RunId) -> RpcResult<CancelResponse> {
+        nothing()
+    }
+
+    async fn run_steer(&self, _: RunId, _: String) -> RpcResult<SteerResponse> {
         nothing()
     }
 

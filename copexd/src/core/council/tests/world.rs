@@ -17,6 +17,7 @@ fn seat(name: &str, asks: &str) -> Chair {
         run: "r".to_owned(),
         asks: asks.to_owned(),
         prompt: String::new(),
+        compact: false,
         policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
         choices: vec![Choice { label: name.to_owned(), ..Choice::default() }],
         strict_model: false,
@@ -271,6 +272,8 @@ impl Rig {
             candidate: 0,
             reason: None,
             can_rerun: true,
+            can_steer: true,
+            said: Vec::new(),
             repaired: None,
         };
         self.of(lane, Input::Opened(opened));

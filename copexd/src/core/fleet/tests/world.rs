@@ -19,6 +19,7 @@ fn chat_spec(asks: &str) -> ChatSpec {
         run: "r".to_owned(),
         asks: asks.to_owned(),
         prompt: String::new(),
+        compact: false,
         policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
         choices: vec![Choice { label: "m".to_owned(), ..Choice::default() }],
         strict_model: false,
@@ -276,6 +277,8 @@ impl Rig {
             candidate: 0,
             reason: None,
             can_rerun: true,
+            can_steer: true,
+            said: Vec::new(),
             repaired: None,
         };
         self.of(lane, Input::Opened(opened));

@@ -49,6 +49,8 @@ fn a_turn_that_was_under_way_is_looked_up_and_its_iteration_is_not_begun_again()
         candidate: 0,
         reason: None,
         can_rerun: true,
+        can_steer: true,
+        said: Vec::new(),
         repaired: None,
     };
     next.hear(Input::Opened(opened));
