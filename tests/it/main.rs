@@ -21,6 +21,7 @@ mod inbox;
 mod metrics;
 mod model_server;
 mod notify;
+mod overview;
 mod permissions;
 mod plan;
 mod pool;

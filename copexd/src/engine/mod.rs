@@ -32,6 +32,7 @@ pub mod log;
 mod measure;
 mod notify;
 mod open;
+mod overview;
 mod perform;
 mod plan;
 mod plan_file;
@@ -70,6 +71,7 @@ use registry::Registry;
 
 pub use account::Accounts;
 pub use inbox::MOST_ASKS;
+pub use overview::Overview;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
 pub use sessions::MOST_SESSIONS_LISTED;
