@@ -7,6 +7,7 @@ mod plan;
 mod ralph;
 mod sessions;
 mod setup;
+mod tui;
 mod turn;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use plan::{PlanArgs, PlanFlags};
 pub(crate) use ralph::{LoopFlags, RalphArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use setup::{InstallArgs, Place, SetupArgs, SetupCommand};
+pub(crate) use tui::TuiArgs;
 pub(crate) use turn::{LimitFlags, OutputFlags, ToolFlags, TurnFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Council(Box<CouncilArgs>),
     /// Do many tasks side by side, in the order that their dependencies leave.
     Fleet(Box<FleetArgs>),
+    /// The whole house on one screen: all runs live, the inbox, spend, the pool.
+    Tui(Box<TuiArgs>),
     /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
     Runs {
         /// What to do with them.

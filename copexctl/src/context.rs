@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) state_dir: PathBuf,
     /// Whether to start the daemon when none answers.
     pub(crate) auto_start: bool,
+    /// Whether stderr is part of a screen: then a start of the daemon is told there by others.
+    pub(crate) screen: bool,
 }
 
 impl Context {
@@ -34,6 +36,7 @@ impl Context {
             config_dir: dirs.config_dir().to_owned(),
             state_dir: dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned(),
             auto_start: true,
+            screen: false,
         })
     }
 

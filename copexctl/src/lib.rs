@@ -30,6 +30,7 @@ mod render;
 mod request;
 mod settings;
 mod snapshot;
+mod tui;
 mod when;
 
 use std::ffi::OsString;

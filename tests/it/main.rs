@@ -41,4 +41,5 @@ mod steer;
 mod systemd;
 mod tidy;
 mod tools;
+mod tui;
 mod use_cli;

@@ -321,6 +321,25 @@ impl Running {
         self.wait_text(&self.stderr, "stderr", needle)
     }
 
+    /// Waits until `pick` finds what it looks for in stdout so far; nothing when it never does.
+    pub fn wait_output<T>(&self, pick: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let found = self.stdout.wait(PATIENCE, |captured| {
+            let found = pick(&captured.bytes);
+            found.map(Some).or_else(|| captured.closed.then_some(None))
+        });
+        found.flatten()
+    }
+
+    /// Gives its terminal another size, and tells it.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let terminal = self.terminal.as_ref().expect("a process on a terminal");
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(terminal, size).expect("a terminal that takes a size");
+        // It is not its controlling terminal, which would do so by itself.
+        self.signal(Signal::SIGWINCH);
+    }
+
     /// Waits for the first byte on stdout; `false` if the stream ends without one.
     pub fn wait_first_byte(&self) -> bool {
         let found = self.stdout.wait(PATIENCE, |captured| {

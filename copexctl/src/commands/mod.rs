@@ -2,13 +2,13 @@
 
 mod again;
 mod breakers;
-mod chat;
+pub(crate) mod chat;
 mod completions;
 mod config;
 mod council;
 mod daemon;
 mod doctor;
-mod explain;
+pub(crate) mod explain;
 mod fleet;
 pub(crate) mod help;
 mod inbox;
@@ -23,7 +23,7 @@ pub(crate) mod runs;
 mod sessions;
 mod setup;
 mod status;
-mod watch;
+pub(crate) mod watch;
 
 use crate::cli::{ChatArgs, Cli, Command, DaemonCommand};
 use crate::context::Context;
@@ -31,9 +31,8 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 17] = [
+const LATER: [&str; 16] = [
     "interactive",
-    "tui",
     "skills",
     "render",
     "acp",
@@ -72,6 +71,7 @@ fn with_context(ctx: Context, command: Command) -> Result<Exit> {
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Council(args) => council::run(ctx, *args),
         Command::Fleet(args) => fleet::run(ctx, *args),
+        Command::Tui(args) => crate::tui::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn names_of_other_versions_are_told_apart_from_mistakes() {
-        let later = other(&["tui".to_owned()]);
-        assert_eq!(later.to_string(), "\"tui\" is not available in this version");
+        let later = other(&["acp".to_owned()]);
+        assert_eq!(later.to_string(), "\"acp\" is not available in this version");
         assert_eq!(later.exit() as u8, 2);
         let Failure::Told { info, .. } = other(&["chta".to_owned()]) else { panic!() };
         assert_eq!(info.hint.as_deref(), Some("did you mean `copexctl chat`?"));

@@ -79,7 +79,7 @@ pub(crate) fn watch(
 }
 
 /// The user's editor, as git and others find it.
-fn editor(ctx: &Context) -> String {
+pub(crate) fn editor(ctx: &Context) -> String {
     let named = ctx.env.get("VISUAL").or_else(|| ctx.env.get("EDITOR"));
     named.unwrap_or("vi").to_owned()
 }

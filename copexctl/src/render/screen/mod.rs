@@ -10,7 +10,7 @@ mod line;
 mod model;
 mod paint;
 mod parts;
-mod signals;
+pub(crate) mod signals;
 mod stage;
 
 use std::io::{self, Stderr, Stdout};
