@@ -55,7 +55,7 @@ pub(crate) fn run(mut ctx: Context, args: TuiArgs) -> Result<Exit> {
     let stream = start::connect(&ctx)?;
     ctx.screen = true;
     let model = Model {
-        model: settings.config.model.clone().unwrap_or_default(),
+        asked: settings.config.model.clone().unwrap_or_default(),
         effort: settings.config.reasoning_effort,
         theme: theme(&ctx, named, &settings),
         ..Model::default()

@@ -16,7 +16,7 @@ use super::link::Connection;
 use super::model::call::Effect;
 use super::model::{Model, Msg};
 use super::submit;
-use super::terminal::Stage;
+use super::terminal::{self, Stage};
 use crate::cli::ChatFlags;
 use crate::clock;
 use crate::context::Context;
@@ -78,7 +78,7 @@ impl Shell<'_> {
             }
             let frame = (painted_at + FRAME_MS).saturating_sub(now);
             if dirty && frame == 0 {
-                self.model.size = self.stage.size();
+                self.model.size = terminal::size();
                 self.stage.paint(&self.model)?;
                 (dirty, painted_at) = (false, now);
             }
@@ -163,7 +163,7 @@ impl Shell<'_> {
 
     /// The terminal belongs to others until this process is continued, or for good.
     fn leave_for(&mut self, signal: i32) -> Result<()> {
-        self.stage.give_back();
+        terminal::restore();
         obey(signal);
         self.stage.take()?;
         Ok(())
@@ -208,7 +208,7 @@ impl Shell<'_> {
 
     /// Lets the user's editor have the terminal for a while.
     fn edit(&mut self, file: &Path) -> std::result::Result<(), String> {
-        self.stage.give_back();
+        terminal::restore();
         let ended = process::edit(&self.editor, file)
             .map_err(|why| format!("the editor `{}` {why}; set EDITOR", self.editor));
         self.stage.take().map_err(|error| error.to_string())?;

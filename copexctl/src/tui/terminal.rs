@@ -62,17 +62,6 @@ impl Stage {
         io::Write::flush(&mut self.backend)
     }
 
-    /// Gives it back for a while, or for good.
-    pub(crate) fn give_back(&self) {
-        restore();
-    }
-
-    /// Columns and rows.
-    pub(crate) fn size(&self) -> (u16, u16) {
-        let size = terminal_size::terminal_size_of(io::stdout());
-        size.map_or(USUAL, |(columns, rows)| (columns.0, rows.0))
-    }
-
     /// Everything is drawn anew by the next drawing.
     pub(crate) fn clear(&mut self) {
         self.shown = None;
@@ -107,8 +96,14 @@ impl Drop for Stage {
     }
 }
 
-/// Gives the terminal back. There is nobody to tell when it is gone.
-fn restore() {
+/// Columns and rows of the terminal.
+pub(crate) fn size() -> (u16, u16) {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or(USUAL, |(columns, rows)| (columns.0, rows.0))
+}
+
+/// Gives the terminal back, for a while or for good. There is nobody to tell when it is gone.
+pub(crate) fn restore() {
     let mut out = io::stdout();
     let _ = execute!(
         out,

@@ -160,6 +160,16 @@ fn whole_fleet() -> FleetRequest {
     }
 }
 
+fn say(options: RunOptions) -> ChatRequest {
+    ChatRequest { prompt: text("Hello"), options, ..ChatRequest::default() }
+}
+
+fn compaction() -> RunRequest {
+    let session = SessionChoice::Resume(text("4f2c"));
+    let options = RunOptions { session, ..RunOptions::default() };
+    RunRequest::Chat(ChatRequest { compact: true, options, ..ChatRequest::default() })
+}
+
 pub(super) fn all() -> Vec<Frame> {
     let options = RunOptions::default;
     let request =
@@ -170,15 +180,13 @@ pub(super) fn all() -> Vec<Frame> {
         depends_on,
         ..FleetTask::default()
     };
-    let chat =
-        ChatRequest { prompt: text("Why is the sky blue?"), compact: false, options: everything() };
-    let patient = ChatRequest { prompt: text("Hello"), compact: false, options: resilient() };
-    let small = ChatRequest { prompt: text("Hello"), compact: false, options: options() };
+    let chat = ChatRequest { prompt: text("Why is the sky blue?"), ..say(everything()) };
+    let patient = say(resilient());
+    let small = say(options());
     let file = || Some(text("/home/ada/bug.jsonl"));
     let record = RunOptions { record: file(), ..options() };
     let replay = RunOptions { replay: file(), replay_speed: Some(2.5), ..options() };
-    let with =
-        |options| RunRequest::Chat(ChatRequest { prompt: text("Hello"), compact: false, options });
+    let with = |options| RunRequest::Chat(say(options));
     vec![
         request(RunRequest::Chat(chat.clone())),
         frame("request.chat.limits", &RunRequest::Chat(chat)),
@@ -190,14 +198,7 @@ pub(super) fn all() -> Vec<Frame> {
                 max_tokens: Some(2_000_000),
             },
         ),
-        frame(
-            "request.chat.compact",
-            &RunRequest::Chat(ChatRequest {
-                compact: true,
-                options: RunOptions { session: SessionChoice::Resume(text("4f2c")), ..options() },
-                ..ChatRequest::default()
-            }),
-        ),
+        frame("request.chat.compact", &compaction()),
         frame("request.chat.resilience", &RunRequest::Chat(patient)),
         frame("request.chat.record", &with(record)),
         frame("request.chat.replay", &with(replay)),

@@ -5,7 +5,7 @@ use copex_proto::event::AskKind;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::look::Tone;
+use super::look::{SELECTED, Tone};
 use super::text::{cell, plain};
 use super::{Canvas, age};
 
@@ -28,7 +28,7 @@ impl Canvas<'_> {
         let lines: Vec<_> = asks.iter().map(|entry| self.ask_row(entry, area.width)).collect();
         self.lines(list, &lines, top);
         let y = area.y + u16::try_from(selected - top).unwrap_or(0);
-        self.buffer.set_style(Rect { y, height: 1, ..area }, model.theme.selected());
+        self.buffer.set_style(Rect { y, height: 1, ..area }, SELECTED);
         self.rule(area, list.bottom());
         let below = Rect {
             x: area.x + 1,

@@ -54,8 +54,13 @@ const COLOURS: [[Color; 5]; 5] = [
 ];
 
 const fn indexed(colours: [u8; 5]) -> [Color; 5] {
-    let [a, b, c, d, e] = colours;
-    [Color::Indexed(a), Color::Indexed(b), Color::Indexed(c), Color::Indexed(d), Color::Indexed(e)]
+    let mut all = [Color::Reset; 5];
+    let mut place = 0;
+    while place < all.len() {
+        all[place] = Color::Indexed(colours[place]);
+        place += 1;
+    }
+    all
 }
 
 impl Theme {
@@ -94,9 +99,7 @@ impl Theme {
         };
         if self == Self::Mono { plain.add_modifier(mono) } else { plain.fg(colour) }
     }
-
-    /// The row that is looked at.
-    pub(crate) fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
-    }
 }
+
+/// The row that is looked at, in every theme.
+pub(crate) const SELECTED: Style = Style::new().add_modifier(Modifier::REVERSED);

@@ -15,7 +15,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
-use self::look::Tone;
+use self::look::{SELECTED, Tone};
 use super::model::runs::Group;
 use super::model::{Link, Model, Screen};
 
@@ -101,7 +101,7 @@ impl Canvas<'_> {
             let wants = screen == Screen::Inbox && waiting > 0;
             let tone = if wants { Tone::Wants } else { Tone::Plain };
             let style = self.style(tone);
-            let style = if screen == here { style.patch(model.theme.selected()) } else { style };
+            let style = if screen == here { style.patch(SELECTED) } else { style };
             spans.push(Span::styled(format!(" {name} "), style));
             spans.push(Span::raw(" "));
         }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Canvas;
-use super::look::Tone;
+use super::look::{SELECTED, Tone};
 use super::text::{cell, plain, wrap};
 use crate::tui::model::command::{MOVES, TABLE};
 use crate::tui::model::field::Field;
@@ -122,7 +122,7 @@ impl Canvas<'_> {
             ]);
             self.put(list.x, y, list.width, &line);
             if at == selected {
-                self.buffer.set_style(Rect { y, height: 1, ..list }, self.model.theme.selected());
+                self.buffer.set_style(Rect { y, height: 1, ..list }, SELECTED);
             }
         }
         if found.is_empty() {

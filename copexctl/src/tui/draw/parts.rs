@@ -7,7 +7,7 @@ use copex_proto::run::{FleetTask, Mode, RunState};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::look::Tone;
+use super::look::{SELECTED, Tone};
 use super::text::{cell, plain};
 use super::{Canvas, age, runs, short};
 use crate::render::duration;
@@ -48,7 +48,7 @@ impl Canvas<'_> {
         if let Some(row) = open.part.checked_sub(top).filter(|row| *row < shown) {
             let y = area.y + u16::try_from(row).unwrap_or(0);
             let row = Rect { y, height: 1, ..area };
-            self.buffer.set_style(row, self.model.theme.selected());
+            self.buffer.set_style(row, SELECTED);
         }
         let used = u16::try_from(shown).unwrap_or(0);
         let rest = Rect { y: area.y + used, height: area.height - used, ..area };

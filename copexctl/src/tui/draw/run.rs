@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::look::Tone;
+use super::look::{SELECTED, Tone};
 use super::text::{cell, plain, prose, wrap};
 use super::{Canvas, age, runs, short};
 use crate::commands::runs::state_name;
@@ -75,7 +75,7 @@ impl Canvas<'_> {
         for (tab, name) in open.tabs() {
             let style = self.style(Tone::Plain);
             let here = tab == open.tab;
-            let style = if here { style.patch(model.theme.selected()) } else { style };
+            let style = if here { style.patch(SELECTED) } else { style };
             tabs.push(Span::styled(format!(" {name} "), style));
             tabs.push(Span::raw(" "));
         }

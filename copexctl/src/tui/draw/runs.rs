@@ -4,7 +4,7 @@ use copex_proto::run::{RunState, RunSummary};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::look::Tone;
+use super::look::{SELECTED, Tone};
 use super::text::cell;
 use super::{Canvas, age, since};
 use crate::tui::model::runs::Group;
@@ -81,7 +81,7 @@ impl Canvas<'_> {
             self.put(area.x, y, area.width, &line);
             if is_selected(row) {
                 let row = Rect { y, height: 1, ..area };
-                self.buffer.set_style(row, model.theme.selected());
+                self.buffer.set_style(row, SELECTED);
             }
         }
         *model.runs.rows.borrow_mut() = drawn;

@@ -124,13 +124,11 @@ impl Model {
                 read_answer(ask, &text).map(|answer| Call::Answer { ask: ask.ask.clone(), answer })
             }
         };
-        match call {
-            Some(call) => vec![call.into()],
-            None => {
-                self.over = Some(Over::Say(say));
-                Vec::new()
-            }
+        if let Some(call) = call {
+            return vec![call.into()];
         }
+        self.over = Some(Over::Say(say));
+        Vec::new()
     }
 
     fn key_find(&mut self, key: KeyEvent) -> Vec<Effect> {

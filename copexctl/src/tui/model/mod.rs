@@ -175,8 +175,8 @@ pub(crate) struct Model {
     pub(crate) finding: bool,
     /// What is shown in full.
     pub(crate) shown: Shown,
-    /// The model of new runs.
-    pub(crate) model: String,
+    /// The model that new runs ask.
+    pub(crate) asked: String,
     /// The effort of new runs.
     pub(crate) effort: Option<Effort>,
     /// The colours.
@@ -198,7 +198,7 @@ impl Model {
             Msg::Mouse(mouse) => self.mouse(mouse),
             Msg::Runs(change) => self.changed(change),
             Msg::Event(event) => self.event(&event),
-            Msg::Replied(call, answer) => self.replied(call, answer),
+            Msg::Replied(call, answer) => self.replied(&call, answer),
             Msg::Submitted(answer) => self.submitted(answer),
             Msg::Edited(edited) => self.edited(edited),
             Msg::Viewed(ended) => {

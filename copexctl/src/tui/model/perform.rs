@@ -96,13 +96,10 @@ impl Model {
             Command::View => return self.view(run),
             Command::EditPlan => {
                 let open = self.open.as_ref().filter(|open| open.run() == run);
-                return match open.and_then(|open| open.plan.clone()) {
-                    Some(file) => vec![Effect::EditPlan(file)],
-                    None => {
-                        self.say("no plan is known here; open a run that has one");
-                        Vec::new()
-                    }
-                };
+                if let Some(file) = open.and_then(|open| open.plan.clone()) {
+                    return vec![Effect::EditPlan(file)];
+                }
+                self.say("no plan is known here; open a run that has one");
             }
             _ => {}
         }
@@ -141,7 +138,7 @@ impl Model {
     }
 
     fn new_run(&mut self) {
-        let mut form = Form::new(&self.model, self.effort);
+        let mut form = Form::new(&self.asked, self.effort);
         form.prompt = super::field::Field::of(&self.draft);
         self.over = Some(Over::Form(Box::new(form)));
     }

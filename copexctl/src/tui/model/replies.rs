@@ -23,7 +23,7 @@ impl Model {
     /// A call was answered.
     pub(super) fn replied(
         &mut self,
-        call: Call,
+        call: &Call,
         answer: Result<Box<RawValue>, ErrorInfo>,
     ) -> Vec<Effect> {
         let raw = match answer {
@@ -43,7 +43,7 @@ impl Model {
         }
     }
 
-    fn take(&mut self, call: Call, raw: &RawValue) -> Result<Vec<Effect>, String> {
+    fn take(&mut self, call: &Call, raw: &RawValue) -> Result<Vec<Effect>, String> {
         match call {
             Call::Asks => {
                 let list: AskList = read(raw)?;
@@ -67,7 +67,7 @@ impl Model {
             Call::Status => self.house.status = Some(read(raw)?),
             Call::Detail(run) => {
                 let detail: RunDetail = read(raw)?;
-                if let Some(open) = self.open.as_mut().filter(|open| open.run() == run) {
+                if let Some(open) = self.open.as_mut().filter(|open| open.run() == *run) {
                     open.detail(detail);
                 }
             }
@@ -80,7 +80,7 @@ impl Model {
             Call::Say { .. } => self.say("said; the agent hears it before its next step"),
             Call::Resume { run, .. } => {
                 let new: SubmitResponse = read(raw)?;
-                if new.run == run {
+                if new.run == *run {
                     self.say("it goes on now");
                 } else {
                     self.say(format!("goes on as {}", new.run));
@@ -123,7 +123,7 @@ impl Model {
         match edited {
             Ok(text) => {
                 if !matches!(self.over, Some(Over::Form(_))) {
-                    self.over = Some(Over::Form(Box::new(Form::new(&self.model, self.effort))));
+                    self.over = Some(Over::Form(Box::new(Form::new(&self.asked, self.effort))));
                 }
                 if let Some(Over::Form(form)) = &mut self.over {
                     form.prompt = super::field::Field::of(text.trim_end());
