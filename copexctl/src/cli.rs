@@ -10,6 +10,7 @@ mod render;
 mod sessions;
 mod setup;
 mod tools;
+mod tui;
 mod turn;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use render::{Format, RenderArgs};
 pub(crate) use sessions::{ResumeArgs, SessionsCommand};
 pub(crate) use setup::{InstallArgs, Place, SetupArgs, SetupCommand};
 pub(crate) use tools::{McpCommand, McpFrom, SkillFolders, SkillsCommand};
+pub(crate) use tui::TuiArgs;
 pub(crate) use turn::{ApprovalFlags, LimitFlags, OutputFlags, ToolFlags, TurnFlags, UiFlags};
 
 /// Copilot runs that survive: a client of the copexd daemon.
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Council(Box<CouncilArgs>),
     /// Do many tasks side by side, in the order that their dependencies leave.
     Fleet(Box<FleetArgs>),
+    /// The whole house on one screen: all runs live, the inbox, spend, the pool.
+    Tui(Box<TuiArgs>),
     /// Runs of the daemon: list, show, attach, cancel, resume, answer, logs.
     Runs {
         /// What to do with them.

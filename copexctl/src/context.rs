@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) auto_start: bool,
     /// How runs look, once the settings were read.
     pub(crate) ui: Option<Ui>,
+    /// Whether stderr is part of a screen: then a start of the daemon is told there by others.
+    pub(crate) screen: bool,
 }
 
 impl Context {
@@ -38,6 +40,7 @@ impl Context {
             state_dir: dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned(),
             auto_start: true,
             ui: None,
+            screen: false,
         })
     }
 

@@ -33,6 +33,7 @@ mod request;
 mod settings;
 mod skills;
 mod snapshot;
+mod tui;
 mod when;
 
 use std::ffi::OsString;

@@ -13,6 +13,8 @@ use crate::event::Answer;
 use crate::event::RunEvent;
 use crate::explain::Explanation;
 use crate::fleet::{CleanTarget, FleetCleaned};
+#[cfg(feature = "client")]
+use crate::health::RunsChanged;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
     EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
@@ -51,6 +53,12 @@ pub trait CopexApi {
     /// Streams a run's events after `after` (default 0: from the first) to its end.
     #[subscription(name = "run.watch" => "run.watched", unsubscribe = "run.unwatch", item = RunEvent, param_kind = map, with_extensions)]
     async fn run_watch(&self, run: RunId, after: Option<Seq>) -> SubscriptionResult;
+
+    /// Streams how all runs stand: first those that have not ended and the `recent` newest
+    /// (default 50, most 500), then those that are new or stand otherwise, at most ten times a
+    /// second. It ends with the daemon.
+    #[subscription(name = "run.watch_all" => "run.changed", unsubscribe = "run.unwatch_all", item = RunsChanged, param_kind = map)]
+    async fn run_watch_all(&self, recent: Option<u32>) -> SubscriptionResult;
 
     /// The events after `after`, at most `limit` (default 256, most 4,096); waits up to
     /// `wait_ms` (default 0, most 60,000) for the first.

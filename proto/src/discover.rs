@@ -15,8 +15,8 @@ use crate::explain::Explanation;
 use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
-    StopResponse, SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, RunsChanged,
+    SteerResponse, StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::mcp::{McpCheck, McpReport};
@@ -152,6 +152,10 @@ impl Document {
         .param::<Seq>("after", Need::Optional)
         .fails(&["NotFound", "Store", "TooManySubscriptions"])
         .streams::<RunEvent>("run.watched", "run.unwatch");
+        self.method("run.watch_all", "Streams how all runs stand: first those that have not ended and the `recent` newest (default 50, most 500), then those that are new or stand otherwise, at most ten times a second. It ends with the daemon.")
+            .param::<u32>("recent", Need::Optional)
+            .fails(&["Store", "TooManySubscriptions"])
+            .streams::<RunsChanged>("run.changed", "run.unwatch_all");
         self.method("run.events", "The events after `after`, at most `limit` (default 256, most 4,096); waits up to `wait_ms` (default 0, most 60,000) for the first.")
             .param::<RunId>("run", Need::Required)
             .param::<Seq>("after", Need::Optional)

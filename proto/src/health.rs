@@ -80,6 +80,15 @@ pub struct ListResponse {
     pub cursor: Option<RunId>,
 }
 
+/// What `run.watch_all` tells: runs that are new, or stand otherwise than was told before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunsChanged {
+    /// The runs, newest first.
+    pub runs: Vec<RunSummary>,
+    /// Questions that wait for a person, of all runs.
+    pub waiting: u32,
+}
+
 /// Answer to `run.cancel`: the same however often it is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelResponse {

@@ -54,7 +54,7 @@ fn what_the_command_line_does_not_know_is_refused_by_name() {
 #[test]
 fn what_this_version_cannot_do_is_refused_by_name() {
     let sandbox = Sandbox::new();
-    for mode in ["tui", "squad", "acp"] {
+    for mode in ["squad", "acp"] {
         refused(&sandbox, &[mode, "x"], 2, &[mode, "not available in this version"]);
     }
     let template = ["chat", "x", "--template", "t"];

@@ -304,14 +304,6 @@ impl Running {
         terminal.write_all(keys.as_bytes()).expect("a terminal that takes keys");
     }
 
-    /// Gives its terminal another size.
-    pub fn resize(&self, rows: u16, columns: u16) {
-        let terminal = self.terminal.as_ref().expect("a process on a terminal");
-        let size =
-            rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(terminal, size).expect("a terminal that has a size");
-    }
-
     /// What stdout has after its first `seen` bytes, once there is something, at most after
     /// `patience`; nothing when that is over or nothing more will come.
     pub fn output_after(&self, seen: usize, patience: Duration) -> Vec<u8> {
@@ -345,6 +337,25 @@ impl Running {
     /// Waits until stderr holds `needle`, and returns stderr so far.
     pub fn wait_stderr(&self, needle: &str) -> String {
         self.wait_text(&self.stderr, "stderr", needle)
+    }
+
+    /// Waits until `pick` finds what it looks for in stdout so far; nothing when it never does.
+    pub fn wait_output<T>(&self, pick: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let found = self.stdout.wait(PATIENCE, |captured| {
+            let found = pick(&captured.bytes);
+            found.map(Some).or_else(|| captured.closed.then_some(None))
+        });
+        found.flatten()
+    }
+
+    /// Gives its terminal another size, and tells it.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let terminal = self.terminal.as_ref().expect("a process on a terminal");
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(terminal, size).expect("a terminal that takes a size");
+        // Where it is its controlling terminal, that has done so by itself already.
+        self.signal(Signal::SIGWINCH);
     }
 
     /// Waits for the first byte on stdout; `false` if the stream ends without one.

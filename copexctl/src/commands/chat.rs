@@ -45,7 +45,7 @@ fn here() -> Result<PathBuf> {
 }
 
 /// The settings that hold with these flags.
-pub(super) fn settle(ctx: &mut Context, flags: &ChatFlags) -> Result<Settings> {
+pub(crate) fn settle(ctx: &mut Context, flags: &ChatFlags) -> Result<Settings> {
     let layer = request::layer(&flags.turn, &ctx.home, &here()?)?;
     let given =
         Given { file: flags.turn.config.clone(), cwd: flags.turn.cwd.clone(), flags: layer };

@@ -23,7 +23,8 @@ pub(crate) fn run(connection: &mut Connection, run: RunId, json: bool) -> Result
     Ok(Exit::Done)
 }
 
-fn text(told: &Explanation) -> String {
+/// The explanation for people.
+pub(crate) fn text(told: &Explanation) -> String {
     let mut rows = vec![
         vec!["run".to_owned(), told.run.to_string()],
         vec!["state".to_owned(), runs::state_name(told.state)],

@@ -2,13 +2,13 @@
 
 mod again;
 mod breakers;
-mod chat;
+pub(crate) mod chat;
 mod completions;
 mod config;
 mod council;
 mod daemon;
 mod doctor;
-mod explain;
+pub(crate) mod explain;
 mod fleet;
 pub(crate) mod help;
 mod inbox;
@@ -28,7 +28,7 @@ mod setup;
 mod sign_in;
 mod skills;
 mod status;
-mod watch;
+pub(crate) mod watch;
 
 use std::io::{self, IsTerminal as _};
 
@@ -38,9 +38,9 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 /// Commands of Python copex and of later versions of ours.
-const LATER: [&str; 14] = [
-    "tui", "acp", "squad", "agent", "campaign", "memory", "map", "edit", "undo", "audit", "diff",
-    "stats", "explain", "spend",
+const LATER: [&str; 13] = [
+    "acp", "squad", "agent", "campaign", "memory", "map", "edit", "undo", "audit", "diff", "stats",
+    "explain", "spend",
 ];
 
 /// Carries out one command line.
@@ -65,6 +65,7 @@ fn with_context(ctx: Context, command: Command) -> Result<Exit> {
         Command::Plan(args) => plan::run(ctx, *args),
         Command::Council(args) => council::run(ctx, *args),
         Command::Fleet(args) => fleet::run(ctx, *args),
+        Command::Tui(args) => crate::tui::run(ctx, *args),
         Command::Runs { command } => runs::run(&ctx, command),
         Command::Inbox { list, command } => inbox::run(&ctx, &list, command),
         Command::Sessions { command } => sessions::run(ctx, command),
@@ -130,8 +131,8 @@ mod tests {
 
     #[test]
     fn names_of_other_versions_are_told_apart_from_mistakes() {
-        let later = other(&["tui".to_owned()]);
-        assert_eq!(later.to_string(), "\"tui\" is not available in this version");
+        let later = other(&["acp".to_owned()]);
+        assert_eq!(later.to_string(), "\"acp\" is not available in this version");
         assert_eq!(later.exit() as u8, 2);
         let Failure::Told { info, .. } = other(&["chta".to_owned()]) else { panic!() };
         assert_eq!(info.hint.as_deref(), Some("did you mean `copexctl chat`?"));

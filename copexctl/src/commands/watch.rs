@@ -85,7 +85,7 @@ pub(super) fn person() -> bool {
 }
 
 /// The user's editor, as git and others find it.
-pub(super) fn editor(ctx: &Context) -> String {
+pub(crate) fn editor(ctx: &Context) -> String {
     let named = ctx.env.get("VISUAL").or_else(|| ctx.env.get("EDITOR"));
     named.unwrap_or("vi").to_owned()
 }

@@ -164,7 +164,7 @@ fn launch(ctx: &Context, program: &Path, socket: &Path, deadline: Deadline) -> R
         // and the other one answers.
         let ended = has_ended(&mut child);
         if let Ok(stream) = UnixStream::connect(socket) {
-            if !ended {
+            if !ended && !ctx.screen {
                 render::note("copexd started");
             }
             return Ok(stream);

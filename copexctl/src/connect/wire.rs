@@ -39,6 +39,9 @@ pub(crate) struct Frame<'a> {
     /// Why a call failed.
     #[serde(borrow, default)]
     pub(crate) error: Option<&'a RawValue>,
+    /// What a notification is called.
+    #[serde(borrow, default)]
+    pub(crate) method: Option<&'a str>,
     /// What a notification carries.
     #[serde(borrow, default)]
     pub(crate) params: Option<Notice<'a>>,

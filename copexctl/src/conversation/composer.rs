@@ -34,6 +34,10 @@ use bar::Bar;
 /// Between two drawings when nothing is typed.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long is waited for another key once there was one. A wait of nothing would not even
+/// look.
+const KEYS: Duration = Duration::from_millis(2);
+
 /// Characters of a prompt in a note.
 const BRIEF: usize = 60;
 
@@ -298,7 +302,7 @@ impl View for Composer<'_> {
 
     fn keys(&mut self) -> io::Result<Vec<Typed>> {
         let mut typed = Vec::new();
-        while event::poll(Duration::ZERO)? {
+        while event::poll(KEYS)? {
             match event::read()? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => {
                     typed.extend(self.key(key));

@@ -335,10 +335,14 @@ impl Driver {
         self.account.measure(&bodies, now);
         let news = self.engine.inner.notifier.news(&self.live, &bodies, now);
         ops.extend(self.live.record(&bodies));
+        let listed = bodies.iter().any(|(_, body)| events::shown_in_lists(body));
         let promised = checkpoint || bodies.iter().any(|(_, body)| events::promises(body));
         let durability = if promised { Durability::Synced } else { Durability::Flushed };
         self.live.log.append(bodies, ops, durability).await?;
         self.engine.inner.notifier.tell(news);
+        if listed {
+            self.engine.inner.registry.ring();
+        }
         if self.live.parked() {
             // A draining daemon does not wait for it.
             self.engine.inner.registry.look_again();

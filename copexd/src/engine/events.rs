@@ -121,6 +121,13 @@ pub fn state_after(body: &EventBody) -> Option<RunState> {
     }
 }
 
+/// Whether what lists show of a run is another after this event: its state, its session, or
+/// how many questions wait.
+pub fn shown_in_lists(body: &EventBody) -> bool {
+    let question = matches!(body, EventBody::Ask(_) | EventBody::Answered { .. });
+    question || matches!(body, EventBody::Attempt(_)) || state_after(body).is_some()
+}
+
 /// Whether an event promises something that must outlast a power cut.
 pub fn promises(body: &EventBody) -> bool {
     body.is_terminal()

@@ -55,6 +55,16 @@ impl Engine {
         Ok(AskList { asks, waiting: u32::try_from(waiting).unwrap_or(u32::MAX), more })
     }
 
+    /// The questions that wait, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn waiting(&self) -> Result<Vec<AskId>, ErrorInfo> {
+        let records = self.inner.store.open_asks().map_err(|error| store_error(&error))?;
+        let waits = |record: &AskRecord| self.inner.registry.get(record.run).is_some();
+        Ok(records.into_iter().filter(waits).map(|record| record.ask).collect())
+    }
+
     /// One question with its run; none where either cannot be read any more.
     fn entry(&self, record: &AskRecord) -> Result<Option<AskEntry>, StoreError> {
         let Some(run) = self.inner.store.get_run(record.run)? else { return Ok(None) };

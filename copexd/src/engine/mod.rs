@@ -35,6 +35,7 @@ mod mcp;
 mod measure;
 mod notify;
 mod open;
+mod overview;
 mod perform;
 mod plan;
 mod plan_file;
@@ -73,6 +74,7 @@ use registry::Registry;
 
 pub use account::Accounts;
 pub use inbox::MOST_ASKS;
+pub use overview::Overview;
 pub use prepare::Ambient;
 pub use report::MOST_LISTED;
 pub use sessions::MOST_SESSIONS_LISTED;

@@ -66,6 +66,8 @@ pub(super) struct Registry {
     ids: Mutex<Ids>,
     closed: AtomicBool,
     changed: Notify,
+    /// Rings when what lists show of a run has changed.
+    bell: watch::Sender<u64>,
 }
 
 impl Registry {
@@ -89,6 +91,7 @@ impl Registry {
             secrets,
         });
         self.lock().insert(run, live.clone());
+        self.ring();
         (live, inbox)
     }
 
@@ -140,6 +143,22 @@ impl Registry {
     pub(super) fn remove(&self, run: RunId) {
         self.lock().remove(&run);
         self.changed.notify_waiters();
+        self.ring();
+    }
+
+    /// Tells whoever looks on that lists are to be read again.
+    pub(super) fn ring(&self) {
+        self.bell.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Hears [`Registry::ring`].
+    pub(super) fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    /// All of them, as last recorded.
+    pub(super) fn summaries(&self) -> Vec<RunSummary> {
+        self.lock().values().map(|live| live.summary.borrow().clone()).collect()
     }
 
     /// How many there are.

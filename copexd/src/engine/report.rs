@@ -35,7 +35,7 @@ impl Engine {
         Ok(self.wire(self.record(run)?))
     }
 
-    fn record(&self, run: RunId) -> Result<store::RunSummary, ErrorInfo> {
+    pub(super) fn record(&self, run: RunId) -> Result<store::RunSummary, ErrorInfo> {
         if let Some(live) = self.inner.registry.get(run) {
             return Ok(live.summary.borrow().clone());
         }
@@ -113,7 +113,7 @@ impl Engine {
         Ok(ListResponse { runs: runs.collect(), cursor: page.next })
     }
 
-    fn wire(&self, record: store::RunSummary) -> RunSummary {
+    pub(super) fn wire(&self, record: store::RunSummary) -> RunSummary {
         let known = STATES.into_iter().find(|state| state_name(*state) == record.state);
         let live = self.inner.registry.get(record.run);
         let last_seq = live.map_or(record.last_seq, |live| live.log.last());

@@ -167,6 +167,19 @@ impl CopexApiServer for Api {
         Ok(())
     }
 
+    async fn run_watch_all(
+        &self,
+        pending: PendingSubscriptionSink,
+        recent: Option<u32>,
+    ) -> SubscriptionResult {
+        let recent = recent.unwrap_or(LISTED).min(MOST_LISTED);
+        match self.engine().await {
+            Ok(engine) => stream::pump_all(pending, engine.overview(recent)).await,
+            Err(error) => pending.reject(error).await,
+        }
+        Ok(())
+    }
+
     async fn run_events(
         &self,
         run: RunId,

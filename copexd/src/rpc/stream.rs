@@ -5,7 +5,7 @@ use copex_proto::event::EventBody;
 use jsonrpsee::PendingSubscriptionSink;
 use jsonrpsee::SubscriptionMessage;
 
-use crate::engine::Watcher;
+use crate::engine::{Overview, Watcher};
 
 use super::error_object;
 
@@ -32,6 +32,31 @@ pub(super) async fn pump(pending: PendingSubscriptionSink, mut watcher: Watcher)
             Err(error) => {
                 tracing::error!(%error, "a subscription ends");
                 let _ = warn(&sink, &error).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Sends how all runs stand, until the end of the subscription, the connection or the daemon.
+/// While a sink is slow nothing waits for it: what changed meanwhile is told as it is then.
+pub(super) async fn pump_all(pending: PendingSubscriptionSink, mut overview: Overview) {
+    let Ok(sink) = pending.accept().await else { return };
+    loop {
+        let change = tokio::select! {
+            change = overview.next() => change,
+            () = sink.closed() => return,
+        };
+        match change {
+            Ok(Some(change)) => {
+                let Ok(raw) = serde_json::value::to_raw_value(&change) else { return };
+                if sink.send(SubscriptionMessage::from(raw)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "a subscription to all runs ends");
                 return;
             }
         }

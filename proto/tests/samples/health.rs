@@ -6,8 +6,8 @@ use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonPhase,
     DaemonStatus, EventsResponse, HelloResponse, Latency, ListResponse, ModelInfo, ModelList,
-    PoolStatus, Quota, Recycled, RunFilter, RuntimeStatus, SteerResponse, StopResponse,
-    SubmitResponse, TreeUsage, Warmth,
+    PoolStatus, Quota, Recycled, RunFilter, RunsChanged, RuntimeStatus, SteerResponse,
+    StopResponse, SubmitResponse, TreeUsage, Warmth,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::mcp::{McpCheck, McpChecked, McpReport, McpTool};
@@ -66,6 +66,7 @@ fn runs() -> Vec<Frame> {
         frame("run.list", &ListResponse { runs: vec![summary()], cursor: Some(run()) }),
         frame("run.get", &detail),
         frame("run.cancel", &CancelResponse { run: run(), state: RunState::Cancelled }),
+        frame("run.watch_all", &RunsChanged { runs: vec![summary()], waiting: 1 }),
         frame("run.steer", &SteerResponse { run: run() }),
         frame("run.answer", &answer),
     ]

@@ -88,6 +88,14 @@ impl CopexApiServer for Nothing {
         Ok(())
     }
 
+    async fn run_watch_all(
+        &self,
+        _: PendingSubscriptionSink,
+        _: Option<u32>,
+    ) -> SubscriptionResult {
+        Ok(())
+    }
+
     async fn run_events(
         &self,
         _: RunId,

@@ -1,0 +1,141 @@
+//! What a run is doing at the moment, and how far it is, folded from its events.
+
+use std::collections::BTreeMap;
+
+use copex_proto::event::{EventBody, RunEvent, StepState};
+use copex_proto::id::Seq;
+use copex_proto::run::RunState;
+
+use crate::render::{brief, telling};
+
+/// Characters of what is being done: a row shows fewer.
+const MOST: usize = 160;
+
+/// Tasks, steps and members that are counted.
+const PARTS: usize = 1_000;
+
+/// A run at this moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Doing {
+    /// The number of the last event.
+    pub(crate) seq: Seq,
+    /// What is being done, in a few words.
+    pub(crate) what: String,
+    /// Since when, in Unix milliseconds.
+    pub(crate) since: u64,
+    /// Until when it waits, in Unix milliseconds.
+    pub(crate) until: Option<u64>,
+    /// The iteration and the last there may be.
+    iteration: Option<(u32, u32)>,
+    /// Whether each part of it is over: tasks, steps or members.
+    parts: BTreeMap<String, bool>,
+    total: u32,
+    /// The last words of the answer under way.
+    words: String,
+}
+
+impl Doing {
+    /// Takes an event.
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
+        self.seq = event.seq;
+        let at = event.at;
+        match &event.body {
+            EventBody::Iteration { number, max } => {
+                self.iteration = Some((*number, *max));
+                self.turn("waits for the model", at);
+            }
+            EventBody::Task(task) => {
+                self.total = self.total.max(task.total);
+                self.part(&task.id, task.state.is_terminal());
+            }
+            EventBody::Step(step) => {
+                let over = !matches!(step.state, StepState::Pending | StepState::Running);
+                self.total = self.total.max(step.total);
+                self.part(&step.number.to_string(), over);
+            }
+            EventBody::Member { name, state, stage, .. } => {
+                self.part(name, state.is_terminal());
+                if let Some(stage) = stage.as_ref().filter(|_| !state.is_terminal()) {
+                    self.turn(&format!("{stage} of {name}"), at);
+                }
+            }
+            EventBody::State { state: RunState::Queued } => self.turn("waits for its turn", at),
+            EventBody::State { state: RunState::Running }
+            | EventBody::Attempt(_)
+            | EventBody::ToolEnd(_) => {
+                self.turn("waits for the model", at);
+            }
+            EventBody::Restarted { .. } => {
+                self.words.clear();
+                self.turn("waits for the model", at);
+            }
+            EventBody::MessageDelta { text } => self.say(text, at),
+            EventBody::Message { text } => {
+                self.words.clear();
+                self.say(text, at);
+                self.words.clear();
+            }
+            EventBody::ReasoningDelta { .. } => self.turn("thinks", at),
+            EventBody::ToolStart(tool) => {
+                let about = brief(telling(tool).unwrap_or_default(), MOST);
+                self.turn(&format!("{} {about}", tool.name), at);
+            }
+            EventBody::GateStart { command } => self.turn(&format!("check {command}"), at),
+            EventBody::Gate { .. } => self.turn("goes on after the check", at),
+            EventBody::Retrying(retry) => {
+                self.turn(&format!("tries again: {}", retry.error.message), at);
+                self.until = Some(at + retry.delay_ms);
+            }
+            EventBody::Parked { reason, until } => {
+                self.turn(&format!("parked: {reason}"), at);
+                self.until = *until;
+            }
+            EventBody::Ask(ask) => self.turn(&crate::answer::about(ask), at),
+            _ => {}
+        }
+    }
+
+    /// How far it is, where that can be counted.
+    pub(crate) fn progress(&self) -> Option<String> {
+        if !self.parts.is_empty() {
+            let over = self.parts.values().filter(|over| **over).count();
+            let total = usize::try_from(self.total).unwrap_or(0).max(self.parts.len());
+            return Some(format!("{over}/{total}"));
+        }
+        self.iteration.map(|(number, max)| format!("{number}/{max}"))
+    }
+
+    fn part(&mut self, name: &str, over: bool) {
+        if self.parts.len() < PARTS || self.parts.contains_key(name) {
+            self.parts.insert(name.to_owned(), over);
+        }
+    }
+
+    fn turn(&mut self, what: &str, at: u64) {
+        let what = brief(what, MOST);
+        self.until = None;
+        if self.what != what {
+            (self.what, self.since) = (what, at);
+        }
+    }
+
+    /// The last line of what is said is what a row shows.
+    fn say(&mut self, text: &str, at: u64) {
+        if self.words.is_empty() {
+            self.since = at;
+        }
+        self.words.push_str(text);
+        if let Some(end) = self.words.trim_end().rfind('\n') {
+            self.words.drain(..=end);
+        }
+        if self.words.len() > 4 * MOST {
+            let from = self.words.ceil_char_boundary(self.words.len() - MOST);
+            self.words.drain(..from);
+        }
+        let what = brief(&self.words, MOST);
+        if !what.is_empty() {
+            self.what = format!("“{what}");
+        }
+        self.until = None;
+    }
+}

@@ -1,0 +1,400 @@
+//! What happened in a run, as blocks that a person reads from top to bottom.
+
+use std::collections::VecDeque;
+
+use copex_proto::event::{AnsweredBy, EventBody, RunEvent, StepState};
+use copex_proto::run::RunState;
+
+use crate::render::{brief, duration, telling};
+use crate::tui::draw::text::Wrapped;
+
+/// Blocks that are kept: hours of a loop. Earlier ones are in `runs logs`.
+const BLOCKS: usize = 4_000;
+
+/// Bytes of text that are kept in all blocks together.
+const BYTES: usize = 8 * 1024 * 1024;
+
+/// Characters of a line about something.
+const LINE: usize = 300;
+
+/// Bytes of a result that are kept: what a person looks at before opening the log.
+const RESULT: usize = 4 * 1024;
+
+/// How far back a piece of text looks for the block that it goes on with.
+const NEAR: usize = 256;
+
+/// What kind of block.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    /// The agent's words; `whole` once nothing is added to them.
+    Words {
+        /// Whether the message is over.
+        whole: bool,
+    },
+    /// The model's reasoning.
+    Thoughts,
+    /// A tool.
+    Tool {
+        /// Names the call.
+        call: String,
+        /// How it ended: whether well, and how long it took.
+        end: Option<(bool, u64)>,
+        /// What it gave back.
+        result: String,
+    },
+    /// A check.
+    Gate {
+        /// How it ended: its exit status, and how long it took.
+        end: Option<(Option<i32>, u64)>,
+        /// What it printed.
+        output: String,
+    },
+    /// A line about the run.
+    Mark(Mark),
+}
+
+/// What a line about the run is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Something begins.
+    Head,
+    /// Something to know.
+    Note,
+    /// It went well.
+    Good,
+    /// It did not.
+    Bad,
+    /// A person is asked.
+    Asks,
+    /// A person spoke.
+    Said,
+}
+
+/// A block.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    /// Where inside a composite run.
+    pub(crate) path: Option<String>,
+    /// What kind.
+    pub(crate) kind: Kind,
+    /// Its text.
+    pub(crate) text: String,
+    /// Its lines as they were drawn last.
+    pub(crate) wrapped: Wrapped,
+}
+
+/// The blocks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log {
+    /// From the first to the last.
+    pub(crate) blocks: VecDeque<Block>,
+    bytes: usize,
+    /// Whether earlier ones were let go.
+    pub(crate) clipped: bool,
+}
+
+impl Log {
+    /// Takes an event.
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
+        let path = event.path.as_deref();
+        match &event.body {
+            EventBody::MessageDelta { text } => self.say(path, text),
+            EventBody::Message { text } => self.said(path, text),
+            EventBody::ReasoningDelta { text } => self.think(path, text),
+            EventBody::Restarted { .. } => {
+                if let Some(block) = self.open_words(path) {
+                    block.text.clear();
+                    block.wrapped.forget();
+                }
+            }
+            EventBody::ToolStart(tool) => {
+                self.close_words(path);
+                let about = brief(telling(tool).unwrap_or_default(), LINE);
+                let call = tool.call.clone();
+                let kind = Kind::Tool { call, end: None, result: String::new() };
+                self.push(path, kind, format!("{} {about}", tool.name).trim_end().to_owned());
+            }
+            EventBody::ToolEnd(tool) => {
+                let ended = |block: &mut Block| match &mut block.kind {
+                    Kind::Tool { call, end, result } if *call == tool.call => {
+                        *end = Some((tool.success, tool.duration_ms));
+                        *result = clip(&tool.result);
+                        true
+                    }
+                    _ => false,
+                };
+                self.change(ended);
+            }
+            EventBody::GateStart { command } => {
+                self.close_words(path);
+                self.push(path, Kind::Gate { end: None, output: String::new() }, command.clone());
+            }
+            EventBody::Gate { command, exit_code, output, duration_ms } => {
+                let told = Some((*exit_code, *duration_ms));
+                let ended = |block: &mut Block| match &mut block.kind {
+                    Kind::Gate { end: end @ None, output: kept } if block.text == *command => {
+                        (*end, *kept) = (told, clip(output));
+                        true
+                    }
+                    _ => false,
+                };
+                if !self.change(ended) {
+                    let kind = Kind::Gate { end: told, output: clip(output) };
+                    self.push(path, kind, command.clone());
+                }
+            }
+            body => {
+                if let Some((mark, text)) = line(body) {
+                    self.close_words(path);
+                    self.push(path, Kind::Mark(mark), text);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, path: Option<&str>, kind: Kind, text: String) {
+        self.bytes += text.len();
+        let path = path.map(str::to_owned);
+        self.blocks.push_back(Block { path, kind, text, wrapped: Wrapped::default() });
+        while self.blocks.len() > BLOCKS || (self.bytes > BYTES && self.blocks.len() > 1) {
+            let Some(first) = self.blocks.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(first.text.len());
+            self.clipped = true;
+        }
+    }
+
+    /// Changes the last block that `change` takes; whether there is one.
+    fn change(&mut self, mut change: impl FnMut(&mut Block) -> bool) -> bool {
+        for block in self.blocks.iter_mut().rev() {
+            if change(block) {
+                block.wrapped.forget();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn open_words(&mut self, path: Option<&str>) -> Option<&mut Block> {
+        let open = |block: &&mut Block| {
+            block.path.as_deref() == path && block.kind == Kind::Words { whole: false }
+        };
+        self.blocks.iter_mut().rev().take(NEAR).find(open)
+    }
+
+    fn close_words(&mut self, path: Option<&str>) {
+        if let Some(block) = self.open_words(path) {
+            block.kind = Kind::Words { whole: true };
+        }
+    }
+
+    fn say(&mut self, path: Option<&str>, text: &str) {
+        self.bytes += text.len();
+        if let Some(block) = self.open_words(path) {
+            block.text.push_str(text);
+            block.wrapped.forget();
+        } else {
+            self.bytes -= text.len();
+            self.push(path, Kind::Words { whole: false }, text.to_owned());
+        }
+    }
+
+    fn said(&mut self, path: Option<&str>, text: &str) {
+        if let Some(block) = self.open_words(path) {
+            text.clone_into(&mut block.text);
+            block.kind = Kind::Words { whole: true };
+            block.wrapped.forget();
+        } else if !text.is_empty() {
+            self.push(path, Kind::Words { whole: true }, text.to_owned());
+        }
+    }
+
+    fn think(&mut self, path: Option<&str>, text: &str) {
+        let last = self.blocks.back_mut();
+        if let Some(block) = last.filter(|it| it.path.as_deref() == path)
+            && block.kind == Kind::Thoughts
+        {
+            block.text.push_str(text);
+            block.wrapped.forget();
+            self.bytes += text.len();
+        } else {
+            self.push(path, Kind::Thoughts, text.to_owned());
+        }
+    }
+}
+
+/// The end of a long text: what failed stands there.
+fn clip(text: &str) -> String {
+    let text = text.trim_end();
+    if text.len() <= RESULT {
+        return text.to_owned();
+    }
+    format!("…{}", &text[text.ceil_char_boundary(text.len() - RESULT)..])
+}
+
+/// Events that are a line of their own.
+fn line(body: &EventBody) -> Option<(Mark, String)> {
+    let some = |mark, text: String| Some((mark, text));
+    match body {
+        EventBody::Accepted(accepted) => some(Mark::Said, accepted.title.clone()),
+        EventBody::Steered { text } => some(Mark::Said, text.clone()),
+        EventBody::Iteration { number, max } => {
+            some(Mark::Head, format!("iteration {number} of {max}"))
+        }
+        EventBody::Step(step) => {
+            let words = match step.state {
+                StepState::Pending => return None,
+                StepState::Running => "begins",
+                StepState::Done => "is done",
+                StepState::Failed => "failed",
+                StepState::Skipped => "is left out",
+                StepState::Blocked => "is blocked",
+            };
+            let mark = match step.state {
+                StepState::Done => Mark::Good,
+                StepState::Failed | StepState::Blocked => Mark::Bad,
+                _ => Mark::Head,
+            };
+            some(
+                mark,
+                format!("step {}: {} {words}{}", step.number, step.title, why(step.note.as_ref())),
+            )
+        }
+        EventBody::Task(task) if task.state != RunState::Queued => {
+            let took = task.duration_ms.map(|ms| format!(" after {}", duration(ms)));
+            let words = format!("{} {}", task.id, standing(task.state));
+            let took = took.unwrap_or_default();
+            some(of_state(task.state), format!("{words}{took}{}", why(task.note.as_ref())))
+        }
+        EventBody::Member { name, state, stage, note } => {
+            let stage = stage.as_ref().map(|stage| format!("{stage} of ")).unwrap_or_default();
+            let words = format!("{stage}{name} {}{}", standing(*state), why(note.as_ref()));
+            some(of_state(*state), words)
+        }
+        EventBody::Retrying(retry) => {
+            let wait = duration(retry.delay_ms);
+            some(Mark::Note, format!("try {} in {wait}: {}", retry.attempt, retry.error.message))
+        }
+        EventBody::Fallback { from, to, reason } => {
+            some(Mark::Note, format!("{to} takes over from {from}: {reason}"))
+        }
+        EventBody::Parked { reason, .. } => some(Mark::Note, format!("parked: {reason}")),
+        EventBody::Ask(ask) => some(Mark::Asks, crate::answer::about(ask)),
+        EventBody::Answered { answer, by, .. } => {
+            let who = match by {
+                AnsweredBy::Client => "answered",
+                AnsweredBy::Timeout => "nobody answered in time",
+            };
+            some(Mark::Said, format!("{who}: {}", answer_words(answer)))
+        }
+        EventBody::Artifact { file, kind } => some(Mark::Note, format!("{kind}: {file}")),
+        EventBody::Warning { message, .. } => some(Mark::Note, format!("warning: {message}")),
+        EventBody::Done(outcome) => {
+            some(Mark::Good, format!("done after {}", duration(outcome.duration_ms)))
+        }
+        body => {
+            let ending = body.ending()?;
+            let hint = ending.error.hint.as_ref().map(|hint| format!("\n{hint}"));
+            some(Mark::Bad, format!("{}{}", ending.error.message, hint.unwrap_or_default()))
+        }
+    }
+}
+
+fn why(note: Option<&String>) -> String {
+    note.map(|note| format!(": {}", brief(note, LINE))).unwrap_or_default()
+}
+
+fn of_state(state: RunState) -> Mark {
+    match state {
+        RunState::Done => Mark::Good,
+        RunState::Failed | RunState::Blocked | RunState::Exhausted | RunState::Cancelled => {
+            Mark::Bad
+        }
+        RunState::Asking => Mark::Asks,
+        _ => Mark::Head,
+    }
+}
+
+/// How something stands, behind its name.
+fn standing(state: RunState) -> &'static str {
+    match state {
+        RunState::Queued => "waits",
+        RunState::Running => "is at work",
+        RunState::Asking => "waits for an answer",
+        RunState::Parked => "is parked",
+        RunState::Done => "is done",
+        RunState::Failed => "failed",
+        RunState::Blocked => "is blocked",
+        RunState::Exhausted => "reached a limit",
+        RunState::Cancelled => "was stopped",
+    }
+}
+
+fn answer_words(answer: &copex_proto::event::Answer) -> String {
+    use copex_proto::event::Answer;
+    match answer {
+        Answer::Allow => "yes".to_owned(),
+        Answer::AllowAlways => "always".to_owned(),
+        Answer::Deny { feedback: None } => "no".to_owned(),
+        Answer::Deny { feedback: Some(words) } => format!("no: {words}"),
+        Answer::Text { text } => text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use copex_proto::event::{ToolEnd, ToolStart};
+    use copex_proto::id::RunId;
+    use serde_json::json;
+
+    use super::*;
+
+    fn feed(log: &mut Log, path: Option<&str>, body: EventBody) {
+        let path = path.map(str::to_owned);
+        log.apply(&RunEvent { run: RunId::new(1, 1), seq: 1, at: 1, path, body });
+    }
+
+    fn delta(text: &str) -> EventBody {
+        EventBody::MessageDelta { text: text.to_owned() }
+    }
+
+    #[test]
+    fn pieces_of_two_lanes_do_not_mix_and_whole_messages_replace_them() {
+        let mut log = Log::default();
+        for (path, text) in [("a", "one "), ("b", "x"), ("a", "two"), ("b", "y")] {
+            feed(&mut log, Some(path), delta(text));
+        }
+        feed(&mut log, Some("a"), EventBody::Message { text: "One two.".to_owned() });
+        feed(&mut log, Some("a"), delta("three"));
+        let texts: Vec<&str> = log.blocks.iter().map(|block| block.text.as_str()).collect();
+        assert_eq!(texts, ["One two.", "xy", "three"]);
+        feed(&mut log, Some("b"), EventBody::Restarted { reason: String::new() });
+        assert_eq!(log.blocks[1].text, "");
+    }
+
+    #[test]
+    fn a_tool_is_one_block_from_its_beginning_to_its_end() {
+        let mut log = Log::default();
+        let (call, name) = ("c".to_owned(), "bash".to_owned());
+        let arguments = json!({ "command": "make test" });
+        let start = ToolStart { call: call.clone(), name: name.clone(), arguments };
+        feed(&mut log, None, EventBody::ToolStart(start));
+        let result = "x".repeat(9_000);
+        let end = ToolEnd { call, name, success: false, result, duration_ms: 5 };
+        feed(&mut log, None, EventBody::ToolEnd(end));
+        assert_eq!(log.blocks.len(), 1);
+        assert_eq!(log.blocks[0].text, "bash make test");
+        let Kind::Tool { end, result, .. } = &log.blocks[0].kind else { panic!("{log:?}") };
+        assert_eq!(*end, Some((false, 5)));
+        assert!(result.len() < RESULT + 10, "{}", result.len());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut log = Log::default();
+        for number in 0..BLOCKS + 10 {
+            feed(&mut log, None, EventBody::Message { text: number.to_string() });
+        }
+        assert_eq!(log.blocks.len(), BLOCKS);
+        assert!(log.clipped && log.blocks[0].text == "10");
+    }
+}

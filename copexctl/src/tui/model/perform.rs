@@ -1,0 +1,158 @@
+//! Commands, carried out.
+
+use copex_proto::id::RunId;
+use copex_proto::run::RunState;
+
+use super::call::{Call, Effect};
+use super::command::Command;
+use super::form::{Form, next_effort};
+use super::over::{Over, Palette, Purpose, Say};
+use super::run::Tab;
+use super::{Model, Screen};
+
+impl Model {
+    /// Does what a command says.
+    pub(super) fn perform(&mut self, command: Command) -> Vec<Effect> {
+        match command {
+            Command::Runs => return self.go(Screen::Runs),
+            Command::Inbox => return self.go(Screen::Inbox),
+            Command::Spend => return self.go(Screen::Spend),
+            Command::Pool => return self.go(Screen::Pool),
+            Command::New => self.new_run(),
+            Command::Find => {
+                self.screen = Screen::Runs;
+                self.finding = true;
+            }
+            Command::Tools => {
+                self.shown.results = !self.shown.results;
+                self.forget_lines();
+            }
+            Command::Reasoning => {
+                self.shown.reasoning = !self.shown.reasoning;
+                self.forget_lines();
+            }
+            Command::Effort => {
+                self.effort = next_effort(self.effort);
+                let name = self.effort.map_or("as configured", |effort| effort.as_str());
+                self.say(format!("effort of new runs: {name}"));
+            }
+            Command::Theme => {
+                self.theme = self.theme.next();
+                self.forget_lines();
+                self.say(format!("theme: {}", self.theme.name()));
+            }
+            Command::Refresh => {
+                let mut effects = self.look();
+                effects.push(Effect::Redraw);
+                return effects;
+            }
+            Command::ResetBreakers => return vec![Call::ResetBreakers.into()],
+            Command::StartDaemon => return vec![Effect::StartDaemon],
+            Command::Palette => self.over = Some(Over::Palette(Palette::default())),
+            Command::Help => self.over = Some(Over::Help(0)),
+            Command::Quit => return vec![Effect::Quit],
+            Command::Open
+            | Command::Answer
+            | Command::Say
+            | Command::Cancel
+            | Command::Resume
+            | Command::Explain
+            | Command::View
+            | Command::EditPlan => return self.about_a_run(command),
+        }
+        Vec::new()
+    }
+
+    fn about_a_run(&mut self, command: Command) -> Vec<Effect> {
+        let Some(run) = self.target() else {
+            self.say("no run is selected");
+            return Vec::new();
+        };
+        let state = self.state_of(run);
+        let over = state.is_some_and(RunState::is_terminal);
+        match command {
+            Command::Open => return self.enter(run),
+            Command::Answer => match self.ask_of(run) {
+                Some(ask) => {
+                    self.over = Some(Over::Say(Say::new(Purpose::Answer(Box::new(ask)))));
+                }
+                None if state == Some(RunState::Asking) => {
+                    // Its question is on its way.
+                    self.answering = Some(run);
+                    return vec![Call::Asks.into()];
+                }
+                None => self.say("this run asks nothing"),
+            },
+            Command::Say if over => self.say("this run is over; r goes on with it"),
+            Command::Say => self.over = Some(Over::Say(Say::new(Purpose::Steer(run)))),
+            Command::Cancel if over => self.say("this run is over"),
+            Command::Cancel => self.over = Some(Over::Confirm(run)),
+            Command::Resume if state == Some(RunState::Parked) => {
+                return vec![Call::Resume { run, prompt: None, now: true }.into()];
+            }
+            Command::Resume if !over => self.say("this run is at work"),
+            Command::Resume => self.over = Some(Over::Say(Say::new(Purpose::Resume(run)))),
+            Command::Explain => return vec![Call::Explain(run).into()],
+            Command::View => return self.view(run),
+            Command::EditPlan => {
+                let open = self.open.as_ref().filter(|open| open.run() == run);
+                if let Some(file) = open.and_then(|open| open.plan.clone()) {
+                    return vec![Effect::EditPlan(file)];
+                }
+                self.say("no plan is known here; open a run that has one");
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Enter: into a run, or into the part of it that is looked at.
+    fn enter(&mut self, run: RunId) -> Vec<Effect> {
+        match &mut self.open {
+            Some(open) if self.screen == Screen::Run => {
+                if open.tab == Tab::Parts
+                    && let Some(path) = open.part_path(open.part)
+                {
+                    open.only = Some(path);
+                    open.show(Tab::Log);
+                    open.scroll = super::run::Scroll::End;
+                }
+                Vec::new()
+            }
+            _ => self.open_run(run),
+        }
+    }
+
+    fn view(&mut self, run: RunId) -> Vec<Effect> {
+        let open = self.open.as_ref().filter(|open| open.run() == run);
+        let Some(open) = open else {
+            self.say("open the run first: Enter");
+            return Vec::new();
+        };
+        let text = open.answer();
+        if text.trim().is_empty() {
+            self.say("there is no answer yet");
+            return Vec::new();
+        }
+        vec![Effect::View { text, extension: "md" }]
+    }
+
+    fn new_run(&mut self) {
+        let mut form = Form::new(&self.asked, self.effort);
+        form.prompt = super::field::Field::of(&self.draft);
+        self.over = Some(Over::Form(Box::new(form)));
+    }
+
+    /// How a run stands, as far as that is known.
+    pub(super) fn state_of(&self, run: RunId) -> Option<RunState> {
+        let open = self.open.as_ref().filter(|open| open.run() == run);
+        open.map(|open| open.summary.state).or_else(|| Some(self.runs.get(run)?.state))
+    }
+
+    /// Another form of the same log: its lines are made anew.
+    fn forget_lines(&mut self) {
+        for block in self.open.iter_mut().flat_map(|open| &mut open.log.blocks) {
+            block.wrapped.forget();
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! One run in full, folded from its events.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use copex_proto::error::ErrorInfo;
+use copex_proto::event::{Ask, EventBody, Outcome, RunEvent, Step, Task, Usage};
+use copex_proto::id::{RunId, SessionId};
+use copex_proto::run::{Mode, RunDetail, RunState, RunSummary};
+
+use super::doing::Doing;
+use super::log::Log;
+
+/// Tasks, steps, members and iterations that are kept. Nobody has more.
+const PARTS: usize = 1_000;
+
+/// A view of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Tab {
+    /// What happened.
+    #[default]
+    Log,
+    /// Its tasks, steps, members or iterations.
+    Parts,
+    /// What came of it.
+    Answer,
+    /// What was asked.
+    About,
+}
+
+/// How far a view is scrolled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Scroll {
+    /// To its end, whatever is added.
+    #[default]
+    End,
+    /// This line is the first that is shown.
+    At(usize),
+}
+
+/// A member of a council.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Member {
+    /// Its name.
+    pub(crate) name: String,
+    /// How it stands.
+    pub(crate) state: RunState,
+    /// What it is at.
+    pub(crate) stage: String,
+    /// Why, where there is something to say.
+    pub(crate) note: String,
+}
+
+/// An iteration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Round {
+    /// The place of its events: `1`, or `STEP/1`.
+    pub(crate) path: String,
+    /// Its number.
+    pub(crate) number: u32,
+    /// Since when, in Unix milliseconds.
+    pub(crate) since: u64,
+    /// Its checks that ended: the command and its exit status.
+    pub(crate) gates: Vec<(String, Option<i32>)>,
+}
+
+/// The run.
+#[derive(Debug)]
+pub(crate) struct RunView {
+    /// How it stands as lists show it.
+    pub(crate) summary: RunSummary,
+    /// What it is doing.
+    pub(crate) doing: Doing,
+    /// What happened.
+    pub(crate) log: Log,
+    /// The tasks of a fleet.
+    pub(crate) tasks: Vec<Task>,
+    /// The steps of a plan.
+    pub(crate) steps: Vec<Step>,
+    /// The members of a council.
+    pub(crate) members: Vec<Member>,
+    /// The iterations of a loop or of steps.
+    pub(crate) rounds: Vec<Round>,
+    /// Questions that wait.
+    pub(crate) asks: Vec<Ask>,
+    /// What it took.
+    pub(crate) usage: Usage,
+    /// The last message.
+    pub(crate) words: String,
+    /// What came of it.
+    pub(crate) outcome: Option<Outcome>,
+    /// Why it did not end well.
+    pub(crate) error: Option<ErrorInfo>,
+    /// The file of its plan.
+    pub(crate) plan: Option<PathBuf>,
+    /// What it was asked, once the daemon told.
+    pub(crate) request: Option<serde_json::Value>,
+    /// What is shown.
+    pub(crate) tab: Tab,
+    /// The part whose log alone is shown.
+    pub(crate) only: Option<String>,
+    /// The part that is looked at.
+    pub(crate) part: usize,
+    /// How far the view is scrolled.
+    pub(crate) scroll: Scroll,
+    /// Lines of the view and of the screen for it, as it was drawn last.
+    pub(crate) seen: Cell<(usize, usize)>,
+}
+
+impl RunView {
+    /// A run of which its row in the list is known.
+    pub(crate) fn new(summary: RunSummary) -> Self {
+        Self {
+            summary,
+            doing: Doing::default(),
+            log: Log::default(),
+            tasks: Vec::new(),
+            steps: Vec::new(),
+            members: Vec::new(),
+            rounds: Vec::new(),
+            asks: Vec::new(),
+            usage: Usage::default(),
+            words: String::new(),
+            outcome: None,
+            error: None,
+            plan: None,
+            request: None,
+            tab: Tab::default(),
+            only: None,
+            part: 0,
+            scroll: Scroll::End,
+            seen: Cell::new((0, 0)),
+        }
+    }
+
+    /// Which.
+    pub(crate) fn run(&self) -> RunId {
+        self.summary.run
+    }
+
+    /// Takes the next event. One that was there already changes nothing, nor does one that
+    /// comes too early: it was sent for the list, and comes again in its turn.
+    pub(crate) fn apply(&mut self, event: &RunEvent) {
+        if event.seq != self.doing.seq + 1 {
+            return;
+        }
+        self.doing.apply(event);
+        self.log.apply(event);
+        self.summary.last_seq = event.seq;
+        match &event.body {
+            EventBody::Accepted(accepted) => {
+                self.summary.mode = accepted.mode;
+                self.summary.title.clone_from(&accepted.title);
+                self.summary.cwd.clone_from(&accepted.cwd);
+                self.summary.accepted_at = event.at;
+                self.summary.resumed_from = accepted.resumed_from;
+            }
+            EventBody::State { state } => self.summary.state = *state,
+            EventBody::Parked { .. } => self.summary.state = RunState::Parked,
+            EventBody::Attempt(attempt) => {
+                self.summary.session = Some(SessionId::clone(&attempt.session));
+                if attempt.model.is_some() {
+                    self.summary.model.clone_from(&attempt.model);
+                }
+            }
+            EventBody::Usage(usage) => {
+                self.usage.add(usage);
+                if usage.model.is_some() {
+                    self.summary.model.clone_from(&usage.model);
+                }
+            }
+            EventBody::Message { text } if event.path.is_none() => self.words.clone_from(text),
+            EventBody::Task(task) => put(&mut self.tasks, task, |it| (it.number, it.id.clone())),
+            EventBody::Step(step) => put(&mut self.steps, step, |it| (it.number, String::new())),
+            EventBody::Member { name, state, stage, note } => {
+                self.member(name, *state, stage.as_deref(), note.as_deref());
+            }
+            EventBody::Iteration { number, .. } => {
+                let path = event.path.clone().unwrap_or_default();
+                let round = Round { path, number: *number, since: event.at, gates: Vec::new() };
+                if self.rounds.len() < PARTS {
+                    self.rounds.push(round);
+                }
+            }
+            EventBody::Gate { command, exit_code, .. } => {
+                let path = event.path.as_deref().unwrap_or_default();
+                let round = self.rounds.iter_mut().rev().find(|round| round.path == path);
+                if let Some(round) = round {
+                    round.gates.push((command.clone(), *exit_code));
+                }
+            }
+            EventBody::Ask(ask) => self.asks.push(ask.clone()),
+            EventBody::Answered { ask, .. } => self.asks.retain(|open| open.ask != *ask),
+            EventBody::Artifact { file, kind } if kind == "plan" => {
+                self.plan = Some(PathBuf::from(file));
+            }
+            body if body.is_terminal() => self.end(body, event.at),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, body: &EventBody, at: u64) {
+        self.asks.clear();
+        self.summary.ended_at = Some(at);
+        self.summary.state = match body {
+            EventBody::Done(_) => RunState::Done,
+            EventBody::Failed(_) => RunState::Failed,
+            EventBody::Blocked(_) => RunState::Blocked,
+            EventBody::Exhausted(_) => RunState::Exhausted,
+            _ => RunState::Cancelled,
+        };
+        self.outcome = body.outcome().cloned();
+        self.error = body.ending().map(|ending| ending.error.clone());
+        if let Some(outcome) = &self.outcome {
+            self.usage.clone_from(&outcome.usage);
+        }
+    }
+
+    fn member(&mut self, name: &str, state: RunState, stage: Option<&str>, note: Option<&str>) {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let told = Member { name: name.to_owned(), state, stage: text(stage), note: text(note) };
+        if let Some(member) = self.members.iter_mut().find(|member| member.name == name) {
+            *member = told;
+        } else if self.members.len() < PARTS {
+            self.members.push(told);
+        }
+    }
+
+    /// Takes what the daemon knows of it beside its events.
+    pub(crate) fn detail(&mut self, detail: RunDetail) {
+        self.request = Some(detail.request);
+        self.summary.model = detail.summary.model.or(self.summary.model.take());
+        self.summary.resumed_from = detail.summary.resumed_from;
+    }
+
+    /// How many parts it has.
+    pub(crate) fn parts(&self) -> usize {
+        match self.summary.mode {
+            Mode::Fleet => self.tasks.len(),
+            Mode::Plan => self.steps.len(),
+            Mode::Council => self.members.len(),
+            Mode::Ralph => self.rounds.len(),
+            Mode::Chat => 0,
+        }
+    }
+
+    /// The place of the events of a part.
+    pub(crate) fn part_path(&self, part: usize) -> Option<String> {
+        match self.summary.mode {
+            Mode::Fleet => self.tasks.get(part).map(|task| task.id.clone()),
+            Mode::Plan => self.steps.get(part).map(|step| step.number.to_string()),
+            Mode::Council => self.members.get(part).map(|member| member.name.clone()),
+            Mode::Ralph => self.rounds.get(part).map(|round| round.path.clone()),
+            Mode::Chat => None,
+        }
+    }
+
+    /// What its parts are called.
+    pub(crate) fn parts_name(&self) -> Option<&'static str> {
+        match self.summary.mode {
+            Mode::Fleet => Some("Tasks"),
+            Mode::Plan => Some("Steps"),
+            Mode::Council => Some("Members"),
+            Mode::Ralph => Some("Iterations"),
+            Mode::Chat => None,
+        }
+    }
+
+    /// Its views.
+    pub(crate) fn tabs(&self) -> Vec<(Tab, &'static str)> {
+        let mut tabs = vec![(Tab::Log, "Log")];
+        tabs.extend(self.parts_name().map(|name| (Tab::Parts, name)));
+        tabs.extend([(Tab::Answer, "Answer"), (Tab::About, "About")]);
+        tabs
+    }
+
+    /// The answer, or what is there of it.
+    pub(crate) fn answer(&self) -> String {
+        match &self.outcome {
+            Some(outcome) => crate::render::answer(outcome, true),
+            None => self.words.clone(),
+        }
+    }
+
+    /// Shows another view.
+    pub(crate) fn show(&mut self, tab: Tab) {
+        if self.tab != tab {
+            self.tab = tab;
+            self.scroll = if tab == Tab::Log { Scroll::End } else { Scroll::At(0) };
+        }
+    }
+
+    /// Scrolls by so many lines, down where they are positive.
+    pub(crate) fn scroll_by(&mut self, lines: isize) {
+        let (total, rows) = self.seen.get();
+        let last = total.saturating_sub(rows);
+        let top = match self.scroll {
+            Scroll::End => last,
+            Scroll::At(top) => top.min(last),
+        };
+        let top = top.saturating_add_signed(lines).min(last);
+        self.scroll =
+            if top == last && self.tab == Tab::Log { Scroll::End } else { Scroll::At(top) };
+    }
+}
+
+/// Takes a part in the place of what was known of it. A part is told by its number and name.
+fn put<T: Clone>(parts: &mut Vec<T>, part: &T, place: impl Fn(&T) -> (u32, String)) {
+    let wanted = place(part);
+    if let Some(known) = parts.iter_mut().find(|known| place(known) == wanted) {
+        known.clone_from(part);
+    } else if parts.len() < PARTS {
+        let at = parts.partition_point(|known| place(known) < wanted);
+        parts.insert(at, part.clone());
+    }
+}
