@@ -8,6 +8,7 @@
 //! counts is the ratio.
 
 mod measure;
+mod page;
 mod rows;
 
 use std::io::{self, Write};

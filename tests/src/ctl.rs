@@ -55,6 +55,11 @@ impl Ctl {
         self.with(|launch| launch.stdin(bytes))
     }
 
+    /// How it would be started with these arguments.
+    pub fn launch<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Launch {
+        self.launch.clone().args(args)
+    }
+
     /// Runs it to its end.
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
         self.launch.clone().args(args).run()

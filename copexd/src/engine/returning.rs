@@ -101,7 +101,10 @@ impl Returning {
         let Input::Signal(signal) = input else { return };
         let on_the_way = matches!(
             signal,
-            Signal::Requesting(true) | Signal::Waiting { .. } | Signal::Notice { .. }
+            Signal::Prompted { .. }
+                | Signal::Requesting(true)
+                | Signal::Waiting { .. }
+                | Signal::Notice { .. }
         );
         if !on_the_way {
             self.leave();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::measure::{Line, Value, middle, time};
+use super::page::page;
 use crate::cli::CopilotCli;
 use crate::clock::{self, Deadline, PATIENCE};
 use crate::ctl::{Bins, Ctl};
@@ -20,8 +21,8 @@ use crate::sandbox::Sandbox;
 /// Measures one row, which may be several lines.
 type Row = fn(&Bins) -> Vec<Line>;
 
-/// Rows by name, in the order of DESIGN section 11.
-pub(super) const ROWS: [(&str, Row); 9] = [
+/// Rows by name, in the order in which they are printed.
+pub(super) const ROWS: [(&str, Row); 10] = [
     ("version", version),
     ("warm", warm),
     ("cold", cold),
@@ -31,6 +32,7 @@ pub(super) const ROWS: [(&str, Row); 9] = [
     ("size", size),
     ("submit", submit),
     ("fleet", fleet),
+    ("page", page),
 ];
 
 /// Cheap things are measured often, things that start processes a few times.

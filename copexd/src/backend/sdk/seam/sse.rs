@@ -41,23 +41,39 @@ const ENDS: [&[u8]; 6] = [
     b"message_stop",
 ];
 
+/// What nothing follows: who has read one does not wait for the end of the connection.
+const LAST: [&[u8]; 4] =
+    [b"[DONE]", b"response.completed", b"response.incomplete", b"message_stop"];
+
 /// The longest of them, less one: what may be missing of it at a piece's end.
 const TAIL: usize = 20;
 
 /// Notices the end of an answer, however its bytes are cut.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct End {
+    ends: &'static [&'static [u8]],
     seen: bool,
     tail: Vec<u8>,
 }
 
+impl Default for End {
+    fn default() -> Self {
+        Self { ends: &ENDS, seen: false, tail: Vec::new() }
+    }
+}
+
 impl End {
+    /// Notices the last event alone.
+    pub(super) fn last() -> Self {
+        Self { ends: &LAST, ..Self::default() }
+    }
+
     pub(super) fn feed(&mut self, piece: &[u8]) {
         if self.seen || piece.is_empty() {
             return;
         }
         self.tail.extend_from_slice(piece);
-        self.seen = ENDS.iter().any(|end| self.tail.windows(end.len()).any(|at| at == *end));
+        self.seen = self.ends.iter().any(|end| self.tail.windows(end.len()).any(|at| at == *end));
         let keep = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..keep);
     }

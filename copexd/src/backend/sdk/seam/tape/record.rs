@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::super::sse;
 use super::{Head, Response};
 use crate::backend::cassette::Recorder;
 use crate::core::cassette::{
@@ -138,11 +139,19 @@ impl Taken {
             chunks: Vec::new(),
         });
         let mut taken = Some(self);
+        let mut last = sse::End::last();
         let rest = futures_util::stream::poll_fn(move |context| {
             let piece = std::task::ready!(rest.poll_next_unpin(context));
             if let Some(open) = &mut taken {
                 match &piece {
-                    Some(Ok(piece)) => open.piece(piece),
+                    Some(Ok(piece)) => {
+                        open.piece(piece);
+                        last.feed(piece);
+                        // The reader goes without waiting for the end of the connection.
+                        if last.seen() && piece.ends_with(b"\n\n") {
+                            open.end(How::Whole);
+                        }
+                    }
                     Some(Err(failure)) => open.end(how(failure)),
                     None => open.end(How::Whole),
                 }
