@@ -103,7 +103,8 @@ fn each_screen_is_as_it_was_looked_at() {
             // Both that work say so.
             let runs = tui.wait("of all runs", |screen| {
                 let all = words.iter().all(|words| screen.contains(words));
-                all && screen.matches("“so far so good").count() == 2
+                all && screen.matches(edge.as_str()).count() == 2
+                    && screen.matches("“so far so good").count() == 2
             });
             golden(&name("runs"), &runs);
             tui.press(ENTER);
