@@ -27,7 +27,7 @@ fn a_session_types_every_slash_command() {
     says("hello", "echo: hello");
     assert_eq!(product.last_request().model(), "scripted-2");
     let shown = says("/cost", "this conversation");
-    assert!(shown.contains("1 turns, 11 tokens in"), "{shown}");
+    assert!(shown.contains("1 turn, 11 tokens in"), "{shown}");
     says("/compact", "was compacted");
     says("/models", "provider");
     says("/status", "copexd");
