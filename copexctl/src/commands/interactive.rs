@@ -16,6 +16,7 @@ use crate::clock;
 use crate::commands::{chat, models, watch};
 use crate::connect::Connection;
 use crate::context::Context;
+use crate::conversation::ahead;
 use crate::conversation::complete::Known;
 use crate::conversation::composer::unknown;
 use crate::conversation::editor::{Editor, Read, Shared};
@@ -200,6 +201,12 @@ impl Desk {
         if let Ok(mut known) = self.known.lock() {
             known.look_again();
         }
+        let ahead = ahead::lines();
+        if !ahead.is_empty() {
+            self.begun = begun;
+            self.conversation.next.extend(ahead.into_iter().map(Next::Line));
+            return Ok(Some(String::new()));
+        }
         match editor.read(&begun, &self.conversation.model()) {
             Ok(Read::Line(line)) => Ok(Some(line)),
             Ok(Read::End) => Ok(None),
@@ -223,7 +230,13 @@ impl Desk {
 
     fn next(&mut self, next: Next) -> Result<Step> {
         match next {
-            Next::Line(line) => self.line(&line),
+            Next::Line(line) => {
+                // It stands nowhere near by now.
+                if matches!(self.typist, Typist::Editor(_)) {
+                    render::note(&format!("next: {}", brief(&line, 60)));
+                }
+                self.line(&line)
+            }
             Next::Run { run, title } => {
                 render::note(&format!("going on: {}", brief(&title, 60)));
                 self.turn(Source::Watch { run })

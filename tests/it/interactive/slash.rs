@@ -56,6 +56,21 @@ fn a_session_types_every_slash_command() {
 }
 
 #[test]
+fn what_is_typed_while_a_command_runs_comes_after_it() {
+    let product = Product::start();
+    product.model.respond(|_| Reply::text("<promise>all done</promise>"));
+    let mut screen = begin(&product, []);
+    // Nobody reads the keys while the loop is followed: no question waits.
+    screen.line("/ralph fix it now -p 'all done'").keys("\x1b[A\rsecond words\rhalf");
+    screen.wait("1 iteration");
+    screen.wait("> half");
+    assert_eq!(product.last_request().prompt(), "second words");
+    screen.keys("\x03\x03");
+    let (code, shown) = screen.end();
+    assert_eq!(code, 130, "{shown}");
+}
+
+#[test]
 fn the_other_modes_run_in_the_conversations_folder_and_come_back() {
     let product = Product::start();
     let mut screen = begin(&product, ["interactive", "-m", "scripted-2"]);
