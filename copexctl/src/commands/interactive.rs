@@ -77,7 +77,11 @@ pub(crate) fn run(mut ctx: Context, args: InteractiveArgs) -> Result<Exit> {
     }
     let (going_on, resumed) = (flags.continue_last, flags.resume.clone());
     let known = Arc::new(Mutex::new(Known::of(settings.cwd.clone())));
-    let typist = typist(&ctx, classic, settings.config.ui.screen_reader, &known)?;
+    let typist = if classic {
+        Typist::Lines(Lines::default(), "copilot> ")
+    } else {
+        typist(&ctx, settings.config.ui.screen_reader, &known)?
+    };
     let conversation = Conversation::new(ctx, flags, settings);
     let mut desk = Desk {
         conversation,
@@ -126,12 +130,9 @@ fn refuse(flags: &ChatFlags, audit: bool) -> Result<()> {
     }
 }
 
-fn typist(ctx: &Context, classic: bool, aloud: bool, known: &Shared) -> Result<Typist> {
+fn typist(ctx: &Context, aloud: bool, known: &Shared) -> Result<Typist> {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let term = ctx.env.get("TERM").unwrap_or_default();
-    if classic {
-        return Ok(Typist::Lines(Lines::default(), "copilot> "));
-    }
     // A line that is drawn anew with each key, and a row that counts, cannot be read aloud.
     let able = !aloud && !term.is_empty() && term != "dumb";
     if !terminal || !io::stderr().is_terminal() || !able {
