@@ -13,7 +13,7 @@ use crate::answer;
 use crate::error::Result;
 use crate::follow::View;
 use crate::process;
-use crate::render::clean;
+use crate::render::{brief, clean};
 
 /// The questions of one run that wait.
 #[derive(Debug)]
@@ -126,6 +126,9 @@ impl Asks {
         }
         let Some(ask) = self.waiting.front() else { return Ok(None) };
         let Some(answer) = read_answer(ask, line) else {
+            if !line.is_empty() {
+                view.note(&format!("`{}` is no answer to this", brief(line, 40)))?;
+            }
             view.question(&question(ask))?;
             return Ok(None);
         };

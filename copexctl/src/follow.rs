@@ -24,6 +24,7 @@ use crate::connect::wire::{Wire, error_info};
 use crate::connect::{check_hello, frame, hello};
 use crate::error::{Failure, Result};
 use crate::interrupt::Interrupts;
+use crate::render::bell::Bell;
 
 pub(crate) use view::{Call, Reply, Typed, View};
 
@@ -92,6 +93,7 @@ pub(crate) struct Follow<'a> {
     interrupts: Option<Interrupts>,
     on_interrupt: OnInterrupt,
     asks: Asks,
+    bell: Option<Bell>,
     run: Option<RunId>,
     last_seq: Seq,
     cancel: Cancel,
@@ -150,6 +152,7 @@ impl<'a> Follow<'a> {
             interrupts: None,
             on_interrupt: OnInterrupt::Leave,
             asks,
+            bell: None,
             run,
             last_seq: 0,
             cancel: Cancel::No,
@@ -161,6 +164,12 @@ impl<'a> Follow<'a> {
     pub(crate) fn catch(mut self, interrupts: Interrupts, on_interrupt: OnInterrupt) -> Self {
         self.interrupts = Some(interrupts);
         self.on_interrupt = on_interrupt;
+        self
+    }
+
+    /// Rings this bell when the run ends or asks.
+    pub(crate) fn ring(mut self, bell: Option<Bell>) -> Self {
+        self.bell = bell;
         self
     }
 
@@ -261,6 +270,9 @@ impl<'a> Follow<'a> {
                 return Ok(Step::Lost);
             }
             let rest = self.view.rest()?;
+            if let Some(bell) = &mut self.bell {
+                bell.rest();
+            }
             let ready = self.wait(&wire, rest);
             if ready.silence {
                 return Err(Failure::unavailable("copexd does not answer")
@@ -406,6 +418,10 @@ impl<'a> Follow<'a> {
         self.send_cancel(wire)?;
         self.view.event(&event, raw)?;
         self.asks.event(&event.body, self.view)?;
+        // Who cancels sees what becomes of it.
+        if let Some(bell) = self.bell.as_mut().filter(|_| self.cancel == Cancel::No) {
+            bell.event(&event.body);
+        }
         if event.body.is_terminal() {
             return Ok(Some(Step::Ended(Ended::Terminal(Box::new(event)))));
         }

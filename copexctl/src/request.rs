@@ -84,6 +84,7 @@ pub(crate) fn layer(flags: &TurnFlags, home: &Path, here: &Path) -> Result<Layer
     set("ui_theme", "--ui-theme", ui.ui_theme.as_deref().map(Value::from))?;
     set("ui_density", "--ui-density", ui.ui_density.as_deref().map(Value::from))?;
     set("screen_reader", "--screen-reader", ui.screen_reader.then_some(Value::Bool(true)))?;
+    set("bell", "--bell", flags.output.bell.then_some(Value::Bool(true)))?;
     set("approval.allow", "--allow-tool", list(&approval.allow_tool))?;
     set("approval.deny", "--deny-tool", list(&approval.deny_tool))?;
     Ok(layer)

@@ -8,6 +8,7 @@
 )]
 
 mod activation;
+mod bell;
 mod cassettes;
 mod chat;
 mod cli_errors;

@@ -42,7 +42,9 @@ fn servers_of_every_transport_and_format_are_listed_and_checked() {
     let copex = json!({"servers": [{"name": "copex", "command": server, "transport": "stdio",
         "restart_on_crash": true}]});
     for (name, text) in [("copilot", copilot), ("code", vs_code), ("copex", copex)] {
-        sandbox.write(format!("work/{name}.json"), &text.to_string());
+        // As people write it in an editor that allows it.
+        let text = format!("// mine\n{}", text.to_string().replace("}}}", "}, }, /* last */ }"));
+        sandbox.write(format!("work/{name}.json"), &text);
     }
     let files = ["copilot.json", "code.json", "copex.json"].map(|it| ["--mcp-config", it]);
     let files = files.concat();

@@ -101,14 +101,15 @@ fn systemd_is_told_when_asked() {
     let mut sandbox = Sandbox::new();
     let (bin, told) = (sandbox.path("home/tools"), sandbox.path("home/told"));
     fs::create_dir(&bin).unwrap();
-    let script = format!("#!/bin/sh\necho \"$@\" >> '{}'\n", told.display());
+    let script = format!("#!/bin/sh\necho \"$@\" >> '{}'\necho complaint >&2\n", told.display());
     fs::write(bin.join("systemctl"), script).unwrap();
     fs::set_permissions(bin.join("systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", bin.display());
     sandbox.set("PATH", path);
     let ctl = Ctl::new(&copex_tests::bins!(), &sandbox);
     ctl.run(["setup", "--enable"]).ok();
-    ctl.run(["setup", "uninstall"]).ok();
+    let gone = ctl.run(["setup", "uninstall"]).expect_code(0);
+    assert!(!gone.stderr.contains("complaint"), "{}", gone.stderr);
     let told = fs::read_to_string(told).unwrap();
     assert_eq!(
         told,

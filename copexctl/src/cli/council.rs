@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_council_cannot_honour_is_refused() {
         /// What it can: how it is shown, where it is looked for, and limits.
-        const CAN: [&str; 18] = [
+        const CAN: [&str; 19] = [
             "resume",
             "verbose",
             "artifact",
@@ -191,6 +191,7 @@ mod tests {
             "ui_theme",
             "ui_density",
             "screen_reader",
+            "bell",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

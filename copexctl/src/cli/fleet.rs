@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_fleet_cannot_honour_is_refused() {
         /// What it can: how it is shown and kept, where it is looked for, and limits.
-        const CAN: [&str; 19] = [
+        const CAN: [&str; 20] = [
             "resume",
             "rerun_failed",
             "verbose",
@@ -276,6 +276,7 @@ mod tests {
             "ui_theme",
             "ui_density",
             "screen_reader",
+            "bell",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

@@ -127,7 +127,7 @@ mod tests {
     fn a_flag_that_a_resumed_plan_cannot_honour_is_refused() {
         /// What it can: how it is shown, where it is looked for, and limits. `--execute` says
         /// what is done anyway.
-        const CAN: [&str; 18] = [
+        const CAN: [&str; 19] = [
             "resume",
             "execute",
             "visualize",
@@ -142,6 +142,7 @@ mod tests {
             "ui_theme",
             "ui_density",
             "screen_reader",
+            "bell",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

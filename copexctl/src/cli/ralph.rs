@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_flag_that_a_resumed_loop_cannot_honour_is_refused() {
         /// What it can: how it is shown, where it is looked for, and limits.
-        const CAN: [&str; 16] = [
+        const CAN: [&str; 17] = [
             "resume",
             "cwd",
             "quiet",
@@ -112,6 +112,7 @@ mod tests {
             "ui_theme",
             "ui_density",
             "screen_reader",
+            "bell",
             "no_reasoning",
             "max_cost",
             "max_ai_credits",

@@ -166,6 +166,9 @@ pub(crate) struct OutputFlags {
     /// Do not show the model's reasoning. The default.
     #[arg(long)]
     pub(crate) no_reasoning: bool,
+    /// Ring the terminal's bell when the run ends or asks.
+    #[arg(long)]
+    pub(crate) bell: bool,
     /// How it looks.
     #[command(flatten)]
     pub(crate) ui: UiFlags,

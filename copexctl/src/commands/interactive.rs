@@ -13,9 +13,10 @@ use serde_json::json;
 
 use crate::cli::{ChatFlags, InteractiveArgs};
 use crate::clock;
-use crate::commands::{chat, models};
+use crate::commands::{chat, models, watch};
 use crate::connect::Connection;
 use crate::context::Context;
+use crate::conversation::ahead;
 use crate::conversation::complete::Known;
 use crate::conversation::composer::unknown;
 use crate::conversation::editor::{Editor, Read, Shared};
@@ -76,7 +77,11 @@ pub(crate) fn run(mut ctx: Context, args: InteractiveArgs) -> Result<Exit> {
     }
     let (going_on, resumed) = (flags.continue_last, flags.resume.clone());
     let known = Arc::new(Mutex::new(Known::of(settings.cwd.clone())));
-    let typist = typist(&ctx, classic, &known)?;
+    let typist = if classic {
+        Typist::Lines(Lines::default(), "copilot> ")
+    } else {
+        typist(&ctx, settings.config.ui.screen_reader, &known)?
+    };
     let conversation = Conversation::new(ctx, flags, settings);
     let mut desk = Desk {
         conversation,
@@ -125,13 +130,12 @@ fn refuse(flags: &ChatFlags, audit: bool) -> Result<()> {
     }
 }
 
-fn typist(ctx: &Context, classic: bool, known: &Shared) -> Result<Typist> {
+fn typist(ctx: &Context, aloud: bool, known: &Shared) -> Result<Typist> {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let term = ctx.env.get("TERM").unwrap_or_default();
-    if classic {
-        return Ok(Typist::Lines(Lines::default(), "copilot> "));
-    }
-    if !terminal || !io::stderr().is_terminal() || term.is_empty() || term == "dumb" {
+    // A line that is drawn anew with each key, and a row that counts, cannot be read aloud.
+    let able = !aloud && !term.is_empty() && term != "dumb";
+    if !terminal || !io::stderr().is_terminal() || !able {
         return Ok(Typist::Lines(Lines::default(), "> "));
     }
     let color = ctx.env.get("NO_COLOR").is_none();
@@ -155,7 +159,7 @@ impl Desk {
     }
 
     fn greet(&self) {
-        if matches!(self.typist, Typist::Editor(_)) {
+        if matches!(self.typist, Typist::Editor(_)) || watch::person() {
             let (version, model) = (env!("CARGO_PKG_VERSION"), self.conversation.model());
             let folder = self.conversation.folder();
             render::note(&format!("{version} · {model} · {folder} · /help, Ctrl-D leaves"));
@@ -198,6 +202,12 @@ impl Desk {
         if let Ok(mut known) = self.known.lock() {
             known.look_again();
         }
+        let ahead = ahead::lines();
+        if !ahead.is_empty() {
+            self.begun = begun;
+            self.conversation.next.extend(ahead.into_iter().map(Next::Line));
+            return Ok(Some(String::new()));
+        }
         match editor.read(&begun, &self.conversation.model()) {
             Ok(Read::Line(line)) => Ok(Some(line)),
             Ok(Read::End) => Ok(None),
@@ -221,8 +231,17 @@ impl Desk {
 
     fn next(&mut self, next: Next) -> Result<Step> {
         match next {
-            Next::Line(line) => self.line(&line),
-            Next::Run(run) => self.turn(Source::Watch { run }),
+            Next::Line(line) => {
+                // It stands nowhere near by now.
+                if matches!(self.typist, Typist::Editor(_)) {
+                    render::note(&format!("next: {}", brief(&line, 60)));
+                }
+                self.line(&line)
+            }
+            Next::Run { run, title } => {
+                render::note(&format!("going on: {}", brief(&title, 60)));
+                self.turn(Source::Watch { run })
+            }
             Next::Prompt { text, request, key } => {
                 render::note(&format!("next: {}", brief(&text, 60)));
                 let source = self.conversation.queued(&text, request, key)?;
@@ -268,7 +287,10 @@ impl Desk {
     fn leave(&mut self, exit: Exit) -> Result<Exit> {
         let handed = self.conversation.hand_over()?;
         if handed > 0 {
-            render::note(&format!("{handed} prompts that waited go on without us"));
+            let prompts =
+                if handed == 1 { "a prompt that waited goes" } else { "prompts that waited go" };
+            let count = if handed == 1 { String::new() } else { format!("{handed} ") };
+            render::note(&format!("{count}{prompts} on without us"));
         }
         if matches!(self.typist, Typist::Lines(..)) {
             return Ok(exit);
@@ -282,9 +304,8 @@ impl Desk {
 
     /// Takes up the last conversation of the folder.
     fn go_on(&mut self) -> Result<()> {
-        match self.conversation.take_up_last()? {
-            Some(run) => render::note(&format!("going on: {}", brief(&run.title, 60))),
-            None => render::note("nothing to continue in this folder: a new conversation"),
+        if !self.conversation.take_up_last()? {
+            render::note("nothing to continue in this folder: a new conversation");
         }
         Ok(())
     }

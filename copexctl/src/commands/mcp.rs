@@ -88,9 +88,11 @@ fn check(ctx: &Context, names: &[String], timeout: f64, from: McpFrom) -> Result
     let (settings, mut servers) = gather(ctx, from)?;
     if let Some(name) = names.iter().find(|name| !servers.iter().any(|it| it.name == **name)) {
         let known: Vec<&str> = servers.iter().map(|it| it.name.as_str()).collect();
-        let hint = if known.is_empty() { NONE.to_owned() } else { known.join(", ") };
-        return Err(Failure::usage(format!("no MCP server is called `{name}`"))
-            .with_hint(format!("known: {hint}")));
+        let hint = match known.as_slice() {
+            [] => NONE.to_owned(),
+            known => format!("known: {}", known.join(", ")),
+        };
+        return Err(Failure::usage(format!("no MCP server is called `{name}`")).with_hint(hint));
     }
     servers.retain(|it| names.is_empty() || names.contains(&it.name));
     if servers.is_empty() {

@@ -177,10 +177,15 @@ fn systemctl(ctx: &Context, words: &[&str]) -> Result<()> {
         Failure::unavailable("systemctl was not found").with_hint("install without --enable")
     })?;
     let command = format!("systemctl --user {}", words.join(" "));
-    let status = process::command(program).arg("--user").args(words).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::unavailable(format!("`{command}` ended with {status}"))),
+    // What it says is told where it counts: without a user manager it complains for nothing.
+    match process::command(program).arg("--user").args(words).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let why =
+                format!("`{command}` ended with {}: {}", output.status, render::brief(&said, 200));
+            Err(Failure::unavailable(why))
+        }
         Err(error) => {
             Err(Failure::unavailable(format!("`{command}` could not be started: {error}")))
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use copex_proto::config::Ui;
 use copex_proto::event::{Outcome, RunEvent};
 use copex_proto::id::RunId;
 
@@ -14,6 +15,7 @@ use crate::exit::{self, Exit};
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
 use crate::render;
+use crate::render::bell::Bell;
 use crate::render::countdown::Countdown;
 use crate::render::json::{Json, Jsonl};
 use crate::render::keep::Keeping;
@@ -33,6 +35,7 @@ pub(crate) fn watch(
     let target = flags.output.as_deref().map(answer_file::open).transpose()?;
     let artifact = flags.artifact.as_deref().map(answer_file::open).transpose()?;
     let mut view = view(ctx, flags, warnings)?;
+    let bell = bell(ctx, flags)?;
     if !flags.quiet && !flags.json {
         for text in warnings {
             view.note(text)?;
@@ -48,12 +51,12 @@ pub(crate) fn watch(
     let outcome = if let Some(keep) = &flags.keep {
         let mut keeping = Keeping::new(keep, &mut *view);
         let follow = Follow::new(source, &mut keeping, &mut connect, asks);
-        let outcome = follow.catch(interrupts, on_interrupt).run();
+        let outcome = follow.catch(interrupts, on_interrupt).ring(bell).run();
         kept = keeping.failed.map_or(Ok(()), Err);
         outcome
     } else {
         let follow = Follow::new(source, &mut *view, &mut connect, asks);
-        follow.catch(interrupts, on_interrupt).run()
+        follow.catch(interrupts, on_interrupt).ring(bell).run()
     };
     view.close();
     // What it draws for the moment is gone before anything else is told.
@@ -128,10 +131,7 @@ pub(super) fn view(
     flags: &OutputFlags,
     warnings: &[String],
 ) -> Result<Box<dyn View>> {
-    let ui = match ctx.ui {
-        Some(ui) => ui,
-        None => request::ui(ctx, &flags.ui)?,
-    };
+    let ui = ui(ctx, flags)?;
     if flags.json {
         return Ok(Box::new(Json::new(io::stdout(), warnings)));
     }
@@ -165,6 +165,17 @@ pub(super) fn view(
     }
     let text = Text::new(io::stdout(), io::stderr(), style);
     Ok(if drawn { Box::new(Countdown::new(text, io::stderr())) } else { Box::new(text) })
+}
+
+fn ui(ctx: &Context, flags: &OutputFlags) -> Result<Ui> {
+    ctx.ui.map_or_else(|| request::ui(ctx, &flags.ui), Ok)
+}
+
+/// The bell, where one is wanted and somebody may hear it.
+pub(super) fn bell(ctx: &Context, flags: &OutputFlags) -> Result<Option<Bell>> {
+    let silent = flags.quiet || flags.json || flags.jsonl || !io::stderr().is_terminal();
+    let wanted = !silent && (flags.bell || ui(ctx, flags)?.bell);
+    Ok(wanted.then(Bell::default))
 }
 
 /// Whether another program reads the answer: it may write on the same terminal.

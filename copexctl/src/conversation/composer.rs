@@ -15,7 +15,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
-use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
+use copex_proto::id::AskId;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use reedline::LineBuffer;
 use serde_json::json;
@@ -60,8 +61,8 @@ pub(crate) struct Composer<'a> {
     signals: Signals,
     bar: Bar,
     since: u64,
-    /// Whether a question waits for the next line.
-    asked: bool,
+    /// Questions that wait for the next lines.
+    asked: Vec<AskId>,
     /// Whether another program has the terminal.
     away: bool,
     outbox: VecDeque<(Call, About)>,
@@ -97,7 +98,7 @@ impl<'a> Composer<'a> {
             signals,
             bar,
             since: clock::unix_ms(),
-            asked: false,
+            asked: Vec::new(),
             away: false,
             outbox: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -131,7 +132,7 @@ impl<'a> Composer<'a> {
             0 => String::new(),
             _ => format!(" · {queued} queued"),
         };
-        let status = if self.asked {
+        let status = if self.is_asked() {
             format!("your answer and Enter{waits} · Ctrl-C cancels")
         } else {
             format!(
@@ -187,7 +188,7 @@ impl<'a> Composer<'a> {
 
     fn enter(&mut self) -> Option<Typed> {
         let text = self.take();
-        if !self.asked {
+        if !self.is_asked() {
             match slash::read(&text) {
                 Line::Empty => return None,
                 Line::Slash(slash, _) if slash.verb == Verb::Exit => return Some(Typed::Leave),
@@ -252,7 +253,14 @@ impl View for Composer<'_> {
                 self.forget(text);
                 self.inner.note(&format!("told the agent: {}", brief(text, BRIEF)))?;
             }
-            EventBody::Answered { .. } => self.asked = false,
+            EventBody::Ask(ask) => self.asked.push(ask.ask.clone()),
+            EventBody::Answered { ask, answer, by } => {
+                self.asked.retain(|asked| asked != ask);
+                // What was typed went with the line.
+                if *by == AnsweredBy::Client {
+                    self.inner.note(&format!("answered: {}", words(answer)))?;
+                }
+            }
             _ => {}
         }
         if event.body.is_terminal() {
@@ -270,7 +278,6 @@ impl View for Composer<'_> {
     }
 
     fn question(&mut self, text: &str) -> io::Result<()> {
-        self.asked = true;
         if std::mem::take(&mut self.away) {
             self.raw.again()?;
             self.bar.enter()?;
@@ -280,7 +287,6 @@ impl View for Composer<'_> {
     }
 
     fn answered_elsewhere(&mut self) -> io::Result<()> {
-        self.asked = false;
         self.inner.answered_elsewhere()?;
         self.draw()
     }
@@ -384,6 +390,10 @@ impl View for Composer<'_> {
 }
 
 impl Composer<'_> {
+    fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     fn refused(&mut self, info: &ErrorInfo) -> io::Result<()> {
         self.inner.note(&format!("not taken: {}", info.message))
     }
@@ -393,6 +403,17 @@ impl Drop for Composer<'_> {
     fn drop(&mut self) {
         self.give_back();
         let _ = io::stderr().flush();
+    }
+}
+
+/// An answer, as it may be typed.
+fn words(answer: &Answer) -> String {
+    match answer {
+        Answer::Allow => "yes".to_owned(),
+        Answer::AllowAlways => "always".to_owned(),
+        Answer::Deny { feedback: None } => "no".to_owned(),
+        Answer::Deny { feedback: Some(why) } => format!("no, {}", brief(why, BRIEF)),
+        Answer::Text { text } => brief(text, BRIEF),
     }
 }
 

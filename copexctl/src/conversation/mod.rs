@@ -7,6 +7,7 @@
 //!
 //! Not here: drawing and keys, but for the terminal that types (`editor`, `composer`, `lines`).
 
+pub(crate) mod ahead;
 pub(crate) mod complete;
 pub(crate) mod composer;
 pub(crate) mod editor;
@@ -55,9 +56,20 @@ pub(crate) enum Next {
         key: String,
     },
     /// A run that is there.
-    Run(RunId),
+    Run {
+        /// Which.
+        run: RunId,
+        /// What it is about.
+        title: String,
+    },
     /// A line that is no prompt.
     Line(String),
+}
+
+impl Next {
+    fn run(run: &RunSummary) -> Self {
+        Self::Run { run: run.run, title: run.title.clone() }
+    }
 }
 
 /// A conversation.
@@ -174,25 +186,25 @@ impl Conversation {
         self.run = None;
     }
 
-    /// Takes up the last conversation of this folder; its last run, if there is one.
-    pub(crate) fn take_up_last(&mut self) -> Result<Option<RunSummary>> {
+    /// Takes up the last conversation of this folder; whether there is one.
+    pub(crate) fn take_up_last(&mut self) -> Result<bool> {
         let filter = RunFilter { states: Vec::new(), cwd: Some(self.folder()) };
         let mut connection = Connection::open(&self.ctx)?;
         let params = json!({ "filter": filter, "limit": PAGE });
         let list: ListResponse = connection.call("run.list", &params)?;
         let last = list.runs.iter().find(|run| run.mode == Mode::Chat);
-        let Some(last) = last.cloned() else { return Ok(None) };
+        let Some(last) = last.cloned() else { return Ok(false) };
         if let Some(session) = &last.session {
             self.session = SessionChoice::Resume(session.0.clone());
         }
         // All that have not ended, the oldest first; else the last, for what it said.
         let same = |run: &&RunSummary| run.session == last.session && run.session.is_some();
         let active = |run: &&RunSummary| run.mode == Mode::Chat && !run.state.is_terminal();
-        let at_work: Vec<RunId> =
-            list.runs.iter().rev().filter(active).filter(same).map(|run| run.run).collect();
-        let runs = if at_work.is_empty() { vec![last.run] } else { at_work };
-        self.next.extend(runs.into_iter().map(Next::Run));
-        Ok(Some(last))
+        let at_work: Vec<&RunSummary> =
+            list.runs.iter().rev().filter(active).filter(same).collect();
+        let runs = if at_work.is_empty() { vec![&last] } else { at_work };
+        self.next.extend(runs.into_iter().map(Next::run));
+        Ok(true)
     }
 
     /// Takes up the conversation of a session; how many of its runs are at work.
@@ -205,12 +217,13 @@ impl Conversation {
         let ours = |run: &&RunSummary| {
             run.mode == Mode::Chat && run.session.as_ref().is_some_and(|it| it.0 == session)
         };
-        let runs: Vec<RunId> = list.runs.iter().rev().filter(ours).map(|run| run.run).collect();
+        let runs: Vec<Next> = list.runs.iter().rev().filter(ours).map(Next::run).collect();
         self.leave();
         self.session = SessionChoice::Resume(session.to_owned());
         self.next.clear();
-        self.next.extend(runs.iter().copied().map(Next::Run));
-        Ok(runs.len())
+        let count = runs.len();
+        self.next.extend(runs);
+        Ok(count)
     }
 
     /// What to follow for a prompt that waited.

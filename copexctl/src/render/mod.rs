@@ -1,6 +1,7 @@
 //! The only printing: answers to stdout, everything else to stderr.
 
 mod ansi;
+pub(crate) mod bell;
 pub(crate) mod commits;
 pub(crate) mod countdown;
 pub(crate) mod json;

@@ -165,6 +165,7 @@ fn ui(merged: &Merged) -> Ui {
         density: merged.typed("ui_density").unwrap_or_default(),
         background: merged.typed("ui_background").unwrap_or_default(),
         screen_reader: merged.bool("screen_reader", Default::Off),
+        bell: merged.bool("bell", Default::Off),
     }
 }
 

@@ -193,6 +193,7 @@ pub static KEYS: &[Key] = &[
     Key::new("ui_density", Kind::Choice(&["compact", "extended"]), "extended", "How much is shown of a tool on a terminal: one line, or the first lines of its result and of its change as well."),
     Key::new("ui_background", Kind::Choice(&["auto", "dark", "light"]), "auto", "What the text stands on. `auto` is what COLORFGBG says, else dark."),
     Key::new("screen_reader", Kind::Bool, "false", "Whether everything is a plain line: no drawing, nothing redrawn."),
+    Key::new("bell", Kind::Bool, "false", "Whether the terminal's bell rings when a run that you look at ends or asks."),
     Key::new("use_cli", Kind::Bool, "false", "One Copilot CLI process per turn. Nobody can be asked then: what would ask is denied."),
     Key::new("approval_mode", Kind::Choice(PYTHON_APPROVAL), "none", "Python copex's name of `approval.mode`.").changed("it sets `approval.mode`: auto-approve is auto, approve and manual are ask, deny-all and dry-run are deny, policy-based is workspace"),
     Key::new("auto_restart", Kind::Bool, "true", "Whether a dead runtime is started again.").changed("it has no effect: a dead runtime is always replaced"),

@@ -181,6 +181,7 @@ pub fn environment(
     set(&mut layer, "ui_density", "COPEX_UI_DENSITY")?;
     set(&mut layer, "ui_background", "COPEX_UI_BACKGROUND")?;
     set(&mut layer, "screen_reader", "COPEX_SCREEN_READER")?;
+    set(&mut layer, "bell", "COPEX_BELL")?;
     if below.entry("provider.base_url").is_some() {
         return Ok(layer);
     }

@@ -54,4 +54,6 @@ pub struct Ui {
     pub background: Background,
     /// Whether everything is a plain line: no drawing, nothing redrawn.
     pub screen_reader: bool,
+    /// Whether the terminal's bell rings when a run that is looked at ends or asks.
+    pub bell: bool,
 }

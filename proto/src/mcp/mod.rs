@@ -4,6 +4,7 @@
 //! Invariant: a secret is a reference (`${env:NAME}`) until a server is started. What is stored
 //! and logged has references only: [`hide`] makes them of secrets that are written out.
 
+mod comments;
 mod read;
 mod variables;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{McpError, Servers};
+use super::{McpError, Servers, comments};
 
 /// The tables that hold the servers: the Copilot CLI's, Python copex's, VS Code's.
 const WRAPPERS: [&str; 3] = ["mcpServers", "mcp_servers", "servers"];
@@ -12,12 +12,13 @@ const KEPT: [&str; 4] = ["cwd", "tools", "timeout", "oauthClientId"];
 
 /// Reads servers as the Copilot CLI (`mcpServers`), VS Code (`servers`, or `mcp` with that in
 /// it) and Python copex (`servers`, a table or a list with `name`) write them, or the table
-/// alone. Servers that are switched off are left out.
+/// alone. Servers that are switched off are left out. Comments, and a comma behind the last part,
+/// are as good as nothing.
 ///
 /// # Errors
 /// For anything else, naming the server.
 pub fn read(text: &str) -> Result<Servers, McpError> {
-    let value = serde_json::from_str(text)
+    let value = serde_json::from_str(&comments::plain(text))
         .map_err(|error| McpError::new(format!("broken JSON: {error}")))?;
     from_value(value)
 }

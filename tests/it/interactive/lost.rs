@@ -23,9 +23,11 @@ fn a_killed_client_loses_nothing() {
     drop(screen);
     // The turn goes on without anybody, and the next one after it.
     let mut screen = product.ctl().screen(["interactive", "--continue"]);
+    screen.wait("going on: a long task");
     screen.wait("begun,");
     gate.open();
     screen.wait("begun, and ended");
+    screen.wait("going on: the next task");
     screen.wait("echo: the next task");
     ready(&mut screen);
     screen.line("and now?");

@@ -27,7 +27,7 @@ fn a_session_types_every_slash_command() {
     says("hello", "echo: hello");
     assert_eq!(product.last_request().model(), "scripted-2");
     let shown = says("/cost", "this conversation");
-    assert!(shown.contains("1 turns, 11 tokens in"), "{shown}");
+    assert!(shown.contains("1 turn, 11 tokens in"), "{shown}");
     says("/compact", "was compacted");
     says("/models", "provider");
     says("/status", "copexd");
@@ -53,6 +53,21 @@ fn a_session_types_every_slash_command() {
     screen.line("/exit");
     let (code, shown) = screen.end();
     assert_eq!(code, 0, "{shown}");
+}
+
+#[test]
+fn what_is_typed_while_a_command_runs_comes_after_it() {
+    let product = Product::start();
+    product.model.respond(|_| Reply::text("<promise>all done</promise>"));
+    let mut screen = begin(&product, []);
+    // Nobody reads the keys while the loop is followed: no question waits.
+    screen.line("/ralph fix it now -p 'all done'").keys("\x1b[A\rsecond words\rhalf");
+    screen.wait("1 iteration");
+    screen.wait("> half");
+    assert_eq!(product.last_request().prompt(), "second words");
+    screen.keys("\x03\x03");
+    let (code, shown) = screen.end();
+    assert_eq!(code, 130, "{shown}");
 }
 
 #[test]

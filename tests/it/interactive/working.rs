@@ -89,7 +89,8 @@ fn ctrl_c_cancels_the_turn_and_twice_leaves() {
     screen.line("go");
     screen.wait("begun");
     screen.keys("\x03");
-    screen.wait("error: cancelled");
+    let shown = screen.wait("copexctl: cancelled");
+    assert!(!shown.contains("error"), "{shown}");
     ready(&mut screen);
     let list = product.runs(["list", "--json"]).json();
     assert_eq!(list["runs"][0]["state"], "cancelled");
@@ -113,7 +114,10 @@ fn questions_are_answered_in_the_line() {
     screen.line("go");
     screen.wait("[y]es / [n]o / [a]lways");
     screen.wait("your answer and Enter");
-    screen.keys("maybe\r").keys("y\r");
+    screen.keys("maybe\r");
+    screen.wait("`maybe` is no answer to this");
+    screen.keys("y\r");
+    screen.wait("answered: yes");
     screen.wait("it is done");
     ready(&mut screen);
     assert!(product.daemon.sandbox().work().join("answered").exists());

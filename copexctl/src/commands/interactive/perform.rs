@@ -158,7 +158,9 @@ impl Desk {
         let rows: Vec<_> = rows
             .iter()
             .map(|(name, usage, turns)| {
-                let turns = turns.map(|turns| format!("{turns} turns, ")).unwrap_or_default();
+                let turns = turns
+                    .map(|turns| format!("{turns} turn{}, ", if turns == 1 { "" } else { "s" }))
+                    .unwrap_or_default();
                 let tokens =
                     format!("{turns}{} tokens in, {} out", usage.input_tokens, usage.output_tokens);
                 vec![(*name).to_owned(), tokens, cost(usage).unwrap_or_default()]
@@ -180,6 +182,10 @@ impl Desk {
         let one_task = matches!(slash.name, "ralph" | "plan" | "council");
         let words = slash::arguments(rest, one_task)
             .map_err(|why| Failure::usage(format!("/{}: {why}", slash.name)))?;
+        if slash.verb == Verb::Mode && words.is_empty() {
+            return Err(Failure::usage(format!("/{} takes a task", slash.name))
+                .with_hint(format!("/{} {}", slash.name, slash.takes)));
+        }
         let mut line = vec!["copexctl".to_owned(), slash.name.to_owned()];
         if words.is_empty() {
             let listed: &[&str] = match slash.name {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use copex_proto::event::RunEvent;
+use copex_proto::event::{EventBody, RunEvent};
 
 use crate::asks::{Asks, Terminal};
 use crate::commands::watch;
@@ -72,6 +72,7 @@ pub(super) fn follow(
     let asks = Asks::new(person, watch::editor(&ctx));
     let interrupts = Interrupts::catch()?;
     let inner = watch::view(&ctx, &output, &[])?;
+    let bell = watch::bell(&ctx, &output)?;
     let mut connect = |wanted| match wanted {
         Try::First => start::connect(&ctx),
         Try::Again => start::reconnect(&ctx),
@@ -79,19 +80,25 @@ pub(super) fn follow(
     let (outcome, begun) = if let Some(pastes) = pastes {
         let mut view = Composer::new(inner, conversation, pastes, &begun)?;
         let follow = Follow::new(source, &mut view, &mut connect, asks);
-        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).run();
+        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).ring(bell).run();
         view.close();
         (outcome, view.leave())
     } else {
         let mut view = Learning { inner, conversation };
         let follow = Follow::new(source, &mut view, &mut connect, asks);
-        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).run();
+        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).ring(bell).run();
         view.close();
         (outcome, begun)
     };
     match outcome? {
         Ended::Terminal(event) => {
-            let exit = watch::ended(&event, &output);
+            let exit = if matches!(event.body, EventBody::Cancelled { .. }) {
+                // What the person wanted is no error.
+                render::note("cancelled");
+                Exit::Interrupted
+            } else {
+                watch::ended(&event, &output)
+            };
             Ok(Turn { exit, left: false, begun })
         }
         Ended::Left(run) => {

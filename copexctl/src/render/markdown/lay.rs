@@ -136,6 +136,13 @@ fn sure(
             if source.ends_with('\n') && words.is_sure() {
                 return (broken(&all, margin, shape), None);
             }
+            // The parser leaves out the space behind the last word, which says that it is whole.
+            if source.ends_with([' ', '\t'])
+                && words.is_sure()
+                && let Some(span) = all.last_mut().and_then(|line| line.last_mut())
+            {
+                span.text.push(' ');
+            }
             all.last_mut().into_iter().for_each(settle);
             let mut lines = broken(&all, margin, shape);
             // Without a word of it, it may yet be a line of another block.

@@ -107,7 +107,14 @@ fn words_come_before_their_line_is_whole() {
     assert_eq!(shown("ld, this **is"), "Hello world, this");
     assert_eq!(shown("** it"), "Hello world, this is");
     assert_eq!(shown("\n"), "");
-    assert_eq!(lines.iter().map(Line::plain).collect::<Vec<_>>(), ["Hello world, this is it"]);
+    assert_eq!(shown("my "), "my", "a space behind it says that a word is whole");
+    assert_eq!(shown("*own* "), "my own");
+    assert_eq!(shown("*two "), "my own", "what may yet be slanted is not sure");
+    assert_eq!(shown("words* "), "my own two words");
+    assert_eq!(shown("\n\n- [ ] first "), "• ☐ first");
+    stream.finish(&|| SHAPE, &mut lines);
+    let lines: Vec<_> = lines.iter().map(Line::plain).collect();
+    assert_eq!(lines, ["Hello world, this is it", "my own two words", "", "• ☐ first"]);
 }
 
 #[test]
