@@ -34,7 +34,7 @@ use self::house::House;
 use self::over::{Over, Purpose};
 use self::run::RunView;
 use self::runs::{Group, Runs};
-use super::draw::look::Theme;
+use crate::render::theme::Look;
 
 /// How long a note stays, in milliseconds: long enough to be read.
 const NOTE_MS: u64 = 8_000;
@@ -179,8 +179,8 @@ pub(crate) struct Model {
     pub(crate) asked: String,
     /// The effort of new runs.
     pub(crate) effort: Option<Effort>,
-    /// The colours.
-    pub(crate) theme: Theme,
+    /// How everything looks.
+    pub(crate) look: Look,
     /// When money and pool were asked for last, in Unix milliseconds.
     pub(crate) looked_at: u64,
     /// The run whose question is to be answered as soon as it is known.

@@ -1,5 +1,6 @@
 //! Every screen at two sizes, compared with what was looked at: `UPDATE=1` writes anew.
 
+use copex_proto::config::Theme;
 use copex_proto::event::{AskKind, EventBody};
 use copex_proto::run::{Mode, RunState};
 use crossterm::event::KeyCode;
@@ -7,7 +8,7 @@ use ratatui::style::Color;
 use serde_json::json;
 
 use super::*;
-use crate::tui::draw::look::Theme;
+use crate::render::theme::Depth;
 
 /// A house in which much goes on.
 fn house() -> Rig {
@@ -188,8 +189,9 @@ fn a_daemon_that_is_gone_is_told_and_the_list_stays() {
 fn mono_has_no_colour_and_every_theme_the_same_letters() {
     let mut rig = house();
     let plain = rig.text(80, 24);
-    for theme in [Theme::Mono, Theme::Midnight, Theme::Sunset, Theme::Tokyo] {
-        rig.model.theme = theme;
+    rig.model.look.depth = Depth::Cube;
+    for theme in Theme::ALL {
+        rig.model.look.ui.theme = theme;
         assert_eq!(rig.text(80, 24), plain, "{theme:?}");
         let buffer = rig.buffer(80, 24);
         let colours = buffer.content.iter().any(|cell| cell.fg != Color::Reset);
