@@ -15,7 +15,7 @@ use super::{brief, clean, duration, telling};
 const RESULT: usize = 5;
 
 /// Lines of a change that are shown.
-const CHANGE: usize = 20;
+pub(crate) const CHANGE: usize = 20;
 
 /// Tools at work that are remembered: those of a log whose ends are missing are forgotten.
 const MOST: usize = 256;
@@ -116,14 +116,9 @@ pub(crate) fn change(tool: &ToolStart) -> Option<String> {
     is_diff(patch).then(|| patch.to_owned())
 }
 
-/// Of a change as lines of a diff, as many as so many, each in so many columns.
-fn changed(text: &str, most: usize, columns: usize) -> Vec<Line> {
+/// The first `most` lines of a change, coloured as a diff is.
+pub(crate) fn changed(text: &str, most: usize, columns: usize) -> Vec<Line> {
     first(text, most, columns, diff)
-}
-
-/// The same of a change that is looked at in passing.
-pub(crate) fn glance(change: &str, columns: usize) -> Vec<Line> {
-    changed(change, CHANGE, columns)
 }
 
 fn first(text: &str, most: usize, columns: usize, of: impl Fn(&str) -> Line) -> Vec<Line> {

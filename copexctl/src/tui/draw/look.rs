@@ -38,7 +38,7 @@ impl From<Tone> for styled::Style {
             Tone::Bad => Role::Bad.into(),
             Tone::Busy => Role::Busy.into(),
             Tone::Wants => Role::Wants.into(),
-            Tone::Accent => Role::Marker.into(),
+            Tone::Accent => Role::Function.into(),
         }
     }
 }

@@ -240,11 +240,7 @@ impl Canvas<'_> {
                 "Enter: go on, with these words if there are any · Esc: leave",
             ),
             Purpose::Answer(ask) => {
-                let mut lines = plain(&ask.title, width, self.style(Tone::Strong));
-                if !ask.detail.is_empty() && !ask.title.contains(&ask.detail) {
-                    let detail = wrap(&ask.detail, width);
-                    lines.extend(detail.into_iter().map(Line::from));
-                }
+                let mut lines = self.question(ask, width);
                 for (place, choice) in ask.choices.iter().enumerate() {
                     let text = format!("  {}. {}", place + 1, crate::render::clean(choice));
                     lines.extend(wrap(&text, width).into_iter().map(Line::from));

@@ -157,6 +157,7 @@ impl Canvas<'_> {
             let gates = rounds.last().map(|round| self.gates(round)).unwrap_or_default();
             let count = match rounds.len() {
                 0 => String::new(),
+                1 => "1 iteration".to_owned(),
                 count => format!("{count} iterations"),
             };
             let left = usize::from(width).saturating_sub(10 + 15) / 2;

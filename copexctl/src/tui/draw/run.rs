@@ -248,7 +248,7 @@ impl Canvas<'_> {
             return lines;
         }
         let margin = Span::styled("   │", self.style(Tone::Faint));
-        lines.extend(tools::glance(change, width - 4).into_iter().map(|line| {
+        lines.extend(tools::changed(change, tools::CHANGE, width - 4).into_iter().map(|line| {
             let mut line = look::line(&self.model.look, line);
             line.spans.insert(0, margin.clone());
             line

@@ -18,6 +18,7 @@ mod replies;
 pub(crate) mod run;
 pub(crate) mod runs;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use copex_proto::ask::AskEntry;
@@ -139,6 +140,10 @@ pub(crate) struct Inbox {
     pub(crate) selected: usize,
     /// Whether the daemon has told.
     pub(crate) told: bool,
+    /// Lines of the question above the first that is seen.
+    pub(crate) top: usize,
+    /// As many of them as there can be, as it was drawn last.
+    pub(crate) last: Cell<usize>,
 }
 
 impl Inbox {
