@@ -184,6 +184,9 @@ impl Canvas<'_> {
             copex_proto::run::Mode::Fleet => "a task in each line",
             copex_proto::run::Mode::Plan => "you are asked before it is carried out",
             copex_proto::run::Mode::Council => "members are those of the configuration",
+            copex_proto::run::Mode::Ralph if form.check.text().trim().is_empty() => {
+                "again and again until its limit: give it a check"
+            }
             copex_proto::run::Mode::Ralph => "again and again until the check passes",
             copex_proto::run::Mode::Chat => "one prompt, one answer",
         };

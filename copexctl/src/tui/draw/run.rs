@@ -125,8 +125,19 @@ impl Canvas<'_> {
     fn run_log(&mut self, open: &RunView, area: Rect) {
         let width = usize::from(area.width.min(READABLE)) - 2;
         let blocks = open.log.blocks.iter().filter(|block| shows(block, open.only.as_deref()));
-        let blocks: Vec<_> = blocks.map(|block| self.laid(block, width)).collect();
-        let total: usize = blocks.iter().map(|lines| lines.len()).sum();
+        let mut after_words = false;
+        let blocks = blocks.map(|block| {
+            let lines = self.laid(block, width);
+            // One blank line between two that speak, not two.
+            let words = matches!(block.kind, Kind::Words { .. }) && !lines.is_empty();
+            let begin = usize::from(words && after_words);
+            if !lines.is_empty() {
+                after_words = words;
+            }
+            (begin, lines)
+        });
+        let blocks: Vec<_> = blocks.collect();
+        let total: usize = blocks.iter().map(|(begin, lines)| lines.len() - begin).sum();
         let rows = usize::from(area.height);
         open.seen.set((total, rows));
         let last = total.saturating_sub(rows);
@@ -134,7 +145,7 @@ impl Canvas<'_> {
             Scroll::End => last,
             Scroll::At(top) => top.min(last),
         };
-        let lines = blocks.iter().flat_map(|lines| lines.iter()).skip(top);
+        let lines = blocks.iter().flat_map(|(begin, lines)| &lines[*begin..]).skip(top);
         for (row, line) in (area.y..area.bottom()).zip(lines) {
             self.put(area.x + 1, row, area.width - 1, line);
         }
