@@ -125,8 +125,8 @@ fn an_answer_that_comes_is_laid_out_and_a_change_is_coloured() {
 fn a_long_question_has_pages_and_always_its_keys() {
     let mut rig = Rig::new();
     rig.told(vec![summary(12, RunState::Asking, "publish the next version")], 1);
-    let steps: String = (1..30).map(|step| format!("- [ ] **{step}. part {step}**\n")).collect();
-    let detail = format!("# Plan\n\n{steps}");
+    let steps: Vec<_> = (1..30).map(|step| format!("- [ ] **{step}. part {step}**")).collect();
+    let detail = format!("# Plan\n\n{}", steps.join("\n"));
     let ask = Ask {
         kind: AskKind::PlanApproval,
         title: "Carry out this plan?".to_owned(),
