@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::product::{Product, shell};
 
 mod captures;
+mod modes;
 
 const ENTER: &str = "\r";
 const ESC: &str = "\u{1b}";

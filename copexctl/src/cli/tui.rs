@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::turn::ApprovalFlags;
-use crate::tui::Theme;
+use super::turn::{ApprovalFlags, UiFlags};
 
 /// `tui`.
 #[derive(Debug, Clone, Default, Args)]
@@ -25,14 +24,10 @@ pub(crate) struct TuiArgs {
     /// Who decides about the tools of new runs.
     #[command(flatten)]
     pub(crate) approval: ApprovalFlags,
-    /// Colours. Without it: mono where NO_COLOR is set, else the terminal's own.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) ui_theme: Option<Theme>,
+    /// How everything looks.
+    #[command(flatten)]
+    pub(crate) ui: UiFlags,
     /// Take the mouse too: the wheel scrolls, a click selects, a second one opens.
     #[arg(long)]
     pub(crate) mouse: bool,
-    /// Refuse with the commands that print lines instead: a screen that is redrawn cannot be
-    /// read aloud.
-    #[arg(long)]
-    pub(crate) screen_reader: bool,
 }

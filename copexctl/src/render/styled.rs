@@ -27,6 +27,10 @@ pub(crate) enum Role {
     Good,
     /// It did not.
     Bad,
+    /// It is being done.
+    Busy,
+    /// It wants something of a person.
+    Wants,
     /// A line that was added.
     Added,
     /// A line that was removed.

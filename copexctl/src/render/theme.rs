@@ -6,9 +6,10 @@ use super::styled::{Role, Style};
 use crate::env::Env;
 
 /// How many colours a terminal shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Depth {
     /// None, and no heavy or faint text either: nothing but the words.
+    #[default]
     None,
     /// The sixteen of old.
     Ansi,
@@ -19,7 +20,7 @@ pub(crate) enum Depth {
 }
 
 /// How everything looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     /// Theme, density and the rest of what the user chose.
     pub(crate) ui: Ui,
@@ -204,7 +205,9 @@ fn mono(role: Role) -> Paint {
     let plain = Paint::default();
     match role {
         Role::Heading | Role::Link => Paint { underline: true, ..plain },
-        Role::Code | Role::Keyword | Role::Bad | Role::Added => Paint { bold: true, ..plain },
+        Role::Code | Role::Keyword | Role::Bad | Role::Added | Role::Wants => {
+            Paint { bold: true, ..plain }
+        }
         Role::Dim | Role::Comment | Role::Quote | Role::Removed | Role::Hunk => Paint::faint(),
         _ => plain,
     }
@@ -215,10 +218,10 @@ fn default(role: Role, light: bool) -> Paint {
     match role {
         Role::Text => Paint::default(),
         Role::Dim | Role::Comment | Role::Quote => Paint::faint(),
-        Role::Heading | Role::Hunk | Role::Marker | Role::Type => ansi(6),
+        Role::Heading | Role::Hunk | Role::Marker | Role::Type | Role::Busy => ansi(6),
         Role::Link => Paint { underline: true, ..ansi(4) },
         // Yellow cannot be read on white.
-        Role::Code | Role::Number => ansi(if light { 5 } else { 3 }),
+        Role::Code | Role::Number | Role::Wants => ansi(if light { 5 } else { 3 }),
         Role::Good | Role::Added | Role::Literal => ansi(2),
         Role::Bad | Role::Removed => ansi(1),
         Role::Keyword => ansi(if light { 4 } else { 5 }),
@@ -271,12 +274,12 @@ fn colourful(role: Role, tones: [u32; 7], light: bool) -> Paint {
         Role::Text => Paint::default(),
         Role::Dim | Role::Comment | Role::Quote => Paint::faint(),
         Role::Heading | Role::Marker | Role::Hunk => of(heading),
-        Role::Code => of(code),
+        Role::Code | Role::Wants => of(code),
         Role::Link => Paint { underline: true, ..of(link) },
         Role::Keyword => of(keyword),
         Role::Literal => of(literal),
         Role::Number => of(number),
-        Role::Type => of(kind),
+        Role::Type | Role::Busy => of(kind),
         Role::Function => of(link),
         Role::Good | Role::Added => of(0x008c_d06e),
         Role::Bad | Role::Removed => of(0x00f2_6d78),

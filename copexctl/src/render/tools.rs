@@ -15,7 +15,7 @@ use super::{brief, clean, duration, telling};
 const RESULT: usize = 5;
 
 /// Lines of a change that are shown.
-const CHANGE: usize = 20;
+pub(crate) const CHANGE: usize = 20;
 
 /// Tools at work that are remembered: those of a log whose ends are missing are forgotten.
 const MOST: usize = 256;
@@ -52,11 +52,14 @@ impl Tools {
         let most = |most| if whole { usize::MAX } else { most };
         let change = start.as_ref().and_then(change).filter(|_| tool.success);
         match change {
-            Some(change) => lines.extend(first(&change, most(CHANGE), columns, true)),
+            Some(change) => lines.extend(changed(&change, most(CHANGE), columns)),
             None if is_diff(&tool.result) => {
-                lines.extend(first(&tool.result, most(CHANGE), columns, true));
+                lines.extend(changed(&tool.result, most(CHANGE), columns));
             }
-            None => lines.extend(first(&tool.result, most(RESULT), columns, false)),
+            None => {
+                let dim = |line: &str| Line::of(line, Role::Dim);
+                lines.extend(first(&tool.result, most(RESULT), columns, dim));
+            }
         }
         lines
     }
@@ -98,7 +101,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 
 /// The change that a tool was given, as lines of a diff: by the arguments that tools which
 /// write files use.
-fn change(tool: &ToolStart) -> Option<String> {
+pub(crate) fn change(tool: &ToolStart) -> Option<String> {
     let argument =
         |names: &[&str]| names.iter().find_map(|name| tool.arguments.get(name)?.as_str());
     let marked = |mark: &str, text: &str| -> String {
@@ -113,15 +116,19 @@ fn change(tool: &ToolStart) -> Option<String> {
     is_diff(patch).then(|| patch.to_owned())
 }
 
-fn first(text: &str, most: usize, columns: usize, is_change: bool) -> Vec<Line> {
+/// The first `most` lines of a change, coloured as a diff is.
+pub(crate) fn changed(text: &str, most: usize, columns: usize) -> Vec<Line> {
+    first(text, most, columns, diff)
+}
+
+fn first(text: &str, most: usize, columns: usize, of: impl Fn(&str) -> Line) -> Vec<Line> {
     let text = text.trim_start_matches('\n').trim_end();
     let margin = Line::of("  ", Role::Text);
     let margin = Margin { first: &margin, rest: &margin };
     let mut lines = Vec::new();
     for line in text.lines().take(most) {
         let line = clean(line).replace('\t', "    ");
-        let line = if is_change { diff(&line) } else { Line::of(line, Role::Dim) };
-        let mut broken = code(&line.spans, margin, columns);
+        let mut broken = code(&of(&line).spans, margin, columns);
         if most < usize::MAX {
             // What does not fit is left out: it is a glance and not the text.
             broken.truncate(1);

@@ -19,6 +19,30 @@ pub enum Theme {
     Tokyo,
 }
 
+impl Theme {
+    /// All, in the order in which they are chosen.
+    pub const ALL: [Self; 5] =
+        [Self::Default, Self::Midnight, Self::Mono, Self::Sunset, Self::Tokyo];
+
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Midnight => "midnight",
+            Self::Mono => "mono",
+            Self::Sunset => "sunset",
+            Self::Tokyo => "tokyo",
+        }
+    }
+
+    /// The one after it; the first after the last.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let place = Self::ALL.iter().position(|theme| *theme == self).unwrap_or(0);
+        Self::ALL[(place + 1) % Self::ALL.len()]
+    }
+}
+
 /// How much is shown of a tool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

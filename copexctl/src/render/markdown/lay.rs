@@ -188,7 +188,7 @@ fn broken(lines: &[Vec<Span>], margin: Margin<'_>, shape: &Shape) -> Vec<Line> {
 }
 
 /// Code that is shown line by line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Code {
     highlight: Highlight,
     indent: String,

@@ -46,7 +46,6 @@ impl Shape {
 }
 
 /// The lines of a whole text.
-#[cfg(test)]
 pub(crate) fn lines(text: &str, shape: Shape) -> Vec<super::styled::Line> {
     let (mut stream, mut lines) = (Stream::default(), Vec::new());
     stream.push(text, &|| shape, &mut lines);

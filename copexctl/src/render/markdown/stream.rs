@@ -18,7 +18,7 @@ const MOST_HELD: usize = 64 * 1024;
 const EACH_TIME: usize = 4 * 1024;
 
 /// The block that more lines may belong to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 enum Open {
     #[default]
     Nothing,
@@ -37,7 +37,7 @@ enum Open {
 }
 
 /// A text that is being read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Stream {
     open: Open,
     /// What is known of the open block, up to the last line end.
@@ -92,6 +92,17 @@ impl Stream {
     /// The begin of the next line: what follows it comes behind it.
     pub(crate) fn partial(&self) -> Option<&Line> {
         self.partial.as_ref()
+    }
+
+    /// What would come next if this was the end, for a screen that is drawn anew. Of a long
+    /// block it is the begin of the next line alone, so that it costs little.
+    pub(crate) fn rest(&self, shape: &dyn Fn() -> Shape) -> Vec<Line> {
+        if self.source.len() + self.tail.len() > EACH_TIME {
+            return self.partial.iter().cloned().collect();
+        }
+        let (mut copy, mut rest) = (self.clone(), Vec::new());
+        copy.finish(shape, &mut rest);
+        rest
     }
 
     #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Questions that wait for a person: the list, and the one that is looked at in full.
 
 use copex_proto::ask::AskEntry;
-use copex_proto::event::AskKind;
+use copex_proto::event::{Ask, AskKind};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::look::{SELECTED, Tone};
+use super::look::{self, SELECTED, Tone};
+use super::prose::prose;
 use super::text::{cell, plain};
 use super::{Canvas, age};
+use crate::render::markdown::code::is_diff;
+use crate::render::tools;
 
 impl Canvas<'_> {
     pub(super) fn inbox(&mut self, area: Rect) {
@@ -36,8 +39,7 @@ impl Canvas<'_> {
             width: area.width - 1,
             height: area.height - rows - 1,
         };
-        let detail = self.ask_in_full(current, below.width);
-        self.lines(below, &detail, 0);
+        self.ask_in_full(current, below);
     }
 
     fn ask_row(&self, entry: &AskEntry, width: u16) -> Line<'static> {
@@ -53,17 +55,52 @@ impl Canvas<'_> {
         ])
     }
 
-    fn ask_in_full(&self, entry: &AskEntry, width: u16) -> Vec<Line<'static>> {
+    /// What is asked, as far as it fits, and always the keys that answer.
+    fn ask_in_full(&mut self, entry: &AskEntry, area: Rect) {
         let ask = &entry.ask;
-        let width = usize::from(width).saturating_sub(1);
+        let width = usize::from(area.width).saturating_sub(1);
         let from = format!("{} · {} · {}", entry.mode.as_str(), entry.run_title, entry.cwd);
         let mut lines = vec![Line::from(self.span(Tone::Faint, cell(&from, width)))];
-        lines.extend(plain(&ask.title, width, self.style(Tone::Strong)));
-        lines.push(Line::default());
-        if !ask.detail.is_empty() && !ask.title.contains(&ask.detail) {
-            lines.extend(plain(&ask.detail, width, self.style(Tone::Plain)));
-            lines.push(Line::default());
+        lines.extend(self.question(ask, width));
+        let foot = self.answers(ask, width);
+        let rows = usize::from(area.height).saturating_sub(foot.len()).max(1);
+        let inbox = &self.model.inbox;
+        let last = lines.len().saturating_sub(rows);
+        inbox.last.set(last);
+        let top = inbox.top.min(last);
+        let shown = u16::try_from(lines.len().min(rows)).unwrap_or(area.height);
+        let shown = shown.min(area.height);
+        self.lines(Rect { height: shown, ..area }, &lines, top);
+        if top < last {
+            let words = format!("{} more: PgDn", last - top);
+            self.right(area, area.y + shown - 1, self.span(Tone::Wants, words));
         }
+        let below = Rect { y: area.y + shown, height: area.height - shown, ..area };
+        self.lines(below, &foot, 0);
+    }
+
+    /// What a question says: a plan as Markdown, a change in colours.
+    pub(super) fn question(&self, ask: &Ask, width: usize) -> Vec<Line<'static>> {
+        let look = &self.model.look;
+        let mut lines = plain(&ask.title, width, self.style(Tone::Strong));
+        if ask.detail.is_empty() || ask.title.contains(&ask.detail) {
+            return lines;
+        }
+        lines.push(Line::default());
+        if ask.kind == AskKind::PlanApproval {
+            lines.extend(prose(look, &ask.detail, width));
+        } else if is_diff(&ask.detail) {
+            let change = tools::changed(&ask.detail, usize::MAX, width);
+            lines.extend(change.into_iter().map(|line| look::line(look, line)));
+        } else {
+            lines.extend(plain(&ask.detail, width, self.style(Tone::Plain)));
+        }
+        lines
+    }
+
+    /// How it can be answered, and until when.
+    fn answers(&self, ask: &Ask, width: usize) -> Vec<Line<'static>> {
+        let mut lines = vec![Line::default()];
         for (place, choice) in ask.choices.iter().enumerate() {
             lines.push(Line::from(vec![
                 self.span(Tone::Accent, format!("  {} ", place + 1)),

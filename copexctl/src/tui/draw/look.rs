@@ -1,6 +1,10 @@
-//! Colours: what a piece of the screen means, and how each theme shows it.
+//! What a piece of the screen means, in the roles and colours of everything that is shown.
 
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use crate::render::styled::{self, Role};
+use crate::render::theme::{Colour, Look, Paint};
 
 /// What a piece means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,81 +28,72 @@ pub(crate) enum Tone {
     Accent,
 }
 
-/// A set of colours.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub(crate) enum Theme {
-    /// The terminal's own colours.
-    #[default]
-    Default,
-    /// Blue and violet.
-    Midnight,
-    /// No colours: bold, faint and reversed text alone.
-    Mono,
-    /// Orange and red.
-    Sunset,
-    /// Pink and cyan.
-    Tokyo,
+impl From<Tone> for styled::Style {
+    fn from(tone: Tone) -> Self {
+        match tone {
+            Tone::Plain => Self::default(),
+            Tone::Strong => Self { bold: true, ..Self::default() },
+            Tone::Faint => Role::Dim.into(),
+            Tone::Good => Role::Good.into(),
+            Tone::Bad => Role::Bad.into(),
+            Tone::Busy => Role::Busy.into(),
+            Tone::Wants => Role::Wants.into(),
+            Tone::Accent => Role::Function.into(),
+        }
+    }
 }
 
-const THEMES: [Theme; 5] =
-    [Theme::Default, Theme::Midnight, Theme::Mono, Theme::Sunset, Theme::Tokyo];
-
-/// Colours of a theme: good, bad, busy, wants, accent.
-const COLOURS: [[Color; 5]; 5] = [
-    [Color::Green, Color::Red, Color::Cyan, Color::Yellow, Color::Blue],
-    indexed([78, 203, 75, 221, 141]),
-    [Color::Reset; 5],
-    indexed([150, 196, 215, 220, 209]),
-    indexed([114, 204, 80, 222, 176]),
-];
-
-const fn indexed(colours: [u8; 5]) -> [Color; 5] {
-    let mut all = [Color::Reset; 5];
-    let mut place = 0;
-    while place < all.len() {
-        all[place] = Color::Indexed(colours[place]);
-        place += 1;
-    }
-    all
+/// How a style looks on cells.
+pub(crate) fn style(look: &Look, style: impl Into<styled::Style>) -> Style {
+    let Paint { colour, bold, faint, italic, underline, strike } = look.paint(style.into());
+    let mut cells = Style::new();
+    cells.fg = colour.map(color);
+    let modifiers = [
+        (bold, Modifier::BOLD),
+        (faint, Modifier::DIM),
+        (italic, Modifier::ITALIC),
+        (underline, Modifier::UNDERLINED),
+        (strike, Modifier::CROSSED_OUT),
+    ];
+    let wanted = modifiers.into_iter().filter(|(is, _)| *is);
+    wanted.fold(cells, |cells, (_, modifier)| cells.add_modifier(modifier))
 }
 
-impl Theme {
-    /// The next one.
-    pub(crate) fn next(self) -> Self {
-        THEMES[(self.place() + 1) % THEMES.len()]
+fn color(colour: Colour) -> Color {
+    const OF_OLD: [Color; 16] = [
+        Color::Black,
+        Color::Red,
+        Color::Green,
+        Color::Yellow,
+        Color::Blue,
+        Color::Magenta,
+        Color::Cyan,
+        Color::Gray,
+        Color::DarkGray,
+        Color::LightRed,
+        Color::LightGreen,
+        Color::LightYellow,
+        Color::LightBlue,
+        Color::LightMagenta,
+        Color::LightCyan,
+        Color::White,
+    ];
+    match colour {
+        Colour::Ansi(number) => {
+            OF_OLD.get(usize::from(number)).copied().unwrap_or(Color::Indexed(number))
+        }
+        Colour::Cube(number) => Color::Indexed(number),
+        Colour::Rgb(red, green, blue) => Color::Rgb(red, green, blue),
     }
+}
 
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        ["default", "midnight", "mono", "sunset", "tokyo"][self.place()]
-    }
-
-    /// The one of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        THEMES.into_iter().find(|theme| theme.name() == name)
-    }
-
-    fn place(self) -> usize {
-        THEMES.iter().position(|theme| *theme == self).unwrap_or(0)
-    }
-
-    /// How a tone looks.
-    pub(crate) fn style(self, tone: Tone) -> Style {
-        let [good, bad, busy, wants, accent] = COLOURS[self.place()];
-        let plain = Style::new();
-        let (colour, mono) = match tone {
-            Tone::Plain => return plain,
-            Tone::Strong => return plain.add_modifier(Modifier::BOLD),
-            Tone::Faint => return plain.add_modifier(Modifier::DIM),
-            Tone::Good => (good, Modifier::empty()),
-            Tone::Bad => (bad, Modifier::BOLD),
-            Tone::Busy => (busy, Modifier::empty()),
-            Tone::Wants => (wants, Modifier::BOLD),
-            Tone::Accent => (accent, Modifier::BOLD),
-        };
-        if self == Self::Mono { plain.add_modifier(mono) } else { plain.fg(colour) }
-    }
+/// A styled line on cells.
+pub(crate) fn line(look: &Look, line: styled::Line) -> Line<'static> {
+    let spans = line.spans.into_iter().map(|span| {
+        let cells = style(look, span.style);
+        Span::styled(span.text, cells)
+    });
+    Line::from(spans.collect::<Vec<_>>())
 }
 
 /// The row that is looked at, in every theme.

@@ -5,6 +5,7 @@ mod inbox;
 pub(crate) mod look;
 mod over;
 mod parts;
+pub(crate) mod prose;
 mod run;
 mod runs;
 pub(crate) mod text;
@@ -58,7 +59,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer) -> Option<(u16, u16)> {
 
 impl Canvas<'_> {
     fn style(&self, tone: Tone) -> Style {
-        self.model.theme.style(tone)
+        look::style(&self.model.look, tone)
     }
 
     fn span(&self, tone: Tone, text: impl Into<String>) -> Span<'static> {

@@ -184,6 +184,9 @@ impl Canvas<'_> {
             copex_proto::run::Mode::Fleet => "a task in each line",
             copex_proto::run::Mode::Plan => "you are asked before it is carried out",
             copex_proto::run::Mode::Council => "members are those of the configuration",
+            copex_proto::run::Mode::Ralph if form.check.text().trim().is_empty() => {
+                "again and again until its limit: give it a check"
+            }
             copex_proto::run::Mode::Ralph => "again and again until the check passes",
             copex_proto::run::Mode::Chat => "one prompt, one answer",
         };
@@ -240,11 +243,7 @@ impl Canvas<'_> {
                 "Enter: go on, with these words if there are any · Esc: leave",
             ),
             Purpose::Answer(ask) => {
-                let mut lines = plain(&ask.title, width, self.style(Tone::Strong));
-                if !ask.detail.is_empty() && !ask.title.contains(&ask.detail) {
-                    let detail = wrap(&ask.detail, width);
-                    lines.extend(detail.into_iter().map(Line::from));
-                }
+                let mut lines = self.question(ask, width);
                 for (place, choice) in ask.choices.iter().enumerate() {
                     let text = format!("  {}. {}", place + 1, crate::render::clean(choice));
                     lines.extend(wrap(&text, width).into_iter().map(Line::from));

@@ -8,7 +8,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::look::{SELECTED, Tone};
-use super::text::{cell, plain};
+use super::prose::prose;
+use super::text::cell;
 use super::{Canvas, age, runs, short};
 use crate::render::duration;
 use crate::tui::model::run::{Round, RunView};
@@ -157,6 +158,7 @@ impl Canvas<'_> {
             let gates = rounds.last().map(|round| self.gates(round)).unwrap_or_default();
             let count = match rounds.len() {
                 0 => String::new(),
+                1 => "1 iteration".to_owned(),
                 count => format!("{count} iterations"),
             };
             let left = usize::from(width).saturating_sub(10 + 15) / 2;
@@ -250,7 +252,7 @@ impl Canvas<'_> {
                 "decision of {}, confidence {:.2}",
                 report.chair, decision.confidence
             )));
-            let text = plain(&decision.decision, usize::from(width) - 3, self.style(Tone::Plain));
+            let text = prose(&self.model.look, &decision.decision, usize::from(width) - 3);
             lines.extend(text.into_iter().map(|mut line| {
                 line.spans.insert(0, Span::raw("  "));
                 line

@@ -1,14 +1,17 @@
 //! One run in full: its head, its log, its answer, what was asked.
 
+use std::rc::Rc;
+
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::look::{SELECTED, Tone};
-use super::text::{cell, plain, prose, wrap};
+use super::look::{self, SELECTED, Tone};
+use super::prose::prose;
+use super::text::{cell, plain, wrap};
 use super::{Canvas, age, runs, short};
 use crate::commands::runs::state_name;
-use crate::render::{cost, duration};
+use crate::render::{cost, duration, tools};
 use crate::tui::model::log::{Block, Kind, Mark};
 use crate::tui::model::run::{RunView, Scroll, Tab};
 
@@ -31,9 +34,8 @@ impl Canvas<'_> {
             Tab::Log => self.run_log(open, rest),
             Tab::Parts => self.parts(open, rest),
             Tab::Answer => {
-                let text = open.answer();
-                let text = if text.is_empty() { "there is no answer yet".to_owned() } else { text };
-                let lines = prose(&text, usize::from(rest.width.min(READABLE)) - 2);
+                let width = usize::from(rest.width.min(READABLE)) - 2;
+                let lines = open.laid.at(width, || self.answer(open, width));
                 self.page(open, rest, &lines);
             }
             Tab::About => {
@@ -111,13 +113,31 @@ impl Canvas<'_> {
         self.lines(Rect { x: area.x + 1, width: area.width - 1, ..area }, lines, top);
     }
 
+    fn answer(&self, open: &RunView, width: usize) -> Vec<Line<'static>> {
+        let text = open.answer();
+        if text.trim().is_empty() {
+            return plain("there is no answer yet", width, self.style(Tone::Faint));
+        }
+        prose(&self.model.look, &text, width)
+    }
+
     /// What happened: as many of the blocks as fit.
     fn run_log(&mut self, open: &RunView, area: Rect) {
         let width = usize::from(area.width.min(READABLE)) - 2;
         let blocks = open.log.blocks.iter().filter(|block| shows(block, open.only.as_deref()));
-        let blocks: Vec<_> =
-            blocks.map(|block| block.wrapped.at(width, || self.block(block, width))).collect();
-        let total: usize = blocks.iter().map(|lines| lines.len()).sum();
+        let mut after_words = false;
+        let blocks = blocks.map(|block| {
+            let lines = self.laid(block, width);
+            // One blank line between two that speak, not two.
+            let words = matches!(block.kind, Kind::Words { .. }) && !lines.is_empty();
+            let begin = usize::from(words && after_words);
+            if !lines.is_empty() {
+                after_words = words;
+            }
+            (begin, lines)
+        });
+        let blocks: Vec<_> = blocks.collect();
+        let total: usize = blocks.iter().map(|(begin, lines)| lines.len() - begin).sum();
         let rows = usize::from(area.height);
         open.seen.set((total, rows));
         let last = total.saturating_sub(rows);
@@ -125,7 +145,7 @@ impl Canvas<'_> {
             Scroll::End => last,
             Scroll::At(top) => top.min(last),
         };
-        let lines = blocks.iter().flat_map(|lines| lines.iter()).skip(top);
+        let lines = blocks.iter().flat_map(|(begin, lines)| &lines[*begin..]).skip(top);
         for (row, line) in (area.y..area.bottom()).zip(lines) {
             self.put(area.x + 1, row, area.width - 1, line);
         }
@@ -138,22 +158,25 @@ impl Canvas<'_> {
         }
     }
 
-    /// A block as lines.
+    /// A block as lines, from what was known of it.
+    fn laid(&self, block: &Block, width: usize) -> Rc<Vec<Line<'static>>> {
+        match block.kind {
+            Kind::Words { whole } if !block.text.trim().is_empty() => {
+                let place = block.path.as_ref().map(|path| format!("[{path}]"));
+                let text = (block.text.as_str(), whole);
+                block.prose.at(&self.model.look, width, text, place.as_deref())
+            }
+            _ => block.wrapped.at(width, || self.block(block, width)),
+        }
+    }
+
+    /// A block other than the agent's words as lines.
     fn block(&self, block: &Block, width: usize) -> Vec<Line<'static>> {
         let shown = self.model.shown;
         let place = block.path.as_ref().map(|path| format!("[{path}] ")).unwrap_or_default();
         let faint = self.style(Tone::Faint);
         match &block.kind {
-            Kind::Words { .. } if block.text.trim().is_empty() => Vec::new(),
-            Kind::Words { .. } => {
-                let mut lines = vec![Line::default()];
-                if !place.is_empty() {
-                    lines.push(Line::from(Span::styled(place, faint)));
-                }
-                lines.extend(prose(&block.text, width));
-                lines.push(Line::default());
-                lines
-            }
+            Kind::Words { .. } => Vec::new(),
             Kind::Thoughts if !shown.reasoning => Vec::new(),
             Kind::Thoughts => {
                 let text = format!("{place}{}", block.text);
@@ -163,7 +186,7 @@ impl Canvas<'_> {
                 }
                 lines
             }
-            Kind::Tool { end, result, .. } => {
+            Kind::Tool { end, result, change, .. } => {
                 let (tone, sign, took) = match end {
                     None => (Tone::Busy, "▸", String::new()),
                     Some((true, ms)) => (Tone::Good, "✓", duration(*ms)),
@@ -171,6 +194,9 @@ impl Canvas<'_> {
                 };
                 let head = self.told((tone, sign), &format!("{place}{}", block.text), &took, width);
                 let failed = matches!(end, Some((false, _)));
+                if let Some(change) = change.as_ref().filter(|_| !failed) {
+                    return self.with_change(head, change, shown.results, width);
+                }
                 self.with_output(head, result, shown.results || failed, width)
             }
             Kind::Gate { end, output } => {
@@ -220,6 +246,25 @@ impl Canvas<'_> {
             Span::raw(cell(text, room) + " "),
             self.span(Tone::Faint, took),
         ])]
+    }
+
+    fn with_change(
+        &self,
+        mut lines: Vec<Line<'static>>,
+        change: &str,
+        shown: bool,
+        width: usize,
+    ) -> Vec<Line<'static>> {
+        if !shown {
+            return lines;
+        }
+        let margin = Span::styled("   │", self.style(Tone::Faint));
+        lines.extend(tools::changed(change, tools::CHANGE, width - 4).into_iter().map(|line| {
+            let mut line = look::line(&self.model.look, line);
+            line.spans.insert(0, margin.clone());
+            line
+        }));
+        lines
     }
 
     fn with_output(

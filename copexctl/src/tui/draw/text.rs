@@ -1,5 +1,5 @@
-//! SEAM: text becomes lines of a width here, and nowhere else: what the agent says, what
-//! tools print, what is asked.
+//! Text becomes lines of a width here, and nowhere else: what tools print, what is asked, and
+//! by [`super::prose`] what the agent says.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -39,11 +39,6 @@ impl Wrapped {
     pub(crate) fn forget(&mut self) {
         *self.lines.get_mut() = None;
     }
-}
-
-/// What the agent says, as lines.
-pub(crate) fn prose(text: &str, width: usize) -> Vec<Line<'static>> {
-    plain(text, width, Style::new())
 }
 
 /// Any text in one style, wrapped at words.

@@ -14,6 +14,9 @@ use crate::asks::read_answer;
 /// Rows of one turn of the mouse's wheel.
 const WHEEL: isize = 3;
 
+/// Lines of a question that are turned at once: as many as the smallest screen shows.
+const PAGE: usize = 8;
+
 impl Model {
     /// A key.
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -153,6 +156,16 @@ impl Model {
 
     /// Keys that answer the question which is looked at.
     fn key_inbox(&mut self, key: KeyEvent) -> Option<Vec<Effect>> {
+        let inbox = &mut self.inbox;
+        let most = inbox.last.get();
+        match key.code {
+            KeyCode::PageDown => inbox.top = (inbox.top + PAGE).min(most),
+            KeyCode::PageUp => inbox.top = inbox.top.min(most).saturating_sub(PAGE),
+            _ => {}
+        }
+        if matches!(key.code, KeyCode::PageUp | KeyCode::PageDown) {
+            return Some(Vec::new());
+        }
         let KeyCode::Char(c) = key.code else {
             return (key.code == KeyCode::Enter).then(|| self.perform(Command::Answer));
         };
@@ -207,6 +220,7 @@ impl Model {
                 }
             }
             Screen::Inbox => {
+                self.inbox.top = 0;
                 self.inbox.selected = among(self.inbox.selected, self.inbox.asks.len());
             }
             Screen::Spend | Screen::Pool => self.house.top = among(self.house.top, usize::MAX / 2),

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use copex_proto::event::{AnsweredBy, EventBody, RunEvent, StepState};
 use copex_proto::run::RunState;
 
+use crate::render::markdown::code::is_diff;
+use crate::render::tools;
 use crate::render::{brief, duration, telling};
+use crate::tui::draw::prose::Prose;
 use crate::tui::draw::text::Wrapped;
 
 /// Blocks that are kept: hours of a loop. Earlier ones are in `runs logs`.
@@ -41,6 +44,8 @@ pub(crate) enum Kind {
         end: Option<(bool, u64)>,
         /// What it gave back.
         result: String,
+        /// The change that it makes or shows, as lines of a diff.
+        change: Option<String>,
     },
     /// A check.
     Gate {
@@ -71,7 +76,7 @@ pub(crate) enum Mark {
 }
 
 /// A block.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Block {
     /// Where inside a composite run.
     pub(crate) path: Option<String>,
@@ -81,10 +86,20 @@ pub(crate) struct Block {
     pub(crate) text: String,
     /// Its lines as they were drawn last.
     pub(crate) wrapped: Wrapped,
+    /// The same of the agent's words.
+    pub(crate) prose: Prose,
+}
+
+impl Block {
+    /// It is to be drawn anew.
+    pub(crate) fn forget(&mut self) {
+        self.wrapped.forget();
+        self.prose.forget();
+    }
 }
 
 /// The blocks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Log {
     /// From the first to the last.
     pub(crate) blocks: VecDeque<Block>,
@@ -104,20 +119,24 @@ impl Log {
             EventBody::Restarted { .. } => {
                 if let Some(block) = self.open_words(path) {
                     block.text.clear();
-                    block.wrapped.forget();
+                    block.forget();
                 }
             }
             EventBody::ToolStart(tool) => {
                 self.close_words(path);
                 let about = brief(telling(tool).unwrap_or_default(), LINE);
                 let call = tool.call.clone();
-                let kind = Kind::Tool { call, end: None, result: String::new() };
+                let change = tools::change(tool).map(|text| head(&text));
+                let kind = Kind::Tool { call, end: None, result: String::new(), change };
                 self.push(path, kind, format!("{} {about}", tool.name).trim_end().to_owned());
             }
             EventBody::ToolEnd(tool) => {
                 let ended = |block: &mut Block| match &mut block.kind {
-                    Kind::Tool { call, end, result } if *call == tool.call => {
+                    Kind::Tool { call, end, result, change } if *call == tool.call => {
                         *end = Some((tool.success, tool.duration_ms));
+                        if change.is_none() && is_diff(&tool.result) {
+                            *change = Some(head(&tool.result));
+                        }
                         *result = clip(&tool.result);
                         true
                     }
@@ -155,7 +174,8 @@ impl Log {
     fn push(&mut self, path: Option<&str>, kind: Kind, text: String) {
         self.bytes += text.len();
         let path = path.map(str::to_owned);
-        self.blocks.push_back(Block { path, kind, text, wrapped: Wrapped::default() });
+        let (wrapped, prose) = (Wrapped::default(), Prose::default());
+        self.blocks.push_back(Block { path, kind, text, wrapped, prose });
         while self.blocks.len() > BLOCKS || (self.bytes > BYTES && self.blocks.len() > 1) {
             let Some(first) = self.blocks.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(first.text.len());
@@ -167,7 +187,7 @@ impl Log {
     fn change(&mut self, mut change: impl FnMut(&mut Block) -> bool) -> bool {
         for block in self.blocks.iter_mut().rev() {
             if change(block) {
-                block.wrapped.forget();
+                block.forget();
                 return true;
             }
         }
@@ -190,8 +210,8 @@ impl Log {
     fn say(&mut self, path: Option<&str>, text: &str) {
         self.bytes += text.len();
         if let Some(block) = self.open_words(path) {
+            // Its lines stay: what is added comes behind them.
             block.text.push_str(text);
-            block.wrapped.forget();
         } else {
             self.bytes -= text.len();
             self.push(path, Kind::Words { whole: false }, text.to_owned());
@@ -200,9 +220,11 @@ impl Log {
 
     fn said(&mut self, path: Option<&str>, text: &str) {
         if let Some(block) = self.open_words(path) {
-            text.clone_into(&mut block.text);
+            if block.text != text {
+                text.clone_into(&mut block.text);
+                block.forget();
+            }
             block.kind = Kind::Words { whole: true };
-            block.wrapped.forget();
         } else if !text.is_empty() {
             self.push(path, Kind::Words { whole: true }, text.to_owned());
         }
@@ -214,7 +236,7 @@ impl Log {
             && block.kind == Kind::Thoughts
         {
             block.text.push_str(text);
-            block.wrapped.forget();
+            block.forget();
             self.bytes += text.len();
         } else {
             self.push(path, Kind::Thoughts, text.to_owned());
@@ -229,6 +251,12 @@ fn clip(text: &str) -> String {
         return text.to_owned();
     }
     format!("…{}", &text[text.ceil_char_boundary(text.len() - RESULT)..])
+}
+
+/// The begin of a change: which file it is of stands there.
+fn head(text: &str) -> String {
+    let text = text.trim_matches('\n');
+    text[..text.floor_char_boundary(RESULT)].to_owned()
 }
 
 /// Events that are a line of their own.

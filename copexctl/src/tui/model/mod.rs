@@ -18,6 +18,7 @@ mod replies;
 pub(crate) mod run;
 pub(crate) mod runs;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use copex_proto::ask::AskEntry;
@@ -34,7 +35,7 @@ use self::house::House;
 use self::over::{Over, Purpose};
 use self::run::RunView;
 use self::runs::{Group, Runs};
-use super::draw::look::Theme;
+use crate::render::theme::Look;
 
 /// How long a note stays, in milliseconds: long enough to be read.
 const NOTE_MS: u64 = 8_000;
@@ -139,6 +140,10 @@ pub(crate) struct Inbox {
     pub(crate) selected: usize,
     /// Whether the daemon has told.
     pub(crate) told: bool,
+    /// Lines of the question above the first that is seen.
+    pub(crate) top: usize,
+    /// As many of them as there can be, as it was drawn last.
+    pub(crate) last: Cell<usize>,
 }
 
 impl Inbox {
@@ -179,8 +184,8 @@ pub(crate) struct Model {
     pub(crate) asked: String,
     /// The effort of new runs.
     pub(crate) effort: Option<Effort>,
-    /// The colours.
-    pub(crate) theme: Theme,
+    /// How everything looks.
+    pub(crate) look: Look,
     /// When money and pool were asked for last, in Unix milliseconds.
     pub(crate) looked_at: u64,
     /// The run whose question is to be answered as soon as it is known.

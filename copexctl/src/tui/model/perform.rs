@@ -9,6 +9,7 @@ use super::form::{Form, next_effort};
 use super::over::{Over, Palette, Purpose, Say};
 use super::run::Tab;
 use super::{Model, Screen};
+use crate::render::theme::Depth;
 
 impl Model {
     /// Does what a command says.
@@ -37,9 +38,12 @@ impl Model {
                 self.say(format!("effort of new runs: {name}"));
             }
             Command::Theme => {
-                self.theme = self.theme.next();
+                let theme = self.look.ui.theme.next();
+                self.look.ui.theme = theme;
                 self.forget_lines();
-                self.say(format!("theme: {}", self.theme.name()));
+                let none = self.look.depth == Depth::None;
+                let why = if none { "; this terminal shows no colours" } else { "" };
+                self.say(format!("theme: {}{why}", theme.as_str()));
             }
             Command::Refresh => {
                 let mut effects = self.look();
@@ -151,7 +155,10 @@ impl Model {
 
     /// Another form of the same log: its lines are made anew.
     fn forget_lines(&mut self) {
-        for block in self.open.iter_mut().flat_map(|open| &mut open.log.blocks) {
+        let Some(open) = &mut self.open else { return };
+        open.laid.forget();
+        for block in &mut open.log.blocks {
+            // The agent's words know what they were made for.
             block.wrapped.forget();
         }
     }

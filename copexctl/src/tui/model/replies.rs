@@ -52,8 +52,11 @@ impl Model {
                 self.inbox.told = true;
                 let same = |ask| self.inbox.asks.iter().position(|entry| entry.ask.ask == ask);
                 let last = self.inbox.asks.len().saturating_sub(1);
-                self.inbox.selected =
-                    looked_at.and_then(same).unwrap_or(self.inbox.selected).min(last);
+                let place = looked_at.and_then(same);
+                if place.is_none() {
+                    self.inbox.top = 0;
+                }
+                self.inbox.selected = place.unwrap_or(self.inbox.selected).min(last);
                 self.runs.waiting = list.waiting;
                 if let Some(ask) = self.answering.take().and_then(|run| self.ask_of(run))
                     && self.over.is_none()

@@ -10,6 +10,7 @@ use copex_proto::run::{Mode, RunDetail, RunState, RunSummary};
 
 use super::doing::Doing;
 use super::log::Log;
+use crate::tui::draw::text::Wrapped;
 
 /// Tasks, steps, members and iterations that are kept. Nobody has more.
 const PARTS: usize = 1_000;
@@ -103,6 +104,8 @@ pub(crate) struct RunView {
     pub(crate) part: usize,
     /// How far the view is scrolled.
     pub(crate) scroll: Scroll,
+    /// The answer's lines as they were drawn last.
+    pub(crate) laid: Wrapped,
     /// Lines of the view and of the screen for it, as it was drawn last.
     pub(crate) seen: Cell<(usize, usize)>,
 }
@@ -129,6 +132,7 @@ impl RunView {
             only: None,
             part: 0,
             scroll: Scroll::End,
+            laid: Wrapped::default(),
             seen: Cell::new((0, 0)),
         }
     }
@@ -169,7 +173,10 @@ impl RunView {
                     self.summary.model.clone_from(&usage.model);
                 }
             }
-            EventBody::Message { text } if event.path.is_none() => self.words.clone_from(text),
+            EventBody::Message { text } if event.path.is_none() => {
+                self.words.clone_from(text);
+                self.laid.forget();
+            }
             EventBody::Task(task) => put(&mut self.tasks, task, |it| (it.number, it.id.clone())),
             EventBody::Step(step) => put(&mut self.steps, step, |it| (it.number, String::new())),
             EventBody::Member { name, state, stage, note } => {
@@ -209,6 +216,7 @@ impl RunView {
             EventBody::Exhausted(_) => RunState::Exhausted,
             _ => RunState::Cancelled,
         };
+        self.laid.forget();
         self.outcome = body.outcome().cloned();
         self.error = body.ending().map(|ending| ending.error.clone());
         if let Some(outcome) = &self.outcome {

@@ -1,13 +1,14 @@
 //! Every screen at two sizes, compared with what was looked at: `UPDATE=1` writes anew.
 
-use copex_proto::event::{AskKind, EventBody};
+use copex_proto::config::Theme;
+use copex_proto::event::{Ask, AskKind, EventBody, ToolStart};
 use copex_proto::run::{Mode, RunState};
 use crossterm::event::KeyCode;
 use ratatui::style::Color;
 use serde_json::json;
 
 use super::*;
-use crate::tui::draw::look::Theme;
+use crate::render::theme::Depth;
 
 /// A house in which much goes on.
 fn house() -> Rig {
@@ -77,6 +78,76 @@ fn a_chat_shows_words_tools_and_what_they_printed() {
     check("chat-in-full", &mut rig);
     rig.press(KeyCode::Tab);
     check("chat-answer", &mut rig);
+}
+
+#[test]
+fn an_answer_that_comes_is_laid_out_and_a_change_is_coloured() {
+    let mut rig = opened(Mode::Chat, "why does the build fail?");
+    rig.model.look.depth = Depth::Ansi;
+    let run = rig.run();
+    let arguments = json!({"path": "Makefile", "old_str": "CC = cc", "new_str": "CC = gcc"});
+    let start = ToolStart { call: "c".to_owned(), name: "edit".to_owned(), arguments };
+    rig.event(run, 1, None, EventBody::ToolStart(start));
+    let end = json!({"type": "tool_end", "call": "c", "name": "edit", "success": true,
+        "result": "Makefile was updated.", "duration_ms": 12});
+    rig.event(run, 2, None, serde_json::from_value(end).unwrap());
+    rig.control('t');
+    let pieces = [
+        "# Why\n\nIt is **",
+        "not** there: `cc`.\n\n| file | li",
+        "nes |\n|---|--:|\n| a.c | 1",
+        "2 |\n\n- [x] look\n- [ ] mend\n\n```c\nint main(void) { return 0; }",
+        " // the e",
+    ];
+    for (seq, text) in (3..).zip(pieces) {
+        rig.event(run, seq, None, EventBody::MessageDelta { text: text.to_owned() });
+        rig.text(80, 24);
+    }
+    check("markdown", &mut rig);
+    let buffer = rig.buffer(80, 24);
+    let colour = |letter: &str, row: u16| {
+        let mut cells = (0..80).map(|column| buffer.cell((column, row)).unwrap());
+        cells.find(|cell| cell.symbol() == letter).unwrap().fg
+    };
+    let row = |words: &str| {
+        let text = (0..24u16).find(|row| {
+            let cells = (0..80).map(|column| buffer.cell((column, *row)).unwrap().symbol());
+            cells.collect::<String>().contains(words)
+        });
+        text.unwrap()
+    };
+    assert_eq!(colour("-", row("-CC = cc")), Color::Red);
+    assert_eq!(colour("+", row("+CC = gcc")), Color::Green);
+    assert_eq!(colour("r", row("return 0")), Color::Magenta, "a word of the language");
+}
+
+#[test]
+fn a_long_question_has_pages_and_always_its_keys() {
+    let mut rig = Rig::new();
+    rig.told(vec![summary(12, RunState::Asking, "publish the next version")], 1);
+    let steps: Vec<_> = (1..30).map(|step| format!("- [ ] **{step}. part {step}**")).collect();
+    let detail = format!("# Plan\n\n{}", steps.join("\n"));
+    let ask = Ask {
+        kind: AskKind::PlanApproval,
+        title: "Carry out this plan?".to_owned(),
+        detail,
+        ..permission()
+    };
+    rig.asks(vec![ask]);
+    rig.press(KeyCode::Char('2'));
+    check("inbox-plan", &mut rig);
+    let keys = "E edit the plan";
+    let mut pages = 0;
+    while !rig.text(80, 24).contains("29. part 29") {
+        assert!(rig.text(80, 24).contains(keys) && pages < 9, "{}", rig.text(80, 24));
+        rig.press(KeyCode::PageDown);
+        pages += 1;
+    }
+    assert!(pages > 0 && !rig.text(80, 24).contains(" 1. part 1"));
+    for _ in 0..9 {
+        rig.press(KeyCode::PageUp);
+    }
+    assert!(rig.text(80, 24).contains(" 1. part 1"));
 }
 
 #[test]
@@ -188,8 +259,9 @@ fn a_daemon_that_is_gone_is_told_and_the_list_stays() {
 fn mono_has_no_colour_and_every_theme_the_same_letters() {
     let mut rig = house();
     let plain = rig.text(80, 24);
-    for theme in [Theme::Mono, Theme::Midnight, Theme::Sunset, Theme::Tokyo] {
-        rig.model.theme = theme;
+    rig.model.look.depth = Depth::Cube;
+    for theme in Theme::ALL {
+        rig.model.look.ui.theme = theme;
         assert_eq!(rig.text(80, 24), plain, "{theme:?}");
         let buffer = rig.buffer(80, 24);
         let colours = buffer.content.iter().any(|cell| cell.fg != Color::Reset);
