@@ -136,7 +136,8 @@ impl CouncilReport {
         if whole {
             self.print_members(&mut text);
         }
-        text
+        // Without a decision it begins with a title, and not with an empty line.
+        text.trim_start().to_owned()
     }
 
     fn print_decision(&self, text: &mut String, decision: &Decision) {
@@ -229,5 +230,8 @@ mod tests {
         let members = vec![MemberReport { review, ..member("x", "B") }, member("y", "A")];
         let pair = CouncilReport { ranking: Vec::new(), members, ..report }.print(false);
         assert!(pair.contains("## Ranking\n\nNone: each member judged one opinion"), "{pair}");
+        let missed = Missing { name: "x".to_owned(), ..Missing::default() };
+        let none = CouncilReport { missing: vec![missed], ..CouncilReport::default() };
+        assert!(none.print(false).starts_with("## Missing\n"), "no empty line comes first");
     }
 }

@@ -12,6 +12,7 @@ mod apart;
 mod crashes;
 mod crowd;
 mod input;
+mod landings;
 mod merges;
 mod screen;
 mod trees;

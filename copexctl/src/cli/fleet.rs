@@ -144,7 +144,8 @@ pub(crate) struct FleetFlags {
     /// Most iterations of a task with check commands [default: 10].
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) max_iterations: Option<u32>,
-    /// Whether tasks have working folders of their own: auto, worktree, none [default: auto].
+    /// Whether tasks have working folders of their own: auto (where several may be at work, or
+    /// merges have a gate), worktree, none [default: auto].
     #[arg(long, value_name = "HOW")]
     pub(crate) isolation: Option<IsolationName>,
     /// The same as `--isolation worktree`.

@@ -174,18 +174,22 @@ fn show(request: &FleetRequest, flags: &ChatFlags) -> Result<Exit> {
             "isolation": request.isolation,
             "worktree_setup": request.worktree_setup,
             "merge_gate": request.merge_gate,
+            "resolve_conflicts": request.resolve_conflicts,
             "git_finalize": request.git_finalize,
+            "git_message": request.git_message,
         }))?;
         return Ok(Exit::Done);
     }
     let many = if request.tasks.len() == 1 { "task" } else { "tasks" };
     let mut text = format!(
-        "{} {many} in {} waves, {} at once at most, isolation {}\n",
+        "{} {many} in {} {}, {} at once at most, isolation {}\n",
         request.tasks.len(),
         waves.len(),
+        if waves.len() == 1 { "wave" } else { "waves" },
         request.max_concurrent.unwrap_or(CONCURRENT),
         serde_json::to_value(request.isolation).unwrap_or_default().as_str().unwrap_or_default(),
     );
+    text.push_str(&around(request));
     for (wave, number) in waves.iter().zip(1..) {
         // A String takes every write.
         let _ = write!(text, "\nwave {number}\n");
@@ -195,6 +199,34 @@ fn show(request: &FleetRequest, flags: &ChatFlags) -> Result<Exit> {
     }
     render::text(text.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// A prompt of several lines, such as one for several items, in one.
+fn one_line(prompt: &str) -> String {
+    prompt.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What is done before, between and after the tasks, a line for each.
+fn around(request: &FleetRequest) -> String {
+    let mut text = String::new();
+    let mut say = |what: &str, how: &str| {
+        // A String takes every write.
+        let _ = writeln!(text, "{what}: {}", brief(how, 100));
+    };
+    if !request.worktree_setup.is_empty() {
+        say("each worktree is prepared by", &request.worktree_setup.join(" · "));
+    }
+    if let Some(gate) = &request.merge_gate {
+        say("a merge counts when this exits with 0", gate);
+    }
+    if request.resolve_conflicts {
+        say("what does not fit", "a further turn settles it");
+    }
+    if request.git_finalize {
+        let how = request.git_message.as_deref().unwrap_or("a fast-forward or one commit");
+        say("at the end the branch that is checked out gets it", how);
+    }
+    text
 }
 
 fn row(request: &FleetRequest, task: &FleetTask) -> Vec<String> {
@@ -212,6 +244,6 @@ fn row(request: &FleetRequest, task: &FleetTask) -> Vec<String> {
         format!("  {}", task.id),
         after,
         model.map_or("default model", String::as_str).to_owned(),
-        format!("{}{about}", brief(&task.prompt, 60)),
+        format!("{}{about}", brief(&one_line(&task.prompt), 60)),
     ]
 }

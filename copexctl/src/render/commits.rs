@@ -10,8 +10,8 @@ const SHORT: usize = 10;
 pub(crate) struct Commits {
     branch: String,
     count: u32,
-    /// Whether the branch that is checked out has them.
-    finalized: bool,
+    /// The branch that is checked out and has them, with its commit.
+    finalized: Option<String>,
 }
 
 impl Commits {
@@ -19,26 +19,30 @@ impl Commits {
     pub(crate) fn note(&mut self, kind: &str, file: &str) -> Option<String> {
         let (branch, commit) = file.rsplit_once(' ')?;
         let (branch, short) = (clean(branch), commit.chars().take(SHORT).collect::<String>());
+        let at = format!("{} on {branch}", clean(&short));
         match kind {
             "commit" => {
                 self.count += 1;
-                self.branch.clone_from(&branch);
+                self.branch = branch;
+                Some(format!("committed {at}"))
             }
-            "finalized" => self.finalized = true,
-            _ => return None,
+            // It comes last, and is said at the end.
+            "finalized" => {
+                self.finalized = Some(at);
+                None
+            }
+            _ => None,
         }
-        let verb = if self.finalized { "finalized: " } else { "committed " };
-        Some(format!("{verb}{} on {branch}", clean(&short)))
     }
 
-    /// How to take them over; nothing when there are none.
+    /// Where they are, and how to take them over; nothing when there are none.
     ///
     /// Of tasks that had worktrees nothing lies in the run's folder. Otherwise
     /// in the run's own folder the same changes lie about, so that `git merge` would refuse.
     pub(crate) fn way(&self) -> Option<String> {
         let Self { branch, count, finalized } = self;
-        if *finalized {
-            return None;
+        if let Some(at) = finalized {
+            return Some(format!("finalized: {at}"));
         }
         if *count > 0 && branch.starts_with("copex/fleet/") {
             let tasks = if *count == 1 { "task is" } else { "tasks are" };
@@ -56,6 +60,12 @@ impl Commits {
     }
 }
 
+/// A line about a thing that was made and is no commit; nothing for what is told elsewhere: the
+/// changes of a task are for who wants a patch, and the branch that has them comes at the end.
+pub(crate) fn other(kind: &str, file: &str) -> Option<String> {
+    (!matches!(kind, "changes" | "finalized")).then(|| format!("{kind}: {file}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,7 +80,9 @@ mod tests {
         assert!(commits.way().unwrap().starts_with("1 commit on copex/ralph/r: "));
         commits.note("commit", "copex/fleet/r 0123456789abcdef");
         assert!(commits.way().unwrap().ends_with("`git merge copex/fleet/r` takes over"));
-        let line = commits.note("finalized", "main 0123456789abcdef").unwrap();
-        assert_eq!((line.as_str(), commits.way()), ("finalized: 0123456789 on main", None));
+        let (kind, file) = ("finalized", "main 0123456789abcdef");
+        assert_eq!((commits.note(kind, file), other(kind, file)), (None, None));
+        assert_eq!(other("plan", "/a b").unwrap(), "plan: /a b");
+        assert_eq!(commits.way().unwrap(), "finalized: 0123456789 on main");
     }
 }

@@ -9,6 +9,9 @@ use crate::render::{brief, cost, duration, table};
 /// Characters of an answer in the artifact, as in Python copex.
 const PREVIEW_CHARS: usize = 500;
 
+/// Characters of the reason why a task is not done, below its row; the report has all of it.
+const WHY_CHARS: usize = 160;
+
 /// What stands in a column that has nothing for a task.
 const NONE: &str = "-";
 
@@ -133,8 +136,11 @@ impl Tally {
         self.tasks.iter().filter(|entry| entry.task.state == state).count()
     }
 
-    /// A table for people. A column that nobody has anything in is left out.
+    /// A table for people; nothing where no task was begun. A column that nobody has anything in is left out.
     pub(crate) fn table(&self) -> String {
+        if self.count(RunState::Queued) == self.tasks.len() {
+            return String::new();
+        }
         let head = ["task", "state", "attempts", "model", "in", "out", "spend", "time", "branch"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for entry in &self.tasks {
@@ -149,7 +155,6 @@ impl Tally {
                 cost(&usage).unwrap_or_else(|| NONE.to_owned()),
                 task.duration_ms.map_or_else(|| NONE.to_owned(), duration),
                 entry.branch.clone().unwrap_or_else(|| NONE.to_owned()),
-                entry.error().map(|error| brief(error, 60)).unwrap_or_default(),
             ]);
         }
         for optional in ["branch", "spend"] {
@@ -161,7 +166,17 @@ impl Tally {
                 }
             }
         }
-        table(&rows)
+        let table = table(&rows);
+        let (head, lines) = table.split_once('\n').unwrap_or((&table, ""));
+        let mut text = format!("{head}\n");
+        for (line, entry) in lines.lines().zip(&self.tasks) {
+            // Below, so that a narrow terminal keeps the columns.
+            let why = entry.error().filter(|error| **error != state(entry.task.state));
+            let why = why.map(|error| format!("  {}\n", brief(error, WHY_CHARS)));
+            text.extend([line, "\n"]);
+            text.extend(why);
+        }
+        text
     }
 
     /// The tasks for programs; `file` tells where an answer was written.
@@ -272,7 +287,7 @@ mod tests {
         assert_eq!(contents, ["second", "kept"]);
         assert_eq!((tally.count(RunState::Done), tally.count(RunState::Failed)), (1, 1));
         let table = tally.table();
-        assert!(table.contains("a     failed") && table.contains("it broke"), "{table}");
+        assert!(table.contains("a     failed") && table.contains("\n  it broke\n"), "{table}");
         assert!(!table.contains("branch") && !table.contains("spend"), "{table}");
         let file = "copex/fleet/r 0123abc".to_owned();
         let commit = EventBody::Artifact { file, kind: "commit".to_owned() };

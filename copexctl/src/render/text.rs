@@ -12,7 +12,7 @@ use copex_proto::run::Mode;
 
 use crate::follow::View;
 use crate::render::ansi;
-use crate::render::commits::Commits;
+use crate::render::commits::{self, Commits};
 use crate::render::printer::{self, Printer};
 use crate::render::styled::{self, Role};
 use crate::render::tally::{self, Tally};
@@ -306,9 +306,10 @@ impl<O: Write, E: Write> Text<O, E> {
 
     /// The table of a fleet that has ended: below its report, which may be long.
     fn table(&mut self) -> io::Result<()> {
-        match self.tally.take() {
-            Some(tally) => self.progress(tally.table().trim_end()),
-            None => Ok(()),
+        let table = self.tally.take().map(|tally| tally.table()).unwrap_or_default();
+        match table.trim_end() {
+            "" => Ok(()),
+            table => self.progress(&format!("\n{table}")),
         }
     }
 
@@ -458,11 +459,9 @@ impl<O: Write, E: Write> View for Text<O, E> {
             // What will be run is news, and nothing to be warned of.
             EventBody::Warning { code, message } if code == "gates" => self.tell(message),
             EventBody::Warning { message, .. } => self.tell(&format!("warning: {message}")),
-            // For who wants a patch.
-            EventBody::Artifact { kind, .. } if kind == "changes" => Ok(()),
             EventBody::Artifact { file, kind } => {
-                let line = self.commits.note(kind, file);
-                self.progress(&line.unwrap_or_else(|| format!("{kind}: {file}")))
+                let line = self.commits.note(kind, file).or_else(|| commits::other(kind, file));
+                line.map_or(Ok(()), |line| self.progress(&line))
             }
             EventBody::Done(outcome) => self.done(outcome),
             body if body.is_terminal() => self.ended(event),

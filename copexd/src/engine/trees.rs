@@ -48,8 +48,7 @@ async fn clean(site: Site) -> Vec<String> {
 }
 
 fn in_words(item: &Item) -> String {
-    let folder = item.path.as_ref().map(|path| format!("in {}", path.display()));
-    let parts: Vec<String> = item.branch.clone().into_iter().chain(folder).collect();
-    let what = parts.join(" ");
+    let folder = item.path.as_ref().map(|path| path.display().to_string());
+    let what = folder.or_else(|| item.branch.clone()).unwrap_or_default();
     format!("{what} ({})", item.keep.as_deref().unwrap_or("it could not be removed"))
 }

@@ -58,6 +58,17 @@ fn a_dry_run_shows_the_waves_and_does_nothing() {
     assert!(shown.contains("I am b. (check true)"), "{shown}");
     let json = fleet(&product, ["--file", "tasks.toml", "--dry-run", "--json"]).json();
     assert_eq!(json["waves"], json!([["a"], ["b", "c"]]), "{json}");
+    let merges = ["x\ny", "--merge-gate", "true", "--git-message", "All", "--resolve-conflicts"];
+    let shown = product.ctl().run(["fleet", "--dry-run"].into_iter().chain(merges)).ok();
+    assert!(shown.starts_with("1 task in 1 wave, "), "{shown}");
+    for line in [
+        "\na merge counts when this exits with 0: true\n",
+        "\nat the end the branch that is checked out gets it: All\n",
+        "\nwhat does not fit: a further turn settles it\n",
+        "  x y\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
     assert_eq!(product.model.requests().len(), 0);
 }
 

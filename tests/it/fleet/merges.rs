@@ -46,14 +46,14 @@ fn model(request: &RecordedRequest) -> Reply {
 }
 
 /// The tasks of which this was told.
-fn told(events: &[Tapped], state: &str) -> Vec<String> {
+pub(super) fn told(events: &[Tapped], state: &str) -> Vec<String> {
     let tasks = events.iter().filter(|event| event.kind == "task").map(Tapped::value);
     let told = tasks.filter(|task| task["state"] == state);
     told.filter_map(|task| Some(task["id"].as_str()?.to_owned())).collect()
 }
 
 /// How often something is there.
-fn counted(all: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
+pub(super) fn counted(all: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for one in all {
         *counts.entry(one).or_default() += 1;

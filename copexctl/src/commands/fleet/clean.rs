@@ -47,7 +47,7 @@ fn sum(cleaned: &FleetCleaned, force: bool) -> String {
         return "fleets left nothing here".to_owned();
     }
     let size = render::bytes(*freed_bytes);
-    let way = if kept.is_empty() || force { "" } else { "; --force removes that, too, for good" };
+    let way = if kept.is_empty() || force { "" } else { "; --force removes those too, for good" };
     format!("{} removed ({size} freed), {} kept{way}", removed.len(), kept.len())
 }
 
@@ -69,7 +69,7 @@ mod tests {
         let mut cleaned = FleetCleaned::default();
         assert_eq!(sum(&cleaned, false), "fleets left nothing here");
         cleaned.kept.push(item);
-        assert!(sum(&cleaned, false).ends_with("1 kept; --force removes that, too, for good"));
+        assert!(sum(&cleaned, false).ends_with("1 kept; --force removes those too, for good"));
         assert!(sum(&cleaned, true).ends_with("1 kept"));
     }
 }

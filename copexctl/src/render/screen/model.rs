@@ -7,7 +7,7 @@ use copex_proto::run::{Mode, RunState};
 
 use super::crew::Crew;
 use super::work::{Doing, Work};
-use crate::render::commits::Commits;
+use crate::render::commits::{self, Commits};
 
 /// Notes that are kept for the end.
 const NOTES: usize = 50;
@@ -141,9 +141,9 @@ impl Model {
                 self.work.since = at;
             }
             EventBody::Artifact { file, kind } => {
-                let line = self.commits.note(kind, file);
-                if line.is_none() && kind != "changes" {
-                    self.note_of(event, &format!("{kind}: {file}"));
+                let commit = self.commits.note(kind, file).is_some();
+                if let Some(line) = commits::other(kind, file).filter(|_| !commit) {
+                    self.note_of(event, &line);
                 }
             }
             EventBody::Warning { code, message } if code != "gates" => {

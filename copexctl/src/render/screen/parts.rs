@@ -9,6 +9,9 @@ use super::rows;
 use super::work::{Doing, Work};
 use crate::render::{brief, cost, duration};
 
+/// Before what belongs to the line above.
+const INDENT: &str = "  ";
+
 /// Iterations that the summary names; those before are counted.
 const ROUNDS: usize = 20;
 
@@ -179,7 +182,7 @@ pub(crate) fn notes(model: &Model) -> Vec<Line> {
 }
 
 /// What is left of the screen when it is gone.
-pub(crate) fn summary(model: &Model) -> Vec<Line> {
+pub(crate) fn summary(model: &Model, columns: usize) -> Vec<Line> {
     let mode = model.mode.map_or("run", copex_proto::run::Mode::as_str);
     let (tone, state) = match model.end {
         None => (Tone::Faint, "at work"),
@@ -193,7 +196,8 @@ pub(crate) fn summary(model: &Model) -> Vec<Line> {
     let mut lines = vec![head.and(Tone::Plain, &format!(": {}", model.title))];
     lines.extend(model.steps.iter().map(|it| indented(step(it))));
     if let Some(crew) = &model.crew {
-        lines.extend(rows::left(crew).into_iter().map(indented));
+        let columns = columns.saturating_sub(INDENT.len());
+        lines.extend(rows::left(crew, columns).into_iter().map(indented));
     } else if model.steps.is_empty() {
         let before = model.rounds.len().saturating_sub(ROUNDS);
         if before > 0 {
@@ -207,7 +211,7 @@ pub(crate) fn summary(model: &Model) -> Vec<Line> {
 }
 
 fn indented(line: Line) -> Line {
-    let mut indented = Line::of(Tone::Plain, "  ");
+    let mut indented = Line::of(Tone::Plain, INDENT);
     indented.spans.extend(line.spans);
     indented
 }

@@ -232,15 +232,16 @@ fn short(count: u64) -> String {
     }
 }
 
-/// What is left of it at the end, beside the table of a fleet's tasks.
-pub(super) fn left(crew: &Crew) -> Vec<Line> {
+/// What is left of it at the end in so many columns, beside the table of a fleet's tasks.
+pub(super) fn left(crew: &Crew, columns: usize) -> Vec<Line> {
     if crew.mode == Mode::Fleet {
         return vec![Line::of(Tone::Plain, &counts(crew).join(" · "))];
     }
     let name = |hand: &Hand| Line::of(Tone::Plain, &hand.name).width();
     let name = crew.hands.iter().map(name).max().unwrap_or_default().min(MOST_NAME);
+    let columns = columns.min(WIDE);
     // Who is not over has no time yet.
-    crew.hands.iter().map(|hand| row(crew, hand, hand.began_at, (WIDE, name))).collect()
+    crew.hands.iter().map(|hand| row(crew, hand, hand.began_at, (columns, name))).collect()
 }
 
 #[cfg(test)]

@@ -126,7 +126,8 @@ impl Stage {
             return Ok(());
         }
         let mut text = Vec::new();
-        for line in parts::summary(&self.model) {
+        self.measure();
+        for line in parts::summary(&self.model, self.size.0) {
             write_line(&mut text, &line, self.style.color)?;
             text.push(b'\n');
         }

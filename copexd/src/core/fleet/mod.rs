@@ -145,6 +145,9 @@ impl Fleet {
         for (code, message) in std::mem::take(&mut self.spec.chat.warnings) {
             effects.push(Effect::Emit(Fact::Warning { code, message }));
         }
+        if self.spec.isolation == Isolation::None {
+            effects.extend(self.no_gate());
+        }
         effects.extend(self.tell_kept());
         effects.extend(self.tell());
         effects.push(Effect::Checkpoint);
@@ -252,6 +255,7 @@ impl Fleet {
             }
             Input::Cancel => {
                 let failure = Failure::new(FailureClass::Cancelled, "cancelled");
+                let failure = failure.with_hint(self.way_on());
                 self.end_with(Ending::Cancelled(failure), moment)
             }
             Input::Answered(_) | Input::Wake => {

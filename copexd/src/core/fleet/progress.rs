@@ -73,6 +73,8 @@ pub struct TaskProgress {
     pub worked: bool,
     /// Whether what it changed is in the run's branch.
     pub merged: bool,
+    /// The commit by which that branch has it.
+    pub commit: Option<String>,
     /// Why, where there is something to say.
     pub note: Option<String>,
     /// Its turn, begun and not done.

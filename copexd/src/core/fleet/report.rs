@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use super::Fleet;
+use super::trees::Ground;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Lane, TaskState, Verdict};
 use crate::core::turn::clip;
+use crate::core::worktrees;
 
 /// Tasks that the reason of a failed run names; the report has them all.
 const NAMED: usize = 5;
@@ -28,7 +30,28 @@ impl Fleet {
         let are = if open == 1 { "is" } else { "are" };
         let message = format!("{open} of {all} tasks {are} not done: {}{more}", named.join("; "));
         let failure = Failure::new(FailureClass::Unknown, message);
-        Verdict::Failed(failure.with_hint(self.way_on()))
+        Verdict::Failed(failure.with_hint(self.way_out()))
+    }
+
+    /// What a person does about tasks that are not done.
+    fn way_out(&self) -> String {
+        let run = &self.spec.chat.run;
+        // What waits for a review is only merged the next time, by nobody but a person.
+        let kept = self.lanes().find_map(|lane| {
+            let task = self.progress.tasks.get(&lane)?;
+            let waits = task.worked && !task.merged && task.state == TaskState::Blocked;
+            task.folder.clone().filter(|_| waits)
+        });
+        if let (Some(folder), Ground::Apart { run: owner, .. }) = (kept, &self.progress.ground) {
+            let branch = worktrees::run_branch(owner);
+            return format!(
+                "settle it in {folder} (`git merge {branch}` there, and commit); then `copexctl \
+                 fleet --resume {run}` takes it, and does what is left"
+            );
+        }
+        let failed = self.lanes().any(|lane| self.state(lane) == TaskState::Failed);
+        let anew = if failed { ", with --rerun-failed what failed from the start" } else { "" };
+        format!("{}{anew}", self.way_on())
     }
 
     fn reason(&self, lane: Lane) -> String {
@@ -43,8 +66,11 @@ impl Fleet {
         }
     }
 
-    /// The report on all tasks.
+    /// The report on all tasks; empty where the run ended before any of them began.
     pub(super) fn report(&self) -> String {
+        if self.lanes().all(|lane| self.state(lane) == TaskState::Queued) {
+            return String::new();
+        }
         let done = self.lanes().filter(|lane| self.state(*lane) == TaskState::Done).count();
         let all = self.spec.tasks.len();
         let mut text = format!("# Fleet: {done} of {all} tasks done\n");

@@ -2,7 +2,9 @@
 
 use super::Fleet;
 use super::progress::Standing;
+use super::trees::Ground;
 use crate::core::machine::{Effect, Fact, Lane, TaskFact, TaskState};
+use crate::core::worktrees;
 
 impl Fleet {
     /// Tells again what is done already, for a run that goes on with another.
@@ -12,6 +14,7 @@ impl Fleet {
             let content = self.progress.tasks.get(&lane).map(|task| task.answer.content.clone());
             let said = content.map(|text| Effect::Emit(Fact::Message(text)));
             let facts = said.into_iter().chain(self.tell_changes(lane));
+            let facts = facts.chain(self.tell_merged(lane));
             facts.map(|effect| Effect::Of(lane, Box::new(effect))).collect::<Vec<_>>()
         });
         kept.collect()
@@ -23,6 +26,14 @@ impl Fleet {
         let (start, tip) = (&task.start, task.tip.as_ref()?);
         let (file, kind) = (format!("{start}..{tip}"), "changes".to_owned());
         Some(Effect::Emit(Fact::Artifact { file, kind }))
+    }
+
+    /// Tells which commit of the run's branch has what a task changed.
+    pub(super) fn tell_merged(&self, lane: Lane) -> Option<Effect> {
+        let Ground::Apart { run, .. } = &self.progress.ground else { return None };
+        let commit = self.progress.tasks.get(&lane)?.commit.as_ref()?;
+        let file = format!("{} {commit}", worktrees::run_branch(run));
+        Some(Effect::Emit(Fact::Artifact { file, kind: "commit".to_owned() }))
     }
 
     /// Tells what clients do not know yet. Ends come first: what begins may have waited for them.

@@ -18,6 +18,14 @@ fn failed(rig: &Rig) -> String {
     }
 }
 
+/// The way out that the run's failure names.
+fn hint(rig: &Rig) -> String {
+    match &rig.end.as_ref().expect("an end").verdict {
+        Verdict::Failed(failure) => failure.hint.clone().expect("a hint"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn tasks_are_done_in_an_order_that_their_dependencies_leave() {
     let rig = Rig::run(spec(), World::default());
@@ -166,11 +174,13 @@ fn tasks_apart_have_worktrees_that_are_merged_in_order() {
     let rig = Rig::run(own, World::default());
     assert!(!rig.world.trees.contains_key("e"), "it has a folder already");
     let rig = Rig::run(apart.clone(), World { unfit: vec![2], ..World::default() });
-    assert!(
-        rig.note(2).starts_with("needs review: copex/fleet-task/r/b does not fit copex/fleet/r"),
-        "{}",
-        rig.note(2)
+    assert_eq!(
+        rig.note(2),
+        "needs review: copex/fleet-task/r/b does not fit copex/fleet/r in f",
+        "each name once"
     );
+    let hint = hint(&rig);
+    assert!(hint.contains("`git merge copex/fleet/r` there"), "where and how: {hint}");
     assert_eq!(rig.states(4).last(), Some(&TaskState::Blocked));
     let progress = rig.progress().taken_up();
     let mut next = Rig::going_on(apart.clone(), progress, World { unfit: vec![], ..rig.world });
@@ -209,6 +219,9 @@ fn a_conflict_is_settled_by_a_further_turn_or_waits_for_a_person() {
 fn tasks_that_failed_begin_anew_where_that_is_wanted() {
     let apart = FleetSpec { isolation: Isolation::Worktree, ..spec() };
     let rig = Rig::run(apart.clone(), World { bad: vec![2], unfit: vec![3], ..World::default() });
+    assert!(hint(&rig).contains("settle it in "), "what a person must do comes first");
+    let bad = World { bad: vec![2], ..World::default() };
+    assert!(hint(&Rig::run(apart.clone(), bad)).contains("--rerun-failed"));
     let mut next = Rig::going_on(
         apart,
         rig.progress().with_failed_anew().taken_up(),

@@ -25,7 +25,7 @@ const FILES: usize = 10;
 /// Whether tasks have folders of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
-    /// Where that is possible and more than one task may be at work.
+    /// Where that is possible, and more than one task may be at work or merges have a gate.
     Auto,
     /// Each; the run fails where that is not possible.
     Worktree,
@@ -140,10 +140,18 @@ impl Fleet {
         Some(Effect::Tree(Box::new(wish)))
     }
 
+    /// Says that a gate which is asked for never runs.
+    pub(super) fn no_gate(&self) -> Option<Effect> {
+        self.spec.merging.gate.as_ref()?;
+        let message = "the merge gate does not run: without worktrees nothing is merged".to_owned();
+        Some(Effect::Emit(Fact::Warning { code: "isolation".to_owned(), message }))
+    }
+
     fn wants_trees(&self) -> bool {
         let alone = self.spec.max_concurrent < 2 || self.spec.tasks.len() < 2;
         match self.spec.isolation {
-            Isolation::Auto => !alone,
+            // A gate that is asked for is not left out: what it checks must be merged.
+            Isolation::Auto => !alone || self.spec.merging.gate.is_some(),
             Isolation::Worktree => true,
             Isolation::None => false,
         }
@@ -265,6 +273,7 @@ impl Fleet {
                     warn(format!("the tasks share one folder: {}", why(problem)));
                 }
                 self.progress.ground = Ground::Shared;
+                effects.extend(self.no_gate());
             }
         }
         effects.push(Effect::Checkpoint);
@@ -306,7 +315,9 @@ impl Fleet {
                 self.set_to_work(lane, moment)
             }
             Ok(Created::Conflict(clash)) => {
-                let note = format!("needs review: what it depends on does not fit: {}", of(&clash));
+                let (theirs, files) = (&clash.theirs, files(&clash));
+                let note =
+                    format!("needs review: what it depends on does not fit: {theirs} in {files}");
                 self.settle(lane, TaskState::Blocked, Some(note), moment)
             }
             Ok(Created::Setup(failed)) => {
@@ -362,16 +373,17 @@ impl Fleet {
         let into = worktrees::run_branch(&run);
         match made {
             Ok(Merged::Done { commit }) => {
-                self.progress.tasks.entry(lane).or_default().merged = true;
-                let told =
-                    Fact::Artifact { file: format!("{into} {commit}"), kind: "commit".to_owned() };
-                let mut effects = vec![Effect::Of(lane, Box::new(Effect::Emit(told)))];
+                let task = self.progress.tasks.entry(lane).or_default();
+                (task.merged, task.commit) = (true, Some(commit));
+                let told = self.tell_merged(lane).map(|told| Effect::Of(lane, Box::new(told)));
+                let mut effects: Vec<Effect> = told.into_iter().collect();
                 effects.extend(self.settle(lane, TaskState::Done, None, moment));
                 effects
             }
             Ok(Merged::Nothing) => self.settle(lane, TaskState::Done, None, moment),
             Ok(Merged::Conflict(clash)) => {
-                let note = format!("needs review: {branch} does not fit {into}: {}", of(&clash));
+                let files = files(&clash);
+                let note = format!("needs review: {branch} does not fit {into} in {files}");
                 if let Some(effects) = self.resolve(lane, &note, moment) {
                     return effects;
                 }
@@ -402,8 +414,7 @@ impl Fleet {
         self.cleaning = false;
         let mut effects: Vec<Effect> = Vec::new();
         if !kept.is_empty() {
-            let message =
-                format!("worktrees with work that is not merged stay: {}", kept.join("; "));
+            let message = format!("what is not merged stays in its worktree: {}", kept.join("; "));
             effects.push(Effect::Emit(Fact::Warning { code: "unmerged".to_owned(), message }));
         }
         effects.extend(self.finish());
@@ -418,12 +429,12 @@ impl TaskProgress {
     }
 }
 
-/// What does not fit, in words.
-fn of(clash: &Clash) -> String {
+/// The files that do not fit, in words.
+fn files(clash: &Clash) -> String {
     let more = clash.files.len().saturating_sub(FILES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let files: Vec<&str> = clash.files.iter().take(FILES).map(String::as_str).collect();
-    format!("{} in {}{more}", clash.theirs, files.join(", "))
+    format!("{}{more}", files.join(", "))
 }
 
 pub(super) fn why(problem: &Problem) -> String {

@@ -37,6 +37,8 @@ fn tasks_that_failed_begin_anew_and_their_work_is_kept_apart() {
     let artifact: Value = serde_json::from_str(&read(&product, "all.json")).unwrap();
     let file = artifact["tasks"][1]["patch_file"].as_str().unwrap();
     assert!(file.ends_with("/out/b.patch"), "{artifact}");
+    let branch = format!("copex/fleet/{run}");
+    assert_eq!(told["tasks"][1]["branch"], branch, "what was merged before is told again");
     let changes = told["tasks"][1]["changes"].as_str().unwrap();
     assert_eq!(git(&product, &format!("git diff {changes}")), patch.trim());
     let only = fleet(&product, ["x", "--rerun-failed"]).expect_code(2);

@@ -31,6 +31,8 @@ fn the_branch_is_forwarded_to_what_the_tasks_made_apart() {
     let args = ["-f", "tasks.toml", "--git-message", message, "--artifact", "out/all.json"];
     std::fs::create_dir(product.daemon.sandbox().work().join("out")).unwrap();
     let ended = fleet(&product, args).expect_code(0);
+    let (table, last) = ended.stderr.split_once("\n\ntask  state").unwrap();
+    assert!(last.contains("copexctl: finalized: ") && !table.contains("finalized"), "{ended:?}");
     assert!(
         ended.stderr.contains("finalized: ") && !ended.stderr.contains("git reset"),
         "{ended:?}"
@@ -81,6 +83,8 @@ fn what_cannot_be_forwarded_is_refused_before_anything_runs() {
         for more in [&[][..], &["-w"][..]] {
             let args = ["fleet", "I am a.", "I am b.", "--git-finalize"];
             let output = product.ctl().run(args.iter().chain(more)).expect_code(2);
+            assert_eq!(output.stdout, "", "there is nothing to report on");
+            assert!(!output.stderr.contains("attempts"), "{output:?}");
             for words in words {
                 assert!(output.stderr.contains(words), "{words}: {output:?}");
             }

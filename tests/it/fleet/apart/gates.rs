@@ -87,3 +87,22 @@ fn a_merge_counts_only_when_its_gate_is_green() {
     let events = fleet(&product, late).expect_code(1).json_lines();
     assert!(note(&events, "task-1").contains("longer than 0.2 s"), "{}", note(&events, "task-1"));
 }
+
+#[test]
+fn a_gate_that_is_asked_for_judges_one_task_too_or_it_is_said_that_it_does_not() {
+    let product = Product::start();
+    clean_repository(&product);
+    respond(&product, &[("a", "echo a > a")]);
+    let one = ["I am a.", "--merge-gate", "! test -e a", "--jsonl"];
+    let events = fleet(&product, one).expect_code(1).json_lines();
+    assert!(note(&events, "task-1").contains("its check is red"), "{events:?}");
+    assert_eq!(git(&product, "ls"), "mine", "it worked in a worktree");
+    let shared = ["I am a.", "--merge-gate", "! test -e a", "--isolation", "none", "--jsonl"];
+    let events = fleet(&product, shared).expect_code(0).json_lines();
+    let said = warned(&events, "isolation");
+    assert_eq!(said, ["the merge gate does not run: without worktrees nothing is merged"]);
+    git(&product, "rm -rf .git a");
+    let outside = ["I am a.", "--merge-gate", "! test -e a", "--jsonl"];
+    let events = fleet(&product, outside).expect_code(0).json_lines();
+    assert!(warned(&events, "isolation")[0].starts_with("the merge gate does not run"));
+}

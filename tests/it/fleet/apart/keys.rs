@@ -67,7 +67,7 @@ fn flags_of_python_copex_are_taken_or_refused_with_the_way_out() {
     let shown = product
         .ctl()
         .run(["fleet", "I am a."].into_iter().chain(taken.split(' ').filter(|it| !it.is_empty())));
-    assert!(shown.ok().contains("1 task in 1 waves"));
+    assert!(shown.ok().contains("1 task in 1 wave,"));
     let refused = [
         ("--retry 3", "--verify CMD"),
         ("--skills docs", "--skill-dir DIR"),

@@ -111,8 +111,9 @@ fn who_cannot_answer_here_is_told_how() {
 
 #[test]
 fn what_is_left_at_the_end_names_iterations_steps_and_notes() {
-    let texts =
-        |model: &Model| parts::summary(model).iter().map(Line::text).collect::<Vec<_>>().join("\n");
+    let texts = |model: &Model| {
+        parts::summary(model, 80).iter().map(Line::text).collect::<Vec<_>>().join("\n")
+    };
     let left = texts(&of_a_loop());
     assert!(left.contains("  ✗ iteration 1: cargo test exit 101: 1 failed\n"), "{left}");
     assert!(left.contains("  · iteration 2\n"), "{left}");

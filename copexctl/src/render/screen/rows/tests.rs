@@ -217,6 +217,10 @@ fn a_council_has_the_stages_of_its_members() {
         row("▸ chair        decision ▸ bash  cargo test", "6 s"),
     ];
     assert_eq!(shown[4..8], wanted);
-    let left = parts::summary(&model).iter().map(Line::text).collect::<Vec<_>>().join("\n");
-    assert!(left.contains("  ✓ beta         opinion ✓"), "{left}");
+    for columns in [40, 80, 120] {
+        let left = parts::summary(&model, columns);
+        let left: Vec<String> = left.iter().map(Line::text).collect();
+        assert!(left[2].starts_with("  ✓ beta         opinion ✓ "), "{left:#?}");
+        assert!(left[1..].iter().all(|line| line.chars().count() <= columns), "{left:#?}");
+    }
 }
