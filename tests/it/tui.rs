@@ -18,6 +18,7 @@ const ESC: &str = "\u{1b}";
 const DOWN: &str = "\u{1b}[B";
 const CTRL_C: &str = "\u{3}";
 const CTRL_P: &str = "\u{10}";
+const DRAWN: &[u8] = b"\x1b[?2026l";
 const LEAVE: &str = "\u{1b}[?1049l";
 
 /// Ends each drawing: what comes behind it is half of the next.
@@ -47,8 +48,10 @@ impl Tui {
         self.running.resize(rows, columns);
     }
 
-    /// A terminal that was sent these bytes.
+    /// A terminal that was sent these bytes. As a terminal does, it shows whole drawings alone.
     fn terminal(&self, bytes: &[u8]) -> vt100::Parser {
+        let ends = bytes.windows(DRAWN.len()).rposition(|window| window == DRAWN);
+        let bytes = &bytes[..ends.map_or(0, |at| at + DRAWN.len())];
         let [rows, columns] = [self.size.1, self.size.0].map(|it| NonZeroU16::new(it).unwrap());
         let mut parser = vt100::Parser::new(rows, columns, 0);
         parser.process(bytes);
