@@ -7,7 +7,7 @@ use crate::backend::{Auth, Quota};
 use crate::core::failure::Failure;
 
 impl Runtime {
-    /// As [`Backend::auth`].
+    /// As `Backend::auth`.
     pub async fn auth(&self) -> Result<Auth, Failure> {
         let status = self.client().get_auth_status();
         let status = self.call("asking who is signed in", CALL_TIMEOUT, status).await?;
