@@ -21,9 +21,6 @@ const CTRL_P: &str = "\u{10}";
 const DRAWN: &[u8] = b"\x1b[?2026l";
 const LEAVE: &str = "\u{1b}[?1049l";
 
-/// Ends each drawing: what comes behind it is half of the next.
-const DRAWN: &[u8] = b"\x1b[?2026l";
-
 /// The screen of a client.
 struct Tui {
     running: Running,
@@ -63,11 +60,10 @@ impl Tui {
         self.terminal(bytes).screen().contents()
     }
 
-    /// Waits for a screen that is drawn to its end; what it is for is told when it never comes.
+    /// Waits for a screen; what it is for is told when it never comes.
     fn wait(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let found = self.running.wait_output(|bytes| {
-            let ends = bytes.windows(DRAWN.len()).rposition(|at| at == DRAWN);
-            let screen = self.screen(&bytes[..ends.map_or(0, |at| at + DRAWN.len())]);
+            let screen = self.screen(bytes);
             is(&screen).then_some(screen)
         });
         let last = || self.screen(self.running.stdout().as_bytes());
