@@ -1,5 +1,6 @@
 //! `interactive`: a conversation at a prompt.
 
+mod learn;
 mod perform;
 mod turn;
 
@@ -54,6 +55,8 @@ pub(crate) struct Desk {
     conversation: Conversation,
     typist: Typist,
     known: Shared,
+    /// Whether the daemon was asked for names.
+    learned: bool,
     /// Whether a signal ends us at once: nothing of the terminal is ours then.
     idle: Arc<AtomicBool>,
     /// What was typed while the agent worked.
@@ -87,6 +90,7 @@ pub(crate) fn run(mut ctx: Context, args: InteractiveArgs) -> Result<Exit> {
         conversation,
         typist,
         known,
+        learned: false,
         idle: Arc::new(AtomicBool::new(true)),
         begun: String::new(),
         interrupted: 0,
@@ -195,6 +199,9 @@ impl Desk {
     /// Reads a line; none when there will be no other.
     fn read(&mut self) -> Result<Option<String>> {
         let begun = std::mem::take(&mut self.begun);
+        if matches!(self.typist, Typist::Editor(_)) {
+            self.learn();
+        }
         let editor = match &mut self.typist {
             Typist::Lines(lines, prompt) => return Ok(lines.next(prompt)?),
             Typist::Editor(editor) => editor,

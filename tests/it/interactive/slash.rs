@@ -109,3 +109,18 @@ fn tab_completes_commands_models_and_files() {
     // A menu that is left takes no Enter.
     screen.keys("\x15").line("/cost").wait("this conversation");
 }
+
+#[test]
+fn tab_completes_what_the_daemon_knows_once_it_was_met() {
+    let product = Product::start();
+    let skill = "---\nname: peeling\ndescription: How to peel\n---\nWith a small knife.\n";
+    product.daemon.sandbox().write("work/.github/skills/peeling/SKILL.md", skill);
+    product.model.push(Reply::text("the end of it"));
+    let mut screen = begin(&product, []);
+    screen.line("go");
+    screen.wait("the end of it");
+    ready(&mut screen);
+    screen.keys("/model script\t").wait("> /model scripted-1");
+    screen.keys("\x15").keys("/skills peel\t").wait("> /skills peeling");
+    screen.line("").wait("With a small knife.");
+}

@@ -195,6 +195,13 @@ impl Desk {
             };
             line.extend(listed.iter().map(|word| (*word).to_owned()));
         }
+        // A name alone, as Tab completes it, is a skill to show.
+        if let ("skills", [name]) = (slash.name, words.as_slice())
+            && !name.starts_with('-')
+            && !["list", "show"].contains(&name.as_str())
+        {
+            line.push("show".to_owned());
+        }
         line.extend(words);
         let parsed = Cli::command()
             .try_get_matches_from(&line)
