@@ -143,6 +143,11 @@ impl Crew {
                 let id = path.split('/').next().filter(|_| self.mode == Mode::Fleet);
                 self.hand(id.unwrap_or(path)).does(body, at);
             }
+            (EventBody::Parked { reason, until }, None) => {
+                for hand in self.hands.iter_mut().filter(|hand| hand.state == RunState::Parked) {
+                    hand.work.turn_to(Doing::Parked { until: *until, why: reason.clone() }, at);
+                }
+            }
             (_, None) => {}
         }
     }
@@ -179,6 +184,11 @@ impl Crew {
         if hand.at_work() && waited {
             hand.began_at = at;
             hand.work.since = at;
+        }
+        if hand.state == RunState::Parked && !matches!(hand.work.doing, Doing::Parked { .. }) {
+            // Until when is told of the run.
+            let why = task.note.clone().unwrap_or_default();
+            hand.work.turn_to(Doing::Parked { until: None, why }, at);
         }
         hand.took_ms = task.duration_ms;
         if let Some(usage) = &task.usage {

@@ -88,7 +88,7 @@ fn busy() -> Model {
     take(&mut model, 5, Some("t004/2"), says("one line\nI look at the "));
     let until = Some(AT + 95_000);
     let parked = EventBody::Parked { reason: "slow down".to_owned(), until };
-    take(&mut model, 6, Some("t006"), parked);
+    take(&mut model, 6, None, parked);
     let warning = EventBody::Warning { code: "x".to_owned(), message: "look out".to_owned() };
     take(&mut model, 6, Some("t007"), warning);
     model
