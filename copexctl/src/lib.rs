@@ -39,7 +39,7 @@ mod when;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use copex_proto::error::{ErrorClass, ErrorInfo};
 
@@ -74,8 +74,23 @@ pub(crate) fn command() -> clap::Command {
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let matches = command.try_get_matches_from_mut(arguments).map_err(in_quotes)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// A second word where one prompt is taken: most often its quotes were forgotten.
+fn in_quotes(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let takes_words = usage.contains("[PROMPT]") || usage.contains("[TASK]");
+    let unknown = error.kind() == ErrorKind::UnknownArgument;
+    if unknown && !word.starts_with('-') && takes_words {
+        let tip = "several words are one prompt in quotes: \"like this\"";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// Whether the caller reads JSON, also when the command line is wrong.

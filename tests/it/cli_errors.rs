@@ -30,8 +30,9 @@ fn clean(output: &Output) {
 #[test]
 fn what_the_command_line_does_not_know_is_refused_by_name() {
     let sandbox = Sandbox::new();
-    let table: [(&[&str], &[&str]); 11] = [
+    let table: [(&[&str], &[&str]); 12] = [
         (&["chat", "x", "--no-such-flag"], &["--no-such-flag"]),
+        (&["chat", "two", "words"], &["'words'", "quotes"]),
         (&["chat", "x", "-r", "ultra"], &["--reasoning", "ultra", "xhigh"]),
         (&["chat", "x", "--approval", "x"], &["--approval", "workspace"]),
         (&["chat", "x", "--timeout", "soon"], &["--timeout", "soon"]),

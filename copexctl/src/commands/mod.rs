@@ -121,7 +121,9 @@ fn other(words: &[String]) -> Failure {
     let failure = Failure::usage(format!("\"{name}\" is not a command"));
     match near {
         Some(near) => failure.with_hint(format!("did you mean `copexctl {near}`?")),
-        None => failure.with_hint("copexctl --help"),
+        None => {
+            failure.with_hint("copexctl --help names them; a prompt goes after `copexctl chat`")
+        }
     }
 }
 
