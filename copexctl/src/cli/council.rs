@@ -171,38 +171,13 @@ impl From<Preset> for CouncilPreset {
 
 #[cfg(test)]
 mod tests {
+    use super::super::turn::tests::can_or_kept;
     use super::*;
 
     #[test]
     fn a_flag_that_a_resumed_council_cannot_honour_is_refused() {
-        /// What it can: how it is shown, where it is looked for, and limits.
-        const CAN: [&str; 19] = [
-            "resume",
-            "verbose",
-            "artifact",
-            "cwd",
-            "quiet",
-            "json",
-            "jsonl",
-            "raw",
-            "output",
-            "detach",
-            "show_reasoning",
-            "ui_theme",
-            "ui_density",
-            "screen_reader",
-            "bell",
-            "no_reasoning",
-            "max_cost",
-            "max_ai_credits",
-            "max_tokens",
-        ];
         let command = CouncilArgs::augment_args(clap::Command::new("council"));
-        for argument in command.get_arguments() {
-            let name = argument.get_id().as_str();
-            let kept = KEPT.contains(&name) || KEPT_COUNCIL.contains(&name);
-            assert_ne!(kept, CAN.contains(&name), "{name}");
-        }
+        can_or_kept(&command, &KEPT_COUNCIL, &["verbose", "artifact"]);
     }
 
     #[test]

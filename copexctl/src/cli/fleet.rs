@@ -256,39 +256,13 @@ impl FleetFlags {
 
 #[cfg(test)]
 mod tests {
+    use super::super::turn::tests::can_or_kept;
     use super::*;
 
     #[test]
     fn a_flag_that_a_resumed_fleet_cannot_honour_is_refused() {
-        /// What it can: how it is shown and kept, where it is looked for, and limits.
-        const CAN: [&str; 20] = [
-            "resume",
-            "rerun_failed",
-            "verbose",
-            "artifact",
-            "cwd",
-            "quiet",
-            "json",
-            "jsonl",
-            "raw",
-            "output",
-            "detach",
-            "show_reasoning",
-            "ui_theme",
-            "ui_density",
-            "screen_reader",
-            "bell",
-            "no_reasoning",
-            "max_cost",
-            "max_ai_credits",
-            "max_tokens",
-        ];
         let command = FleetArgs::augment_args(clap::Command::new("fleet"));
-        for argument in command.get_arguments() {
-            let name = argument.get_id().as_str();
-            let kept = KEPT.contains(&name) || KEPT_FLEET.contains(&name);
-            assert_ne!(kept, CAN.contains(&name), "{name}");
-        }
+        can_or_kept(&command, &KEPT_FLEET, &["rerun_failed", "verbose", "artifact"]);
         let parse = |words: &[&str]| {
             let words = ["fleet"].iter().chain(words);
             command.clone().try_get_matches_from(words).map(|_| ())

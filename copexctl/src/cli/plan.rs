@@ -121,39 +121,14 @@ impl From<OnFailure> for OnStepFailure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::turn::tests::can_or_kept;
     use super::*;
 
     #[test]
     fn a_flag_that_a_resumed_plan_cannot_honour_is_refused() {
-        /// What it can: how it is shown, where it is looked for, and limits. `--execute` says
-        /// what is done anyway.
-        const CAN: [&str; 19] = [
-            "resume",
-            "execute",
-            "visualize",
-            "cwd",
-            "quiet",
-            "json",
-            "jsonl",
-            "raw",
-            "output",
-            "detach",
-            "show_reasoning",
-            "ui_theme",
-            "ui_density",
-            "screen_reader",
-            "bell",
-            "no_reasoning",
-            "max_cost",
-            "max_ai_credits",
-            "max_tokens",
-        ];
+        // `--execute` says what is done anyway.
         let command = PlanArgs::augment_args(clap::Command::new("plan"));
-        for argument in command.get_arguments() {
-            let name = argument.get_id().as_str();
-            let kept = KEPT.contains(&name) || KEPT_PLAN.contains(&name);
-            assert_ne!(kept, CAN.contains(&name), "{name}");
-        }
+        can_or_kept(&command, &KEPT_PLAN, &["execute", "visualize"]);
         let parse = |words: &[&str]| {
             let words = ["plan", "--resume"].iter().chain(words);
             command.clone().try_get_matches_from(words).map(|_| ())

@@ -94,36 +94,13 @@ fn context(text: &str) -> Result<RalphContext, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::turn::tests::can_or_kept;
     use super::*;
 
     #[test]
     fn a_flag_that_a_resumed_loop_cannot_honour_is_refused() {
-        /// What it can: how it is shown, where it is looked for, and limits.
-        const CAN: [&str; 17] = [
-            "resume",
-            "cwd",
-            "quiet",
-            "json",
-            "jsonl",
-            "raw",
-            "output",
-            "detach",
-            "show_reasoning",
-            "ui_theme",
-            "ui_density",
-            "screen_reader",
-            "bell",
-            "no_reasoning",
-            "max_cost",
-            "max_ai_credits",
-            "max_tokens",
-        ];
         let command = RalphArgs::augment_args(clap::Command::new("ralph"));
-        for argument in command.get_arguments() {
-            let name = argument.get_id().as_str();
-            let kept = KEPT.contains(&name) || KEPT_LOOP.contains(&name);
-            assert_ne!(kept, CAN.contains(&name), "{name}");
-        }
+        can_or_kept(&command, &KEPT_LOOP, &[]);
         let parse = |words: &[&str]| {
             let words = ["ralph", "--resume"].iter().chain(words);
             command.clone().try_get_matches_from(words).map(|_| ())

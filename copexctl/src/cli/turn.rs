@@ -239,3 +239,41 @@ pub(crate) struct ToolFlags {
     #[arg(long, value_name = "PATH|JSON")]
     pub(crate) mcp_config: Vec<String>,
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::KEPT;
+
+    /// What every run that is resumed can be given anew: how it is shown, where it is looked
+    /// for, and limits.
+    const CAN: [&str; 17] = [
+        "resume",
+        "cwd",
+        "quiet",
+        "json",
+        "jsonl",
+        "raw",
+        "output",
+        "detach",
+        "show_reasoning",
+        "ui_theme",
+        "ui_density",
+        "screen_reader",
+        "bell",
+        "no_reasoning",
+        "max_cost",
+        "max_ai_credits",
+        "max_tokens",
+    ];
+
+    /// Each flag is either kept from the first start, or can be honoured by a resumed run:
+    /// those of every mode, and the `kept` and the `can` of this one.
+    pub(in crate::cli) fn can_or_kept(command: &clap::Command, kept: &[&str], can: &[&str]) {
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            let is_kept = KEPT.contains(&name) || kept.contains(&name);
+            let is_can = CAN.contains(&name) || can.contains(&name);
+            assert_ne!(is_kept, is_can, "{name}");
+        }
+    }
+}
