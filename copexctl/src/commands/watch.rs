@@ -61,6 +61,14 @@ pub(crate) fn watch(
     view.close();
     // What it draws for the moment is gone before anything else is told.
     drop(view);
+    let run = match &outcome {
+        Ok(Ended::Terminal(event)) => Some(event.run),
+        Ok(Ended::Left(run)) => *run,
+        Err(_) => None,
+    };
+    if let Some(run) = run {
+        ctx.meet(run);
+    }
     match outcome {
         Ok(Ended::Terminal(event)) => {
             if let Some(artifact) = artifact {
