@@ -160,7 +160,9 @@ pub(super) fn view(
         reasoning: Shown::from(flags.show_reasoning && !plain && err_terminal),
         notes: Shown::from(!flags.quiet),
         terminal: Shown::from(terminal),
-        color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
+        color: Shown::from(
+            err_terminal && !(flags.raw || ui.screen_reader) && ctx.env.get("NO_COLOR").is_none(),
+        ),
         drawing: flags.drawing,
         whole: Shown::from(flags.whole),
         look: look(terminal),

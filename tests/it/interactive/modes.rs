@@ -9,7 +9,7 @@ use crate::product::shell;
 
 /// A model that plans two steps and carries them out, makes the file that a task names, reviews
 /// and decides, and keeps a loop's promise.
-fn model(request: &RecordedRequest) -> Reply {
+pub(crate) fn model(request: &RecordedRequest) -> Reply {
     let (first, prompt) = (request.user_messages().swap_remove(0), request.prompt());
     let ran = request.messages().last().is_some_and(|message| message["role"] == "tool");
     let after = |text: &str, words: &str| {
