@@ -147,8 +147,11 @@ pub(crate) enum Command {
     /// Install the binaries, units, completions and manual pages for this user; or take them away.
     #[command(args_conflicts_with_subcommands = true)]
     Setup(SetupArgs),
-    /// Print the manual page of copexctl in roff, or write those of all commands.
+    /// Show a command's manual page; into a pipe it is roff.
     Man {
+        /// The command, word by word; copexctl itself when absent.
+        #[arg(conflicts_with = "out")]
+        command: Vec<String>,
         /// Folder to write all pages to.
         #[arg(short, long, value_name = "DIR")]
         out: Option<PathBuf>,

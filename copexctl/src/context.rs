@@ -1,8 +1,10 @@
 //! What every command stands on: the environment and the folders.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use copex_proto::config::Ui;
+use copex_proto::id::RunId;
 use copex_proto::socket::{self, SocketEnv};
 
 use crate::env::Env;
@@ -25,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) ui: Option<Ui>,
     /// Whether stderr is part of a screen: then a start of the daemon is told there by others.
     pub(crate) screen: bool,
+    /// Runs that commands began or followed, for a conversation that carried them out.
+    pub(crate) met: Arc<Mutex<Vec<RunId>>>,
 }
 
 impl Context {
@@ -41,7 +45,15 @@ impl Context {
             auto_start: true,
             ui: None,
             screen: false,
+            met: Arc::default(),
         })
+    }
+
+    /// Takes note of a run.
+    pub(crate) fn meet(&self, run: RunId) {
+        if let Ok(mut met) = self.met.lock() {
+            met.push(run);
+        }
     }
 
     /// The user's configuration file.

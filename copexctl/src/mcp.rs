@@ -7,6 +7,7 @@ use copex_proto::mcp::{self, McpError, Servers};
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::conversation::secret::looks_secret;
 use crate::error::{Failure, Result};
 use crate::settings::Settings;
 
@@ -90,7 +91,7 @@ fn add(
     Ok(())
 }
 
-/// What is started or asked, for people: what follows a flag that names a secret is left out.
+/// What is started or asked, for people: secrets are left out.
 pub(crate) fn target(server: &Value) -> String {
     if let Some(url) = server["url"].as_str() {
         let plain = url.split(['?', '#']).next().unwrap_or_default();
@@ -103,23 +104,22 @@ pub(crate) fn target(server: &Value) -> String {
             None => plain.to_owned(),
         };
     }
+    let args = server["args"].as_array().map_or(&[][..], Vec::as_slice);
+    let secret = mcp::secret_args(args, &looks_secret);
     let mut words = vec![server["command"].as_str().unwrap_or_default().to_owned()];
-    let mut hidden = false;
-    for arg in server["args"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        let (flag, value) = arg.split_once('=').unwrap_or((arg, ""));
-        let name = flag.trim_start_matches('-').replace('-', "_");
-        let is_secret = copex_proto::secret::looks_secret(&name);
-        let shown = if hidden && !arg.contains("${") {
-            "…".to_owned()
-        } else if is_secret && !value.is_empty() && !value.contains("${") {
-            format!("{flag}=…")
-        } else {
-            arg.to_owned()
-        };
-        hidden = is_secret && value.is_empty() && flag.starts_with('-');
-        words.push(shown);
+    for (at, arg) in args.iter().enumerate() {
+        let arg = arg.as_str().unwrap_or_default();
+        let hidden = secret.iter().find(|(hidden, _)| *hidden == at);
+        words.push(hidden.map_or(arg.to_owned(), |(_, from)| format!("{}…", &arg[..*from])));
     }
     words.join(" ")
+}
+
+/// The servers with a secret written out among their arguments.
+pub(crate) fn careless(servers: &[Named]) -> Vec<&str> {
+    let args = |it: &Named| it.server["args"].as_array().cloned().unwrap_or_default();
+    let careless = |it: &&Named| !mcp::secret_args(&args(it), &looks_secret).is_empty();
+    servers.iter().filter(careless).map(|it| it.name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -138,6 +138,7 @@ mod tests {
             ),
             (json!({"command": "x", "args": ["--auth-token=sesame"]}), "x --auth-token=…"),
             (json!({"command": "x", "args": ["--token", "${env:T}"]}), "x --token ${env:T}"),
+            (json!({"command": "x", "args": ["ghp_abcdefghijklmnop1234"]}), "x …"),
             (json!({"command": "x", "args": ["API_KEY=sesame", "a=b"]}), "x API_KEY=… a=b"),
         ];
         for (server, expected) in table {

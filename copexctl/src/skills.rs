@@ -5,11 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use copex_proto::skill::SkillQuery;
+
 use crate::context::Context;
 use crate::settings::{Settings, repository};
 
-/// Folders of the Copilot CLI in a project: of the working folder and of each above it, up to
-/// the repository's own.
+/// Folders of the Copilot CLI in a project, by kind: each of the working folder first and then
+/// of each above it, up to the repository's own. Without a repository of the working folder
+/// alone: above it may be what others put there.
 const OF_PROJECT: [&str; 3] = [".github/skills", ".agents/skills", ".claude/skills"];
 
 /// Our own, in the repository's own folder.
@@ -44,10 +47,19 @@ pub(crate) fn folders(ctx: &Context, settings: &Settings) -> Vec<String> {
     places.iter().map(|place| place.folder.display().to_string()).collect()
 }
 
+/// What the daemon is asked about them.
+pub(crate) fn query(ctx: &Context, settings: &Settings) -> SkillQuery {
+    SkillQuery {
+        skill_directories: folders(ctx, settings),
+        disabled_skills: settings.config.disabled_skills.clone(),
+        skills: settings.config.skills.clone(),
+    }
+}
+
 fn usual(cwd: &Path, (home, copilot, config): (&Path, &Path, &Path)) -> Vec<Place> {
     let top = repository(cwd).unwrap_or_else(|| cwd.to_owned());
     let within = cwd.ancestors().take_while(|folder| folder.starts_with(&top));
-    let project = within.flat_map(|folder| OF_PROJECT.map(|name| folder.join(name)));
+    let project = OF_PROJECT.iter().flat_map(|name| within.clone().map(move |it| it.join(name)));
     let project = project.chain([top.join(OF_COPEX)]);
     let user = [copilot.join("skills"), home.join(".agents/skills"), config.join("skills")];
     let all = project.map(|folder| Place { folder, source: "project" });
@@ -67,10 +79,10 @@ mod tests {
         let places = usual(&cwd, (dirs[0], dirs[1], dirs[2]));
         let expected = [
             cwd.join(".github/skills"),
-            cwd.join(".agents/skills"),
-            cwd.join(".claude/skills"),
             top.join(".github/skills"),
+            cwd.join(".agents/skills"),
             top.join(".agents/skills"),
+            cwd.join(".claude/skills"),
             top.join(".claude/skills"),
             top.join(".copex/skills"),
             "/h/.copilot/skills".into(),

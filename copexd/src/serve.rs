@@ -14,6 +14,7 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::backend::cli;
 use crate::backend::process::{self, Owner};
 use crate::cli::Flags;
 use crate::core::breaker::BreakerRules;
@@ -207,9 +208,15 @@ async fn open(settings: &Settings, control: &Control, tasks: &Tasks) -> Result<E
         control.enter(Phase::Broken(info));
     })?;
     tell(control, &report);
-    let owner = Owner::here(&digest(&settings.state_dir.to_string_lossy()));
+    let name = digest(&settings.state_dir.to_string_lossy());
+    let owner = Owner::here(&name).with_files(settings.process_files(&name));
     let sweeper = owner.clone();
-    let swept = tokio::task::spawn_blocking(move || process::sweep(&sweeper)).await.unwrap_or(0);
+    let sweep = move || {
+        let ended = process::sweep(&sweeper);
+        cli::sweep(sweeper.files());
+        ended
+    };
+    let swept = tokio::task::spawn_blocking(sweep).await.unwrap_or(0);
     if swept > 0 {
         tracing::info!(swept, "ended what a killed daemon left behind");
     }

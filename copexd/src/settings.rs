@@ -30,6 +30,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where files of processes lie, of the store with this name alone: in memory, where the
+    /// system has a folder for that, since there may be secrets in them.
+    pub fn process_files(&self, store: &str) -> PathBuf {
+        let runtime = self.env.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+        match runtime.filter(|folder| folder.is_absolute() && folder.is_dir()) {
+            Some(folder) => folder.join("copex").join(format!("turns-{store}")),
+            None => self.state_dir.join("run/turns"),
+        }
+    }
+
     /// Settles everything. Reads the configuration file.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A conversation at a prompt, as a person has it: keys in, a screen out.
 
 mod lost;
+pub(crate) mod modes;
 mod slash;
 mod working;
 

@@ -8,6 +8,7 @@
 )]
 
 mod activation;
+mod aloud;
 mod bell;
 mod cassettes;
 mod chat;
@@ -40,6 +41,7 @@ mod scripts;
 mod sessions;
 mod setup;
 mod shell;
+mod sign_in;
 mod skills;
 mod socket;
 mod spend;

@@ -13,6 +13,9 @@ use crate::product::{Product, of_type};
 /// A secret that must not be found anywhere.
 const SECRET: &str = "sesame-open-0123456789";
 
+/// Another, among arguments.
+const ARGUMENT: &str = "sk-argument-9f8e7d6c5b4a";
+
 /// The server over HTTP, and the port where it listens.
 fn over_http(product: &Product, kind: &str, ready: &str) -> (Running, u16) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -165,14 +168,29 @@ fn a_servers_secrets_reach_it_and_nothing_else() {
 fn a_servers_secrets_are_not_on_the_disk() {
     let product = Product::start();
     let script = product.daemon.sandbox().write("server.py", include_str!("mcp_server.py"));
-    let server = json!({"command": "python3", "args": [script, "/dev/null"],
+    let told = product.daemon.sandbox().path("work/told");
+    // What it is started with is seen by everybody, the server itself first.
+    let start =
+        "tr '\\0' '\\n' < /proc/$$/cmdline | grep -c \"$2\" > told; exec python3 \"$1\" /dev/null";
+    let key = format!("--api-key={ARGUMENT}");
+    let server = json!({"command": "sh", "args": ["-c", start, "sh", script, key],
         "env": {"MY_API_KEY": SECRET}});
+    let config = json!({"mcpServers": {"adder": server}}).to_string();
+    let listed = product.ctl().run(["mcp", "list", "--mcp-config", &config]).expect_code(0);
+    assert!(!(listed.stdout.clone() + &listed.stderr).contains(ARGUMENT), "{listed:?}");
+    assert_eq!(listed.stderr.matches("among the arguments of adder").count(), 1, "{listed:?}");
+    assert!(listed.stderr.contains("${env:NAME}"), "{listed:?}");
     let mut rpc = product.rpc();
     let run = product.submit(&mut rpc, "go", json!({"mcp_servers": {"adder": server}}));
     let events = crate::product::follow(&mut rpc, &run);
     assert_eq!(events.last().unwrap()["type"], "done", "{events:#?}");
     assert!(product.last_request().tools().contains(&"adder-add"));
+    assert_ne!(std::fs::read_to_string(told).unwrap().trim(), "0", "it is started with it");
+    let kept = product.rpc().call("run.get", &json!({"run": run})).to_string();
+    assert!(kept.contains("--api-key=${env:COPEX_MCP_ADDER_ARG_5}"), "{kept}");
     let _stopped = product.daemon.stop();
     let state = product.daemon.sandbox().path(".");
-    assert_eq!(found_below(&state, SECRET), Vec::<std::path::PathBuf>::new());
+    for secret in [SECRET, ARGUMENT] {
+        assert_eq!(found_below(&state, secret), Vec::<std::path::PathBuf>::new());
+    }
 }

@@ -184,6 +184,32 @@ fn help_knows_commands_and_topics() {
     assert!(ctl.run(["help", "permissions"]).ok().contains("`workspace` (default)"));
     let wrong = ctl.run(["help", "premissions"]).expect_code(2);
     assert!(wrong.stderr.contains("copexctl help permissions"), "{}", wrong.stderr);
-    let page = ctl.run(["man"]).ok();
-    assert!(page.contains(".TH COPEXCTL 1"), "{page}");
+    assert!(ctl.run(["help", "config"]).ok().contains("copexctl config --help"));
+}
+
+#[test]
+fn man_has_a_page_of_each_command() {
+    let sandbox = Sandbox::new();
+    let ctl = Ctl::new(&copex_tests::bins!(), &sandbox);
+    for (words, title) in [
+        (&["man"][..], ".TH COPEXCTL 1"),
+        (&["man", "chat"], ".TH COPEXCTL-CHAT 1"),
+        (&["man", "daemon", "start"], ".TH COPEXCTL-DAEMON-START 1"),
+    ] {
+        let page = ctl.run(words).ok();
+        assert!(page.contains(title) && page.contains(".SH SYNOPSIS"), "{words:?}: {page}");
+    }
+    for (words, said) in [
+        (
+            &["man", "chta"][..],
+            "\"chta\" is not a command\nhint: did you mean `copexctl man chat`?",
+        ),
+        (&["man", "daemon", "strat"], "did you mean `copexctl man daemon start`?"),
+        (&["help", "daemon", "strat"], "did you mean `copexctl help daemon start`?"),
+        (&["man", "xyzzyx"], "\"xyzzyx\" is not a command\nhint: copexctl --help"),
+        (&["man", "chat", "-o", "x"], "cannot be used with"),
+    ] {
+        let wrong = ctl.run(words).expect_code(2);
+        assert!(wrong.stderr.contains(said), "{words:?}: {}", wrong.stderr);
+    }
 }

@@ -1,6 +1,8 @@
 //! `copexctl skills`, and that a run is offered what it says.
 
+use copex_tests::cli::CopilotCli;
 use copex_tests::model::RecordedRequest;
+use copex_tests::process::Launch;
 use serde_json::{Value, json};
 
 use crate::product::Product;
@@ -148,4 +150,66 @@ fn a_skill_that_was_changed_is_read_anew() {
     put(&product, "work/.claude/skills", "stars", "four stars");
     let _answer = product.chat(["go"]).expect_code(0);
     assert!(product.last_request().body.to_string().contains("Knows four stars."));
+}
+
+#[test]
+fn of_skills_in_each_others_way_the_same_wins_everywhere() {
+    let product = Product::start();
+    let sandbox = product.daemon.sandbox();
+    let below = sandbox.path("work/repo/a/b");
+    std::fs::create_dir_all(&below).unwrap();
+    let repository = sandbox.path("work/repo").display().to_string();
+    Launch::inside(sandbox, "git").args(["init", "-q", &repository]).run().ok();
+    // In the order in which they win: the kind of a folder counts before its depth.
+    let places = [
+        "work/repo/.github",
+        "work/repo/a/b/.agents",
+        "work/repo/a/.agents",
+        "work/repo/.agents",
+        "work/repo/a/b/.claude",
+        "copilot",
+        "home/.agents",
+    ];
+    // Above the repository nobody looks.
+    for place in ["work/.github"].iter().chain(&places) {
+        put(&product, &format!("{place}/skills"), "tides", &format!("it from {place}"));
+    }
+    let cwd = below.display().to_string();
+    let told = || {
+        let body = product.last_request().body.to_string();
+        let from = |place: &&&str| body.contains(&format!("Knows it from {place}."));
+        places.iter().filter(from).copied().collect::<Vec<_>>()
+    };
+    for place in places {
+        let list = product.ctl().run(["skills", "list", "--json", "--cwd", &cwd]).json();
+        let first = &list["skills"].as_array().unwrap()[0];
+        assert_eq!(first["description"], format!("Knows it from {place}."), "{list:#}");
+        for way in [&[][..], &["--use-cli"]] {
+            product.ctl().run(["chat", "go", "--cwd", &cwd].iter().chain(way)).ok();
+            assert_eq!(told(), [place], "{way:?}");
+        }
+        // By itself it looks there only while its own home is `~/.copilot`.
+        if place != "home/.agents" {
+            let vars = product.model.provider_env();
+            let alone = CopilotCli::install().launch(product.daemon.sandbox(), vars);
+            let _answer = alone.cwd(&below).args(["-p", "go"]).run().expect_code(0);
+            assert_eq!(told(), [place], "the Copilot CLI by itself");
+        }
+        std::fs::remove_dir_all(product.daemon.sandbox().path(format!("{place}/skills"))).unwrap();
+    }
+}
+
+#[test]
+fn without_a_repository_nothing_above_the_folder_is_offered() {
+    let product = Product::start();
+    std::fs::create_dir_all(product.daemon.sandbox().path("work/below")).unwrap();
+    put(&product, "work/.github/skills", "tides", "what others put there");
+    put(&product, "work/below/.claude/skills", "stars", "the stars");
+    let cwd = product.daemon.sandbox().path("work/below").display().to_string();
+    for way in [&[][..], &["--use-cli"]] {
+        product.ctl().run(["chat", "go", "--cwd", &cwd].iter().chain(way)).ok();
+        let body = product.last_request().body.to_string();
+        assert!(body.contains("Knows the stars."), "{way:?}");
+        assert!(!body.contains("what others put there"), "{way:?}");
+    }
 }

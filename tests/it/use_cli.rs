@@ -282,3 +282,40 @@ fn a_turn_that_died_with_the_daemon_says_that_it_cannot_be_finished() {
     assert_eq!(processes(&product), []);
     assert_eq!(product.model.requests().len(), 1);
 }
+
+#[test]
+fn files_of_a_turn_are_the_daemons_own_and_do_not_outlive_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (mut product, gate) = (Product::start(), Gate::new());
+    product.model.push(Reply::stream().say("half ").wait(&gate));
+    let mut rpc = product.rpc();
+    product.submit(&mut rpc, "go", json!({"use_cli": true}));
+    gate.wait_reached(1);
+    let runtime = product.daemon.sandbox().path("run/copex");
+    let others = runtime.join("turns-of-another/turn-1");
+    std::fs::create_dir_all(&others).unwrap();
+    let under = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let own: Vec<_> =
+        under(&runtime).into_iter().filter(|it| it.is_dir() && !others.starts_with(it)).collect();
+    let [folder] = own.as_slice() else { panic!("{own:?}") };
+    for private in [folder.clone()].iter().chain(&under(folder)) {
+        assert_eq!(private.metadata().unwrap().permissions().mode() & 0o777, 0o700, "{private:?}");
+    }
+    assert_eq!(under(folder).len(), 1);
+    let (turn, old) = (processes(&product), under(folder).remove(0));
+    let _killed = product.daemon.kill9();
+    for pid in turn {
+        // It may have seen that its daemon is gone.
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+    assert!(old.exists(), "nobody was left to remove it");
+    product.daemon.restart();
+    product.model.push(Reply::text("ready"));
+    product.chat(["go", "--use-cli"]).ok();
+    assert!(!old.exists());
+    let _stopped = product.daemon.stop();
+    assert_eq!(under(folder), Vec::<std::path::PathBuf>::new());
+    assert!(others.exists(), "another daemon's");
+}

@@ -91,6 +91,7 @@ fn submit(ctx: &Context, request: &RawValue, key: &str) -> Result<Exit> {
     let mut connection = Connection::open(ctx)?;
     let params = json!({ "request": request, "key": key });
     let answer: SubmitResponse = connection.call("run.submit", &params)?;
+    ctx.meet(answer.run);
     render::line(answer.run.as_str())?;
     Ok(Exit::Done)
 }

@@ -33,18 +33,12 @@ pub(crate) fn run(words: &[String]) -> Result<Exit> {
         && let Some(text) = topic_text(topic)
     {
         render::text(text.as_bytes())?;
+        if command.find_subcommand(topic).is_some() {
+            render::text(format!("\nThe command: copexctl {topic} --help\n").as_bytes())?;
+        }
         return Ok(Exit::Done);
     }
-    let mut at = &mut command;
-    let mut name = "copexctl".to_owned();
-    for word in words {
-        name = format!("{name} {word}");
-        // Looked up twice: a search by itself would hold the borrow in both branches.
-        if at.find_subcommand(word).is_none() {
-            return Err(unknown(word, at));
-        }
-        at = at.find_subcommand_mut(word).ok_or_else(|| Failure::usage(name.clone()))?;
-    }
+    let (at, name) = find(&mut command, words, ("help", &TOPICS))?;
     let mut shown = at.clone().bin_name(name);
     render::text(shown.render_long_help().to_string().as_bytes())?;
     if words.is_empty() {
@@ -58,13 +52,47 @@ pub(crate) fn run(words: &[String]) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn unknown(word: &str, at: &clap::Command) -> Failure {
+/// The command of these words, and its whole name, for `verb` (`help`, `man`). Topics may be
+/// meant too.
+///
+/// # Errors
+/// For a word that names none, with the nearest.
+pub(super) fn find<'a>(
+    command: &'a mut clap::Command,
+    words: &[String],
+    (verb, topics): (&str, &[(&str, &str)]),
+) -> Result<(&'a mut clap::Command, String)> {
+    let (mut at, mut name) = (command, "copexctl".to_owned());
+    for word in words {
+        // Looked up twice: a search by itself would hold the borrow in both branches.
+        if at.find_subcommand(word).is_none() {
+            return Err(unknown(word, &name, at, (verb, topics)));
+        }
+        at = at.find_subcommand_mut(word).ok_or_else(|| Failure::usage(name.clone()))?;
+        name = format!("{name} {}", at.get_name());
+    }
+    Ok((at, name))
+}
+
+fn unknown(
+    word: &str,
+    of: &str,
+    at: &clap::Command,
+    (verb, topics): (&str, &[(&str, &str)]),
+) -> Failure {
+    let top = of == "copexctl";
     let commands = at.get_subcommands().map(clap::Command::get_name);
-    let known = commands.chain(TOPICS.iter().map(|(name, _)| *name));
-    let failure = Failure::usage(format!("\"{word}\" is neither a command nor a topic"));
-    match copex_proto::config::nearest(word, known) {
-        Some(near) => failure.with_hint(format!("did you mean `copexctl help {near}`?")),
-        None => failure.with_hint("copexctl help"),
+    let topics = topics.iter().filter(|_| top).map(|(name, _)| *name);
+    let near = copex_proto::config::nearest(word, commands.chain(topics));
+    let failure = Failure::usage(match (top, verb) {
+        (true, "help") => format!("\"{word}\" is neither a command nor a topic"),
+        (true, _) => format!("\"{word}\" is not a command"),
+        (false, _) => format!("\"{word}\" is not a command of {of}"),
+    });
+    let asked = of.replacen("copexctl", &format!("copexctl {verb}"), 1);
+    match near {
+        Some(near) => failure.with_hint(format!("did you mean `{asked} {near}`?")),
+        None => failure.with_hint(format!("{of} --help")),
     }
 }
 

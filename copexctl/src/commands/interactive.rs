@@ -270,12 +270,12 @@ impl Desk {
     }
 
     fn turn(&mut self, source: Source) -> Result<Step> {
-        let (begun, pastes) = match &self.typist {
-            Typist::Editor(editor) => (std::mem::take(&mut self.begun), Some(editor.pastes())),
+        let (begun, editor) = match &mut self.typist {
+            Typist::Editor(editor) => (std::mem::take(&mut self.begun), Some(&mut **editor)),
             Typist::Lines(..) => (String::new(), None),
         };
         self.idle.store(false, Ordering::Relaxed);
-        let turned = turn::follow(&mut self.conversation, source, pastes, begun);
+        let turned = turn::follow(&mut self.conversation, source, editor, begun);
         self.idle.store(true, Ordering::Relaxed);
         let Turn { exit, left, begun } = turned?;
         self.begun = begun;

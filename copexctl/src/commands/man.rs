@@ -1,13 +1,17 @@
 //! `man`: the manual pages, from the command line itself.
 
 use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::process::Stdio;
 
 use clap::Command;
 use clap_mangen::Man;
 
+use crate::commands::help;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
+use crate::process;
 use crate::render;
 
 /// A manual page.
@@ -18,13 +22,16 @@ pub(crate) struct Page {
     pub(crate) text: Vec<u8>,
 }
 
-/// Prints the page of `copexctl`, or writes all of them into a folder.
-pub(crate) fn run(folder: Option<&Path>) -> Result<Exit> {
-    let pages = pages()?;
+/// Prints the page of a command, or writes all of them into a folder.
+pub(crate) fn run(words: &[String], folder: Option<&Path>) -> Result<Exit> {
     let Some(folder) = folder else {
-        render::text(pages.first().map_or(&[], |page| page.text.as_slice()))?;
+        let mut command = crate::command();
+        command.build();
+        let (command, name) = help::find(&mut command, words, ("man", &[]))?;
+        show(&page(command, &name.replace(' ', "-"))?.text)?;
         return Ok(Exit::Done);
     };
+    let pages = pages()?;
     fs::create_dir_all(folder).map_err(|error| Failure::file("make", folder, &error))?;
     for page in pages {
         let path = folder.join(&page.name);
@@ -32,6 +39,23 @@ pub(crate) fn run(folder: Option<&Path>) -> Result<Exit> {
         render::line(&path.display().to_string())?;
     }
     Ok(Exit::Done)
+}
+
+/// Through `man`, where a person reads it and there is one; as it is for everybody else.
+fn show(text: &[u8]) -> Result<()> {
+    let reader = || process::command("man").args(["-l", "-"]).stdin(Stdio::piped()).spawn();
+    if io::stdout().is_terminal()
+        && let Ok(mut reader) = reader()
+    {
+        if let Some(mut input) = reader.stdin.take() {
+            // Who leaves it early has read enough.
+            let _ = input.write_all(text);
+        }
+        if reader.wait().is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+    }
+    Ok(render::text(text)?)
 }
 
 /// All pages: of `copexctl` first, then of each command in it.
@@ -44,14 +68,18 @@ pub(crate) fn pages() -> Result<Vec<Page>> {
 }
 
 fn add(command: &Command, name: &str, pages: &mut Vec<Page>) -> Result<()> {
-    let mut text = Vec::new();
-    let shown = command.clone().display_name(name.to_owned());
-    Man::new(shown).title(name.to_uppercase()).render(&mut text)?;
-    pages.push(Page { name: format!("{name}.1"), text });
+    pages.push(page(command, name)?);
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         add(inner, &format!("{name}-{}", inner.get_name()), pages)?;
     }
     Ok(())
+}
+
+fn page(command: &Command, name: &str) -> Result<Page> {
+    let mut text = Vec::new();
+    let shown = command.clone().display_name(name.to_owned());
+    Man::new(shown).title(name.to_uppercase()).render(&mut text)?;
+    Ok(Page { name: format!("{name}.1"), text })
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ fn gather(ctx: &Context, from: McpFrom) -> Result<(Settings, Vec<Named>)> {
 fn list(ctx: &Context, from: McpFrom) -> Result<Exit> {
     let as_json = from.json;
     let (_, servers) = gather(ctx, from)?;
+    warn(&servers);
     if as_json {
         let servers: Vec<Value> = servers.iter().map(value).collect();
         render::value(&json!({ "servers": servers }))?;
@@ -69,6 +70,19 @@ fn list(ctx: &Context, from: McpFrom) -> Result<Exit> {
 /// What to do when there is none.
 const NONE: &str = "there are no MCP servers; write [mcp_servers.NAME] into the configuration, or \
                     give a file with --mcp-config";
+
+/// Says once which servers show a secret to everybody.
+fn warn(servers: &[Named]) {
+    let careless = mcp::careless(servers);
+    if !careless.is_empty() {
+        render::note(&format!(
+            "warning: a secret is written out among the arguments of {}, and whoever may list \
+             processes reads it while the server runs; where the server takes it from its \
+             environment, write it in `env` as ${{env:NAME}}",
+            careless.join(", ")
+        ));
+    }
+}
 
 fn value(named: &Named) -> Value {
     let needs: Vec<_> = wire::references(&[(named.name.clone(), named.server.clone())].into())
@@ -102,6 +116,7 @@ fn check(ctx: &Context, names: &[String], timeout: f64, from: McpFrom) -> Result
         }
         return Ok(Exit::Done);
     }
+    warn(&servers);
     let servers = mcp::by_name(servers);
     let mut query = models::query(ctx, &settings);
     query.secrets.extend(snapshot::referenced(&ctx.env, &servers));

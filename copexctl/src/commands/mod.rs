@@ -45,15 +45,20 @@ const LATER: [&str; 13] = [
 
 /// Carries out one command line.
 pub(crate) fn run(cli: Cli) -> Result<Exit> {
+    carry_out(cli, Context::read)
+}
+
+/// The same, on what is there already.
+pub(crate) fn carry_out(cli: Cli, ctx: impl FnOnce() -> Result<Context>) -> Result<Exit> {
     let Some(command) = cli.command else {
         return at_the_root(cli);
     };
     match command {
         Command::Completions { shell } => completions::run(shell),
         Command::Help { topic } => help::run(&topic),
-        Command::Man { out } => man::run(out.as_deref()),
+        Command::Man { command, out } => man::run(&command, out.as_deref()),
         Command::Other(words) => Err(other(&words)),
-        command => with_context(Context::read()?, command),
+        command => with_context(ctx()?, command),
     }
 }
 

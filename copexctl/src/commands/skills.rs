@@ -41,11 +41,7 @@ fn look(ctx: &Context, given: SkillFolders) -> Result<(Connection, Vec<Place>, S
     let mut ctx = ctx.clone();
     ctx.auto_start = settings.config.auto_start;
     let places = skills::places(&ctx, &settings);
-    let query = SkillQuery {
-        skill_directories: skills::folders(&ctx, &settings),
-        disabled_skills: settings.config.disabled_skills.clone(),
-        skills: settings.config.skills.clone(),
-    };
+    let query = skills::query(&ctx, &settings);
     Ok((Connection::open(&ctx)?, places, query))
 }
 

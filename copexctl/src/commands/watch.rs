@@ -61,6 +61,14 @@ pub(crate) fn watch(
     view.close();
     // What it draws for the moment is gone before anything else is told.
     drop(view);
+    let run = match &outcome {
+        Ok(Ended::Terminal(event)) => Some(event.run),
+        Ok(Ended::Left(run)) => *run,
+        Err(_) => None,
+    };
+    if let Some(run) = run {
+        ctx.meet(run);
+    }
     match outcome {
         Ok(Ended::Terminal(event)) => {
             if let Some(artifact) = artifact {
@@ -152,7 +160,9 @@ pub(super) fn view(
         reasoning: Shown::from(flags.show_reasoning && !plain && err_terminal),
         notes: Shown::from(!flags.quiet),
         terminal: Shown::from(terminal),
-        color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
+        color: Shown::from(
+            err_terminal && !(flags.raw || ui.screen_reader) && ctx.env.get("NO_COLOR").is_none(),
+        ),
         drawing: flags.drawing,
         whole: Shown::from(flags.whole),
         look: look(terminal),

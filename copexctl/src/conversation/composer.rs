@@ -8,6 +8,7 @@
 //! sent is kept for the next prompt.
 
 mod bar;
+pub(crate) mod entry;
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -18,12 +19,11 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
 use copex_proto::id::AskId;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use reedline::LineBuffer;
 use serde_json::json;
 
 use super::Conversation;
 use super::Next;
-use super::paste::Pastes;
+use super::editor::Editor;
 use super::raw::Raw;
 use super::slash::{self, Line, Verb};
 use crate::clock;
@@ -31,6 +31,7 @@ use crate::follow::{Call, Reply, Typed, View};
 use crate::render::brief;
 use crate::render::screen::signals::{Signals, obey};
 use bar::Bar;
+use entry::Entry;
 
 /// Between two drawings when nothing is typed.
 const TICK: Duration = Duration::from_secs(1);
@@ -55,8 +56,8 @@ enum About {
 pub(crate) struct Composer<'a> {
     inner: Box<dyn View>,
     conversation: &'a mut Conversation,
-    line: LineBuffer,
-    pastes: Pastes,
+    editor: &'a mut Editor,
+    line: Entry,
     raw: Raw,
     signals: Signals,
     bar: Bar,
@@ -81,19 +82,19 @@ impl<'a> Composer<'a> {
     pub(crate) fn new(
         inner: Box<dyn View>,
         conversation: &'a mut Conversation,
-        pastes: Pastes,
+        editor: &'a mut Editor,
         begun: &str,
     ) -> io::Result<Self> {
         let signals = Signals::catch()?;
         let raw = Raw::enter()?;
-        let mut line = LineBuffer::new();
-        line.insert_str(begun);
+        let mut line = Entry::default();
+        line.insert(begun);
         let bar = Bar::new(conversation.ctx.env.get("NO_COLOR").is_none());
         let mut composer = Self {
             inner,
             conversation,
+            editor,
             line,
-            pastes,
             raw,
             signals,
             bar,
@@ -115,7 +116,7 @@ impl<'a> Composer<'a> {
         self.give_back();
         let mut left: Vec<String> = std::mem::take(&mut self.words);
         if !self.line.is_empty() {
-            left.push(self.line.get_buffer().to_owned());
+            left.push(self.line.take());
         }
         left.join("\n")
     }
@@ -132,14 +133,17 @@ impl<'a> Composer<'a> {
             0 => String::new(),
             _ => format!(" · {queued} queued"),
         };
-        let status = if self.is_asked() {
+        let status = if let Some(choices) = self.line.choices() {
+            choices
+        } else if self.is_asked() {
             format!("your answer and Enter{waits} · Ctrl-C cancels")
         } else {
             format!(
                 "{seconds} s{waits} · Enter tells the agent · Alt-Enter queues · Ctrl-C cancels"
             )
         };
-        self.bar.draw(&status, self.line.get_buffer(), self.line.insertion_point())
+        let (line, cursor) = self.line.shown();
+        self.bar.draw(&status, line, cursor)
     }
 
     fn key(&mut self, key: KeyEvent) -> Option<Typed> {
@@ -147,48 +151,40 @@ impl<'a> Composer<'a> {
             key.modifiers.contains(KeyModifiers::CONTROL),
             key.modifiers.contains(KeyModifiers::ALT),
         );
-        let line = &mut self.line;
         match key.code {
             KeyCode::Enter if alt => {
                 let text = self.take();
+                self.keep(&text);
                 self.queue(&text);
             }
-            KeyCode::Enter if key.modifiers.contains(KeyModifiers::SHIFT) => line.insert_newline(),
+            KeyCode::Enter if key.modifiers.contains(KeyModifiers::SHIFT) => self.edit(key),
             KeyCode::Enter => return self.enter(),
-            KeyCode::Char('d') if control && line.is_empty() => return Some(Typed::Leave),
-            KeyCode::Char('d') if control => line.delete_right_grapheme(),
-            KeyCode::Char('j') if control => line.insert_newline(),
-            KeyCode::Char('u') if control => line.clear_to_insertion_point(),
-            KeyCode::Char('k') if control => line.clear_to_line_end(),
-            KeyCode::Char('w') if control => line.delete_word_left(),
-            KeyCode::Char('a') if control => line.move_to_start(),
-            KeyCode::Char('e') if control => line.move_to_end(),
-            KeyCode::Char('b') if control => line.move_left(),
-            KeyCode::Char('f') if control => line.move_right(),
-            KeyCode::Char('h') if control => line.delete_left_grapheme(),
-            KeyCode::Char(_) if control || alt => {}
-            KeyCode::Char(char) => line.insert_char(char),
-            KeyCode::Backspace if alt => line.delete_word_left(),
-            KeyCode::Backspace => line.delete_left_grapheme(),
-            KeyCode::Delete => line.delete_right_grapheme(),
-            KeyCode::Left => line.move_left(),
-            KeyCode::Right => line.move_right(),
-            KeyCode::Home => line.move_to_start(),
-            KeyCode::End => line.move_to_end(),
-            _ => {}
+            KeyCode::Char('d') if control && self.line.is_empty() => return Some(Typed::Leave),
+            _ => self.edit(key),
         }
         None
     }
 
+    fn edit(&mut self, key: KeyEvent) {
+        self.line.edit(key, &*self.editor);
+    }
+
     fn take(&mut self) -> String {
-        let text = self.pastes.expand(self.line.get_buffer());
-        self.line.clear();
-        text
+        self.editor.pastes().expand(&self.line.take())
+    }
+
+    /// For the arrows, here and at the next prompt.
+    fn keep(&mut self, text: &str) {
+        if !text.trim().is_empty() {
+            self.editor.keep(text);
+        }
     }
 
     fn enter(&mut self) -> Option<Typed> {
         let text = self.take();
+        // An answer is for its question alone.
         if !self.is_asked() {
+            self.keep(&text);
             match slash::read(&text) {
                 Line::Empty => return None,
                 Line::Slash(slash, _) if slash.verb == Verb::Exit => return Some(Typed::Leave),
@@ -208,7 +204,7 @@ impl<'a> Composer<'a> {
                 format!("queued: {}", brief(text, BRIEF))
             }
             Err(failure) => {
-                self.line.insert_str(text);
+                self.line.insert(text);
                 failure.to_string()
             }
         };
@@ -313,7 +309,7 @@ impl View for Composer<'_> {
                 Event::Key(key) if key.kind != KeyEventKind::Release => {
                     typed.extend(self.key(key));
                 }
-                Event::Paste(text) => self.line.insert_str(&self.pastes.word(&text)),
+                Event::Paste(text) => self.line.insert(&self.editor.pastes().word(&text)),
                 _ => {}
             }
         }
@@ -363,7 +359,7 @@ impl View for Composer<'_> {
             (About::Words(text), Err(info)) => {
                 self.forget(&text);
                 self.refused(info)?;
-                self.line.insert_str(&text);
+                self.line.insert(&text);
             }
             // It is submitted again, under its key, when the turn is over.
             (About::Prompt, Err(info)) => self.refused(info)?,

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossterm::event::Event;
 use reedline::{
-    ColumnarMenu, Completer, CompletionResult, EditCommand, EditMode, Emacs, KeyCode, KeyModifiers,
-    MenuBuilder as _, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus,
-    Reedline, ReedlineEvent, ReedlineMenu, ReedlineRawEvent, Signal, Span, Suggestion,
-    ValidationResult, Validator, default_emacs_keybindings,
+    ColumnarMenu, Completer, CompletionResult, EditCommand, EditMode, Emacs, HistoryItem, KeyCode,
+    KeyModifiers, MenuBuilder as _, Prompt, PromptEditMode, PromptHistorySearch,
+    PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, ReedlineRawEvent,
+    SearchDirection, SearchQuery, Signal, Span, Suggestion, ValidationResult, Validator,
+    default_emacs_keybindings,
 };
 
-use super::complete::Known;
+use super::complete::{Candidate, Known};
+use super::composer::entry::Aid;
 use super::history::Guarded;
 use super::paste::Pastes;
 use crate::render::note;
@@ -39,6 +41,7 @@ pub(crate) enum Read {
 pub(crate) struct Editor {
     line: Reedline,
     pastes: Pastes,
+    known: Shared,
 }
 
 impl Editor {
@@ -55,7 +58,7 @@ impl Editor {
         let menu = ColumnarMenu::default().with_name(MENU).with_columns(1);
         let line = Reedline::create()
             .with_history(Box::new(history))
-            .with_completer(Box::new(Words { known }))
+            .with_completer(Box::new(Words { known: Arc::clone(&known) }))
             .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
             .with_quick_completions(true)
             .with_partial_completions(true)
@@ -63,12 +66,18 @@ impl Editor {
             .with_ansi_colors(color)
             .use_bracketed_paste(true)
             .with_edit_mode(Box::new(keys(pastes.clone())));
-        Ok(Self { line, pastes })
+        Ok(Self { line, pastes, known })
     }
 
     /// The pastes that words in a line stand for.
     pub(crate) fn pastes(&self) -> Pastes {
         self.pastes.clone()
+    }
+
+    /// Keeps a line that was typed elsewhere for the arrows.
+    pub(crate) fn keep(&mut self, line: &str) {
+        // Who cannot be told of it has the line already.
+        let _ = self.line.history_mut().save(HistoryItem::from_command_line(line));
     }
 
     /// Reads a line that begins with `begun`. `aside` is shown at the right.
@@ -90,6 +99,18 @@ impl Editor {
     /// Clears the screen.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.line.clear_screen().map_err(io::Error::other)
+    }
+}
+
+impl Aid for Editor {
+    fn past(&self, begun: &str) -> Vec<String> {
+        let all = SearchQuery::everything(SearchDirection::Backward, None);
+        let past = self.line.history().search(all).unwrap_or_default().into_iter();
+        past.map(|item| item.command_line).filter(|line| line.starts_with(begun)).collect()
+    }
+
+    fn candidates(&self, line: &str, cursor: usize) -> Vec<Candidate> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).candidates(line, cursor)
     }
 }
 
@@ -153,7 +174,7 @@ impl Completer for Words {
     fn complete(&mut self, line: &str, pos: usize) -> CompletionResult {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let candidates = known.candidates(line, pos).into_iter();
-        let suggestion = |candidate: super::complete::Candidate| Suggestion {
+        let suggestion = |candidate: Candidate| Suggestion {
             span: Span::new(candidate.from, pos),
             description: (!candidate.about.is_empty()).then_some(candidate.about),
             append_whitespace: true,

@@ -15,7 +15,7 @@ mod history;
 pub(crate) mod lines;
 pub(crate) mod paste;
 mod raw;
-mod secret;
+pub(crate) mod secret;
 pub(crate) mod slash;
 
 use std::collections::VecDeque;

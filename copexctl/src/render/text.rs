@@ -199,6 +199,9 @@ impl<O: Write, E: Write> Text<O, E> {
         if self.style.progress == Shown::No {
             return Ok(());
         }
+        let aloud = self.style.asides.is_some_and(|look| look.ui.screen_reader);
+        // A rule is for the eye.
+        let text = if aloud { text.trim_matches(['─', ' ']) } else { text };
         match self.part.clone() {
             Some(part) => self.aside(&format!("[{part}] {text}")),
             None => self.aside(text),

@@ -49,8 +49,9 @@ impl Look {
             Background::Dark => false,
             Background::Auto => env.get("COLORFGBG").is_some_and(light),
         };
-        let depth = depth(env, terminal);
-        let links = depth != Depth::None && terminal && !ui.screen_reader && links(env);
+        // What is read aloud has no looks.
+        let depth = if ui.screen_reader { Depth::None } else { depth(env, terminal) };
+        let links = depth != Depth::None && terminal && links(env);
         Self { ui, depth, light, links, columns: None }
     }
 

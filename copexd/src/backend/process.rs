@@ -7,7 +7,7 @@
 //! killed one left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,20 +33,34 @@ const GONE: Duration = Duration::from_secs(1);
 /// The pause between two looks at whether processes are gone.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Whose processes these are.
+/// Whose processes these are, and where their files lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// Tells stores apart: two daemons of one user do not sweep each other's processes.
     store: String,
     pid: u32,
     started: u64,
+    files: PathBuf,
 }
 
 impl Owner {
     /// This process, on behalf of the store with this name (no dots).
     pub fn here(store: &str) -> Self {
         let pid = std::process::id();
-        Self { store: store.replace('.', "-"), pid, started: start_time(pid).unwrap_or(0) }
+        let started = start_time(pid).unwrap_or(0);
+        Self { store: store.replace('.', "-"), pid, started, files: std::env::temp_dir() }
+    }
+
+    /// The same, with a folder for files of processes that is the store's alone.
+    #[must_use]
+    pub fn with_files(mut self, folder: PathBuf) -> Self {
+        self.files = folder;
+        self
+    }
+
+    /// Where files of processes lie.
+    pub fn files(&self) -> &Path {
+        &self.files
     }
 
     fn mark(&self) -> String {
@@ -330,7 +344,7 @@ mod tests {
     }
 
     fn owner(store: &str, pid: u32, started: u64) -> Owner {
-        Owner { store: store.to_owned(), pid, started }
+        Owner { store: store.to_owned(), pid, started, files: PathBuf::new() }
     }
 
     #[test]

@@ -106,15 +106,19 @@ fn in_words(error: &std::io::Error) -> String {
 }
 
 /// The folders where the Copilot CLI looks by itself when it is one process per turn, in its
-/// order: of the project, from the working folder up to the repository's own, then the user's.
+/// order (measured with 1.0.102): of the project by kind, each from the working folder up to
+/// the repository's own, then the user's. Where there is no repository it goes up to the root.
 pub fn own_roots(runtime: &RuntimeSpec, cwd: &Path) -> Vec<PathBuf> {
-    let top = cwd.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(cwd);
-    let project = cwd.ancestors().take_while(|folder| folder.starts_with(top));
+    let top = cwd.ancestors().find(|folder| folder.join(".git").exists());
+    let project = cwd.ancestors().take_while(|it| top.is_none_or(|top| it.starts_with(top)));
     let mut roots: Vec<PathBuf> =
-        project.flat_map(|folder| IN_PROJECT.map(|name| folder.join(name))).collect();
-    roots.extend(runtime.copilot_home().map(|home| home.join("skills")));
-    let home = runtime.env.get("HOME").filter(|home| !home.is_empty());
-    roots.extend(home.map(|home| Path::new(home).join(".agents/skills")));
+        IN_PROJECT.iter().flat_map(|name| project.clone().map(move |it| it.join(name))).collect();
+    let own = runtime.copilot_home();
+    roots.extend(own.iter().map(|own| own.join("skills")));
+    let home = runtime.env.get("HOME").filter(|home| !home.is_empty()).map(Path::new);
+    // With a home of its own elsewhere it does not look there.
+    let home = home.filter(|home| own.as_deref().is_some_and(|own| own == home.join(".copilot")));
+    roots.extend(home.map(|home| home.join(".agents/skills")));
     roots.retain(|root| root.is_dir());
     roots
 }

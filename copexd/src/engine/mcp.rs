@@ -1,5 +1,6 @@
 //! MCP servers of a run, and whether they start.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use copex_proto::secret::Secret;
 use super::prepare::{self, Ambient};
 use super::{Engine, enquire, events};
 use crate::core::failure::{Failure, FailureClass};
+use crate::core::redact::Redactor;
 
 /// How long a server may take to start when nothing else is said: `npx` and `uvx` may have to
 /// fetch it first.
@@ -33,7 +35,7 @@ pub(super) fn settle(request: &mut RunRequest, ambient: &Ambient) -> Result<(), 
     let mut secrets = std::mem::take(&mut request.options_mut().secrets);
     let mut settle_one = |servers: &mut Servers| {
         *servers = normal(std::mem::take(servers))?;
-        mcp::hide(servers, &mut secrets);
+        mcp::hide(servers, &mut secrets, &is_token);
         Ok(())
     };
     settle_one(&mut request.options_mut().mcp_servers).map_err(usage)?;
@@ -52,6 +54,11 @@ pub(super) fn settle(request: &mut RunRequest, ambient: &Ambient) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Whether a text has a token of a well-known service in it.
+fn is_token(text: &str) -> bool {
+    matches!(Redactor::default().text(text), Cow::Owned(_))
 }
 
 fn of_task(id: &str, error: McpError) -> ErrorInfo {
@@ -207,14 +214,17 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_a_request_has_no_secrets_of_servers() {
-        let server = json!({"type": "local", "command": "x", "env": {"API_KEY": "sesame"}});
+        let token = format!("ghp_{}", "a".repeat(36));
+        let args = ["--password", "sesame", "-v", &token];
+        let server = json!({"command": "x", "args": args, "env": {"API_KEY": "sesame"}});
         let mut request = request(server);
         settle(&mut request, &ambient()).unwrap();
         let secrets = std::mem::take(&mut request.options_mut().secrets);
         let stored = serde_json::to_string(&request).unwrap();
-        assert!(!stored.contains("sesame"), "{stored}");
+        assert!(!stored.contains("sesame") && !stored.contains(&token), "{stored}");
         let started = resolved(request.options(), &secrets, "/", &ambient()).unwrap();
         assert_eq!(started["a"]["env"]["API_KEY"], "sesame");
+        assert_eq!(started["a"]["args"], json!(args));
         // The daemon that held it is gone.
         let failure = resolved(request.options(), &BTreeMap::new(), "/", &ambient()).unwrap_err();
         assert_eq!(failure.class, FailureClass::Auth);

@@ -6,6 +6,7 @@
 
 mod comments;
 mod read;
+mod secrets;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use serde_json::Value;
 use crate::health::BackendQuery;
 
 pub use read::{from_value, normalise, read, transport};
-pub use variables::{Surroundings, hide, references, resolve};
+pub use secrets::{hide, secret_args};
+pub use variables::{Surroundings, references, resolve};
 
 /// Servers by name, each as in the Copilot CLI's own configuration.
 pub type Servers = BTreeMap<String, Value>;

@@ -125,7 +125,7 @@ fn secrets_that_are_written_out_are_taken_away() {
     )]
     .into();
     let mut secrets = BTreeMap::new();
-    hide(&mut servers, &mut secrets);
+    hide(&mut servers, &mut secrets, &|_| false);
     let left = serde_json::to_string(&servers).unwrap();
     assert!(!left.contains("sesame") && !left.contains("Bearer"), "{left}");
     assert!(left.contains(r#""PORT":"80""#) && left.contains("${env:K}"), "{left}");
@@ -141,4 +141,51 @@ fn secrets_that_are_written_out_are_taken_away() {
     servers.get_mut("git-hub").unwrap()["env"]["MY_KEY"] = json!("k");
     let back = resolve(&servers, &from).unwrap();
     assert_eq!(back["git-hub"]["env"]["API_TOKEN"], "sesame");
+}
+
+#[test]
+fn secrets_among_arguments_are_taken_away() {
+    let known = |text: &str| text.contains("ghp_");
+    let args = json!([
+        "-y",
+        "pkg",
+        "--api-key=sk-1",
+        "--token",
+        "two",
+        "--verbose",
+        "--password",
+        "--other",
+        "--header",
+        "Authorization: Bearer three",
+        "at ghp_four",
+        "--token",
+        "${env:T}",
+        "--api-key=${env:K}",
+        "https://h/?access_token=five&x=1",
+        "--use-api-key=true",
+        "a=b",
+        "--max-tokens=100",
+        "--token-file=/x",
+    ]);
+    let server = json!({"args": args, "url": "https://h/mcp?api_key=six"});
+    let mut servers: Servers = [("s".to_owned(), server.clone())].into();
+    let mut secrets = BTreeMap::new();
+    hide(&mut servers, &mut secrets, &known);
+    let hidden: Vec<_> = secrets.iter().map(|(name, it)| (name.as_str(), it.reveal())).collect();
+    let expected = [
+        ("COPEX_MCP_S_ARG_10", "Bearer three"),
+        ("COPEX_MCP_S_ARG_11", "at ghp_four"),
+        ("COPEX_MCP_S_ARG_15", "five&x=1"),
+        ("COPEX_MCP_S_ARG_3", "sk-1"),
+        ("COPEX_MCP_S_ARG_5", "two"),
+        ("COPEX_MCP_S_URL", "six"),
+    ];
+    assert_eq!(hidden, expected);
+    assert_eq!(servers["s"]["args"][2], "--api-key=${env:COPEX_MCP_S_ARG_3}");
+    let variable = |name: &str| match secrets.get(name) {
+        Some(secret) => Some(secret.reveal().to_owned()),
+        None => Some(format!("${{env:{name}}}")),
+    };
+    let from = Surroundings { variable: &variable, folder: "/", home: "/" };
+    assert_eq!(resolve(&servers, &from).unwrap()["s"], server, "it is started as it was written");
 }

@@ -3,18 +3,15 @@
 //! `${env:NAME}` must be set; `${NAME}`, the Copilot CLI's own way, stays as it is where it is
 //! not. Either may have a default: `${NAME:-default}`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::secrets::HIDDEN;
 use super::{McpError, Servers};
-use crate::secret::{Secret, looks_secret};
 
 /// The fields whose texts may have variables in them.
 const FIELDS: [&str; 6] = ["command", "args", "env", "cwd", "url", "headers"];
-
-/// Names of secrets that were written out begin so.
-const HIDDEN: &str = "COPEX_MCP_";
 
 /// Where variables get their values.
 pub struct Surroundings<'a> {
@@ -72,38 +69,6 @@ pub fn resolve(servers: &Servers, from: &Surroundings<'_>) -> Result<Servers, Mc
         }
     }
     Ok(resolved)
-}
-
-/// Takes secrets that are written out in `env` and `headers` away into `secrets`, and leaves
-/// references to them.
-pub fn hide(servers: &mut Servers, secrets: &mut BTreeMap<String, Secret>) {
-    for (server, fields) in servers {
-        for table in ["env", "headers"] {
-            let Some(map) = fields.get_mut(table).and_then(Value::as_object_mut) else { continue };
-            for (name, value) in map {
-                let Value::String(text) = value else { continue };
-                if text.is_empty() || text.contains("${") || !is_secret(name) {
-                    continue;
-                }
-                let mut key = format!("{HIDDEN}{}", plain(&format!("{server}_{name}")));
-                while secrets.get(&key).is_some_and(|other| other.reveal() != text) {
-                    key.push('_');
-                }
-                let reference = format!("${{env:{key}}}");
-                secrets.insert(key, Secret::new(std::mem::replace(text, reference)));
-            }
-        }
-    }
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = plain(name);
-    looks_secret(&name) || ["AUTHORIZATION", "COOKIE"].iter().any(|part| name.contains(part))
-}
-
-fn plain(name: &str) -> String {
-    let sign = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' };
-    name.chars().map(sign).collect()
 }
 
 fn texts(server: &Value) -> Vec<&str> {

@@ -84,7 +84,7 @@ fn the_other_modes_run_in_the_conversations_folder_and_come_back() {
     screen.wait("2 tasks");
     ready(&mut screen);
     screen.line("/council --no-such-flag");
-    screen.wait("unexpected argument");
+    screen.wait("/council: unexpected argument");
     ready(&mut screen);
     screen.line("/plan don't");
     screen.wait("has no end");

@@ -122,3 +122,34 @@ fn questions_are_answered_in_the_line() {
     ready(&mut screen);
     assert!(product.daemon.sandbox().work().join("answered").exists());
 }
+
+#[test]
+fn the_line_has_history_completion_and_words() {
+    let (product, gate) = (Product::start(), Gate::new());
+    product.daemon.sandbox().write("work/notes/readme.md", "x");
+    let work = product.daemon.sandbox().work();
+    product.model.push(Reply::text("hi"));
+    product.model.push(
+        Reply::stream().say("begun ").wait(&gate).call("view", &json!({"path": work})).wait(&gate),
+    );
+    let mut screen = begin(&product, []);
+    screen.line("typed before");
+    screen.wait("hi");
+    ready(&mut screen);
+    screen.line("go");
+    screen.wait("begun");
+    screen.keys("half").keys("\x1b[A").wait("› half");
+    screen.keys("\x15").keys("\x1b[A\x1b[A").wait("› typed before");
+    screen.keys("\x1b[B\x1b[B\x1b[B").wait("› ");
+    screen.keys("one two three\x1bb\x1bb\x17\x01now \x05!").wait("› now two three!");
+    screen.keys("\x01\x0blook at @read\t").wait("› look at @notes/readme.md");
+    screen.keys("\x15/mod\t");
+    let shown = screen.wait("› /model");
+    assert!(shown.contains("── /model  /models"), "{shown}");
+    screen.keys("\t\t").wait("[/models]");
+    screen.keys("\x15and the tests\r").wait("told the agent: and the tests");
+    gate.open();
+    screen.wait("echo:");
+    ready(&mut screen);
+    screen.keys("\x1b[A").wait("> and the tests");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use copex_proto::health::ModelList;
-use copex_proto::skill::{SkillList, SkillQuery};
+use copex_proto::skill::SkillList;
 use serde_json::json;
 
 use super::Desk;
@@ -26,11 +26,7 @@ impl Desk {
         let (ctx, settings) = (&self.conversation.ctx, &self.conversation.settings);
         let Ok(Some(mut connection)) = Connection::running(ctx) else { return };
         connection.patience(PATIENCE);
-        let query = SkillQuery {
-            skill_directories: skills::folders(ctx, settings),
-            disabled_skills: settings.config.disabled_skills.clone(),
-            skills: settings.config.skills.clone(),
-        };
+        let query = skills::query(ctx, settings);
         let skills = connection.call::<SkillList>("skill.list", &json!({ "query": query }));
         let models = json!({ "query": models::query(ctx, settings) });
         let models = connection.call::<ModelList>("model.list", &models);

@@ -1,7 +1,9 @@
 //! What the slash commands do.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use clap::error::ContextKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use copex_proto::event::Usage;
 use copex_proto::health::{ListResponse, ModelList, RunFilter};
@@ -14,6 +16,7 @@ use super::{Desk, Step, Typist};
 use crate::cli::{ApprovalFlags, Cli, Command, TurnFlags};
 use crate::commands::{self, chat, models};
 use crate::connect::Connection;
+use crate::context::Context;
 use crate::conversation::slash::{self, Slash, TABLE, Verb};
 use crate::error::{Failure, Result};
 use crate::render::{self, brief, cost};
@@ -75,13 +78,14 @@ impl Desk {
         if name.contains(char::is_whitespace) {
             return Err(Failure::usage("/model takes one name"));
         }
+        self.settle(|turn| turn.model = Some(name.to_owned()))?;
+        let mut told = format!("the next turn asks {}", self.conversation.model());
         if !models.is_empty() && !models.iter().any(|model| model == name) {
             let near = copex_proto::config::nearest(name, models.iter().map(String::as_str));
             let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            render::note(&format!("no list has a model {name}{near}"));
+            let _ = write!(told, ", which no list of models has{near}");
         }
-        self.settle(|turn| turn.model = Some(name.to_owned()))?;
-        render::note(&format!("the next turn asks {}", self.conversation.model()));
+        render::note(&told);
         Ok(())
     }
 
@@ -150,19 +154,34 @@ impl Desk {
                 count += 1;
             }
         }
+        let mut begun = Usage::default();
+        let met = self.conversation.ctx.met.lock().map(|met| met.clone()).unwrap_or_default();
+        let met: BTreeSet<_> = met.into_iter().collect();
+        let mut others = 0_u32;
+        for run in met {
+            let detail: RunDetail = connection.call("run.get", &json!({ "run": run }))?;
+            let own = detail.summary.session.as_ref().map(|it| it.0.as_str());
+            if own.is_none() || own != self.conversation.session_id() {
+                add(&mut begun, &detail.usage);
+                others += 1;
+            }
+        }
         let spent: SpendReport = connection.call("spend.get", &json!({ "by": "day" }))?;
-        let rows = [
-            ("this conversation", &usage, Some(count)),
-            ("today, in all", &spent.today.usage, None),
-        ];
+        let mut rows = vec![("this conversation", &usage, Some((count, "turn")))];
+        if others > 0 {
+            rows.push(("runs begun here", &begun, Some((others, "run"))));
+        }
+        rows.push(("today, in all", &spent.today.usage, None));
         let rows: Vec<_> = rows
             .iter()
-            .map(|(name, usage, turns)| {
-                let turns = turns
-                    .map(|turns| format!("{turns} turn{}, ", if turns == 1 { "" } else { "s" }))
+            .map(|(name, usage, counted)| {
+                let counted = counted
+                    .map(|(n, what)| format!("{n} {what}{}, ", if n == 1 { "" } else { "s" }))
                     .unwrap_or_default();
-                let tokens =
-                    format!("{turns}{} tokens in, {} out", usage.input_tokens, usage.output_tokens);
+                let tokens = format!(
+                    "{counted}{} tokens in, {} out",
+                    usage.input_tokens, usage.output_tokens
+                );
                 vec![(*name).to_owned(), tokens, cost(usage).unwrap_or_default()]
             })
             .collect();
@@ -208,11 +227,7 @@ impl Desk {
             .and_then(|matches| Cli::from_arg_matches(&matches));
         let mut cli = match parsed {
             Ok(cli) => cli,
-            Err(error) => {
-                // Help is no failure; what is wrong stands in its words.
-                let _ = error.print();
-                return Ok(());
-            }
+            Err(error) => return misread(slash, &error),
         };
         let flags = &self.conversation.flags.turn;
         match &mut cli.command {
@@ -222,9 +237,28 @@ impl Desk {
             Some(Command::Council(args)) if args.resume.is_none() => inherit(&mut args.turn, flags),
             _ => {}
         }
-        self.last = commands::run(cli)?;
+        let own = Context { met: self.conversation.ctx.met.clone(), ..Context::read()? };
+        self.last = commands::carry_out(cli, || Ok(own))?;
         Ok(())
     }
+}
+
+/// What a command was told that it does not take, in one line; its help, where that was wanted.
+fn misread(slash: Slash, error: &clap::Error) -> Result<()> {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Ok(());
+    }
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let words: Vec<_> = text.split_whitespace().collect();
+    let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
+    let mut meant = meant.iter().chain([&ContextKind::SuggestedValue]);
+    let near = meant.find_map(|kind| error.get(*kind));
+    let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let name = slash.name;
+    Err(Failure::usage(format!("/{name}: {}{near}", words.join(" ")))
+        .with_hint(format!("/{name} --help says what it takes")))
 }
 
 /// Takes what the conversation has and the command was not told.

@@ -9,7 +9,7 @@ use crate::commands::watch;
 use crate::connect::start;
 use crate::conversation::Conversation;
 use crate::conversation::composer::Composer;
-use crate::conversation::paste::Pastes;
+use crate::conversation::editor::Editor;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
@@ -59,11 +59,11 @@ impl View for Learning<'_> {
     }
 }
 
-/// Follows a turn. With `pastes`, the person types below it; `begun` is what the line has.
+/// Follows a turn. With an `editor`, the person types below it; `begun` is what the line has.
 pub(super) fn follow(
     conversation: &mut Conversation,
     source: Source,
-    pastes: Option<Pastes>,
+    editor: Option<&mut Editor>,
     begun: String,
 ) -> Result<Turn> {
     let ctx = conversation.ctx.clone();
@@ -77,8 +77,8 @@ pub(super) fn follow(
         Try::First => start::connect(&ctx),
         Try::Again => start::reconnect(&ctx),
     };
-    let (outcome, begun) = if let Some(pastes) = pastes {
-        let mut view = Composer::new(inner, conversation, pastes, &begun)?;
+    let (outcome, begun) = if let Some(editor) = editor {
+        let mut view = Composer::new(inner, conversation, editor, &begun)?;
         let follow = Follow::new(source, &mut view, &mut connect, asks);
         let outcome = follow.catch(interrupts, OnInterrupt::Cancel).ring(bell).run();
         view.close();

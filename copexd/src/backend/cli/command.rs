@@ -1,8 +1,8 @@
 //! From a session's specification to arguments, environment and files of one process.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -90,13 +90,31 @@ fn permissions(spec: &SessionSpec) -> Result<Vec<String>, Failure> {
     permission::flags(&rules).map_err(|message| Failure::new(FailureClass::Usage, message))
 }
 
-/// The process of one turn in the session `id`, `known` once it has a transcript.
+/// Removes files of processes whose daemon is gone. The store must be open and what the dead
+/// daemon started ended: then nobody else has files in `folder`.
+pub fn sweep(folder: &Path) {
+    let Ok(left) = std::fs::read_dir(folder) else { return };
+    for entry in left.flatten() {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, path = %entry.path().display(), "files of a turn stay");
+        }
+    }
+}
+
+/// The process of one turn in the session `id`, `known` once it has a transcript. Its files go
+/// into `folder`.
 ///
 /// # Errors
 /// As [`check`]; `Unavailable` when its files cannot be written.
-pub(super) fn prepare(spec: &SessionSpec, id: &str, known: bool) -> Result<Invocation, Failure> {
-    let folder = tempfile::Builder::new().prefix("copex-cli-").tempdir().map_err(files_failed)?;
-    let files = Files { folder };
+pub(super) fn prepare(
+    spec: &SessionSpec,
+    (id, known): (&str, bool),
+    folder: &Path,
+) -> Result<Invocation, Failure> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(files_failed)?;
+    let private = Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("turn-").permissions(private).tempdir_in(folder);
+    let files = Files { folder: folder.map_err(files_failed)? };
     let mut args: Vec<String> =
         ["--no-auto-update", "--no-color", "--output-format=json"].map(str::to_owned).into();
     args.push(format!("--stream={}", if spec.streaming { "on" } else { "off" }));
@@ -203,7 +221,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 pub(super) fn files_failed(error: std::io::Error) -> Failure {
     let message = format!("the files of a Copilot CLI process cannot be written: {error}");
-    let hint = "look at the space and the rights of the folder for temporary files";
+    let hint = "look at the space and the rights of the folder for files of processes";
     Failure::new(FailureClass::Unavailable, message).with_hint(hint)
 }
 
@@ -236,6 +254,10 @@ mod tests {
         }
     }
 
+    fn here(spec: &SessionSpec, known: bool) -> Result<Invocation, Failure> {
+        prepare(spec, ("id", known), &std::env::temp_dir())
+    }
+
     fn variable<'a>(invocation: &'a Invocation, name: &str) -> Option<&'a str> {
         let mut found = invocation.env.iter().filter(|(known, _)| known == name);
         let value = found.next().map(|(_, value)| value.as_str());
@@ -259,7 +281,7 @@ mod tests {
         spec.context_budget = Some(7);
         let server = json!({"command": "x", "env": {"TOKEN": "the-token"}});
         spec.mcp_servers = [("s".to_owned(), server)].into();
-        let invocation = prepare(&spec, "id", false).unwrap();
+        let invocation = here(&spec, false).unwrap();
         let args = invocation.args.join(" ");
         assert!(!args.contains("the-key") && !args.contains("the-token"), "{args}");
         assert!(args.contains("--session-id=id") && !args.contains("--resume"), "{args}");
@@ -281,7 +303,7 @@ mod tests {
     #[test]
     fn the_environment_cannot_widen_what_the_run_allows() {
         let spec = spec(&[("COPILOT_ALLOW_ALL", "true"), ("PATH", "/bin")]);
-        let invocation = prepare(&spec, "id", true).unwrap();
+        let invocation = here(&spec, true).unwrap();
         assert_eq!(variable(&invocation, "COPILOT_ALLOW_ALL"), None);
         assert_eq!(variable(&invocation, "PATH"), Some("/bin"));
         assert!(invocation.args.contains(&"--resume=id".to_owned()));
@@ -293,11 +315,11 @@ mod tests {
         spec.available_tools = Some(Vec::new());
         spec.skill_directories = vec!["/a".into(), "/b".into()];
         spec.system_message = Some(("be brief".to_owned(), false));
-        let invocation = prepare(&spec, "id", false).unwrap();
+        let invocation = here(&spec, false).unwrap();
         assert!(invocation.args.contains(&"--available-tools=none".to_owned()));
         spec.available_tools = Some(vec!["bash".to_owned()]);
         spec.excluded_tools = vec!["bash".to_owned()];
-        let args = prepare(&spec, "id", false).unwrap().args;
+        let args = here(&spec, false).unwrap().args;
         assert!(args.contains(&"--available-tools=none".to_owned()), "{args:?}");
         assert_eq!(variable(&invocation, "COPILOT_SKILLS_DIRS"), Some("/a,/b,/mine"));
         let folder = variable(&invocation, "COPILOT_CUSTOM_INSTRUCTIONS_DIRS").unwrap();

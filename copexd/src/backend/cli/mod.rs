@@ -32,6 +32,7 @@ use super::spec::SessionSpec;
 use super::{Auth, Backend, Capabilities, Model, Opening, Session, locate};
 use crate::core::failure::{Failure, FailureClass};
 use crate::runtime::tasks::Tasks;
+pub use command::sweep;
 use history::History;
 pub use permission::{reads_by_command, widened};
 use session::CliSession;

@@ -74,7 +74,8 @@ impl CliSession {
         accepted: oneshot::Sender<Result<String, Failure>>,
     ) -> Result<Running, Failure> {
         let known = self.history.exists();
-        let invocation = command::prepare(&self.spec, &self.id, known)?;
+        let invocation =
+            command::prepare(&self.spec, (&self.id, known), self.backend.owner.files())?;
         let env = invocation.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let args: Vec<&str> = invocation.args.iter().map(String::as_str).collect();
         let program =
