@@ -21,6 +21,7 @@ mod given;
 mod harness;
 mod inbox;
 mod interactive;
+mod keys;
 mod mcp;
 mod metrics;
 mod model_server;

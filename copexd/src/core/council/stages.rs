@@ -125,14 +125,18 @@ impl Council {
     fn tell_when_all_wait(&self) -> Option<Effect> {
         let working = |(_, member): &(usize, &Member)| member.part == Part::Working;
         let working = self.progress.members.iter().enumerate().filter(working);
-        let mut until = None;
+        let (mut until, mut key) = (None, None);
         for (index, _) in working {
-            let chat = self.running.get(&self.lane(Who::Member(index)))?;
-            let parked = chat.progress().parked?;
+            let chat = self.running.get(&self.lane(Who::Member(index)))?.progress();
+            let parked = chat.parked?;
             until = Some(until.map_or(parked, |known: u64| known.min(parked)));
+            key = key.or(chat.needs_key.map(|key| key.name));
         }
-        let reason = "everybody who is left waits for the end of a limit".to_owned();
-        until.map(|until| Effect::Emit(Fact::Parked { reason, until }))
+        let reason = match &key {
+            None => "everybody who is left waits for the end of a limit".to_owned(),
+            Some(name) => format!("a key is needed that only a client has, in {name}"),
+        };
+        until.map(|until| Effect::Emit(Fact::Parked { reason, until, needs_key: key }))
     }
 
     /// How many must have done their part before the others can be late.
