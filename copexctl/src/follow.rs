@@ -4,6 +4,7 @@
 //! the log is read on after the last number seen; a run whose id is not known yet is asked
 //! for again under its idempotency key, which finds it or makes it.
 
+mod keys;
 mod view;
 
 use std::io;
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 use crate::asks::Asks;
 use crate::connect::wire::{Wire, error_info};
 use crate::connect::{check_hello, frame, hello};
+use crate::env::Env;
 use crate::error::{Failure, Result};
 use crate::interrupt::Interrupts;
 use crate::render::bell::Bell;
@@ -93,6 +95,7 @@ pub(crate) struct Follow<'a> {
     interrupts: Option<Interrupts>,
     on_interrupt: OnInterrupt,
     asks: Asks,
+    keys: Option<&'a Env>,
     bell: Option<Bell>,
     run: Option<RunId>,
     last_seq: Seq,
@@ -152,6 +155,7 @@ impl<'a> Follow<'a> {
             interrupts: None,
             on_interrupt: OnInterrupt::Leave,
             asks,
+            keys: None,
             bell: None,
             run,
             last_seq: 0,
@@ -164,6 +168,12 @@ impl<'a> Follow<'a> {
     pub(crate) fn catch(mut self, interrupts: Interrupts, on_interrupt: OnInterrupt) -> Self {
         self.interrupts = Some(interrupts);
         self.on_interrupt = on_interrupt;
+        self
+    }
+
+    /// Hands over a key that the run is parked for, where this environment has it.
+    pub(crate) fn keys(mut self, env: &'a Env) -> Self {
+        self.keys = Some(env);
         self
     }
 
@@ -418,6 +428,7 @@ impl<'a> Follow<'a> {
         self.send_cancel(wire)?;
         self.view.event(&event, raw)?;
         self.asks.event(&event.body, self.view)?;
+        keys::offer(wire, self.keys, &event)?;
         // Who cancels sees what becomes of it.
         if let Some(bell) = self.bell.as_mut().filter(|_| self.cancel == Cancel::No) {
             bell.event(&event.body);

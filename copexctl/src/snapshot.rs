@@ -99,8 +99,16 @@ pub(crate) fn secrets(
 
 /// What MCP servers refer to, as far as it is set.
 pub(crate) fn referenced(env: &Env, servers: &Servers) -> BTreeMap<String, Secret> {
+    named(env, mcp::references(servers))
+}
+
+/// Secrets by name, as far as they are set.
+pub(crate) fn named(
+    env: &Env,
+    names: impl IntoIterator<Item = String>,
+) -> BTreeMap<String, Secret> {
     let value = |name: String| env.get(&name).map(Secret::new).map(|secret| (name, secret));
-    mcp::references(servers).into_iter().filter_map(value).collect()
+    names.into_iter().filter_map(value).collect()
 }
 
 fn is_volatile(name: &str) -> bool {

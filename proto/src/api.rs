@@ -3,6 +3,8 @@
 //! Parameters travel by name or by position. Subscriptions need a framing that carries
 //! notifications (not plain HTTP; there `run.events` long-polls the same log).
 
+use std::collections::BTreeMap;
+
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
 
@@ -17,12 +19,13 @@ use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::RunsChanged;
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
-    StopResponse, SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, OfferResponse, PoolStatus, RunFilter,
+    SteerResponse, StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::mcp::{McpCheck, McpReport};
 use crate::run::{RunDetail, RunRequest};
+use crate::secret::Secret;
 use crate::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
@@ -96,7 +99,7 @@ pub trait CopexApi {
     /// Starts a new run that goes on where an ended one stopped, in the same session. What
     /// `limits` names takes the place of the ended run's own. A parked run goes on in place;
     /// with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin
-    /// anew instead of going on where they stopped.
+    /// anew instead of going on where they stopped. `secrets` are held in memory only.
     #[method(name = "run.resume", param_kind = map, with_extensions)]
     async fn run_resume(
         &self,
@@ -105,7 +108,17 @@ pub trait CopexApi {
         limits: Option<SpendLimits>,
         now: Option<bool>,
         rerun_failed: Option<bool>,
+        secrets: Option<BTreeMap<String, Secret>>,
     ) -> RpcResult<SubmitResponse>;
+
+    /// Hands keys over to a run that is parked because only a client had its key (`needs_key`),
+    /// and lets it go on. Another run takes nothing. They are held in memory only.
+    #[method(name = "run.offer", param_kind = map)]
+    async fn run_offer(
+        &self,
+        run: RunId,
+        secrets: BTreeMap<String, Secret>,
+    ) -> RpcResult<OfferResponse>;
 
     /// Answers a question of a run. The first answer wins.
     #[method(name = "run.answer", param_kind = map)]

@@ -19,7 +19,8 @@ pub struct CouncilReport {
     pub escalated: bool,
     /// Rounds of debate.
     pub rounds: u32,
-    /// Whether the last reviews agreed; absent where there are none.
+    /// Whether the last reviews agreed: each says that all come to the same decision (`agree`),
+    /// or one opinion is the first of everybody but its author. Absent where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreed: Option<bool>,
     /// The opinions, best first; equal scores have the same rank. Empty where no review compares
@@ -146,7 +147,10 @@ impl CouncilReport {
         let _ = write!(text, "Confidence {:.2}, by {chair}", decision.confidence);
         text.push_str(if *escalated { " at a higher effort" } else { "" });
         text.push_str(match agreed {
-            Some(true) => "; the members agree",
+            Some(true) if self.same_decision() => "; the members agree",
+            Some(true) => {
+                "; the members put the same opinion first, though not all decide the same"
+            }
             Some(false) => "; the members disagree",
             None => "",
         });
@@ -158,6 +162,11 @@ impl CouncilReport {
             }
         }
         list(text, "Reasons", &decision.reasons);
+    }
+
+    /// Whether every review says that all come to the same decision.
+    fn same_decision(&self) -> bool {
+        self.members.iter().filter_map(|it| it.review.as_ref()).all(|review| review.agree)
     }
 
     fn print_members(&self, text: &mut String) {
@@ -228,6 +237,12 @@ mod tests {
         assert_eq!(report.print(true), format!("{wanted}\n## Opinion B (x)\n\nx thinks\n"));
         let review = Some(Review { ranking: vec!["A".to_owned()], ..Review::default() });
         let members = vec![MemberReport { review, ..member("x", "B") }, member("y", "A")];
+        assert!(!report.print(true).contains("not all decide the same"));
+        let differ = CouncilReport { members: members.clone(), ..report.clone() }.print(false);
+        assert!(
+            differ.contains("; the members put the same opinion first, though not"),
+            "{differ}"
+        );
         let pair = CouncilReport { ranking: Vec::new(), members, ..report }.print(false);
         assert!(pair.contains("## Ranking\n\nNone: each member judged one opinion"), "{pair}");
         let missed = Missing { name: "x".to_owned(), ..Missing::default() };

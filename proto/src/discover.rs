@@ -3,6 +3,8 @@
 //! Names, summaries and parameter names stand here once more, because a trait cannot be
 //! asked for them; tests compare them with the trait, so they cannot drift.
 
+use std::collections::BTreeMap;
+
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
@@ -15,12 +17,13 @@ use crate::explain::Explanation;
 use crate::fleet::{CleanTarget, FleetCleaned};
 use crate::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, RunsChanged,
-    SteerResponse, StopResponse, SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, OfferResponse, PoolStatus, RunFilter,
+    RunsChanged, SteerResponse, StopResponse, SubmitResponse,
 };
 use crate::id::{AskId, RunId, Seq};
 use crate::mcp::{McpCheck, McpReport};
 use crate::run::{RunDetail, RunRequest};
+use crate::secret::Secret;
 use crate::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
@@ -190,15 +193,24 @@ impl Document {
         .gives::<SteerResponse>();
         self.method(
             "run.resume",
-            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin anew instead of going on where they stopped.",
+            "Starts a new run that goes on where an ended one stopped, in the same session. What `limits` names takes the place of the ended run's own. A parked run goes on in place; with `now` no other is resumed. With `rerun_failed`, tasks of a fleet that failed begin anew instead of going on where they stopped. `secrets` are held in memory only.",
         )
         .param::<RunId>("run", Need::Required)
         .param::<String>("prompt", Need::Optional)
         .param::<SpendLimits>("limits", Need::Optional)
         .param::<bool>("now", Need::Optional)
         .param::<bool>("rerun_failed", Need::Optional)
-        .fails(&["NotFound", "Conflict", "Overloaded", "Store"])
+        .param::<BTreeMap<String, Secret>>("secrets", Need::Optional)
+        .fails(&["NotFound", "Conflict", "Auth", "Overloaded", "Store"])
         .gives::<SubmitResponse>();
+        self.method(
+            "run.offer",
+            "Hands keys over to a run that is parked because only a client had its key (`needs_key`), and lets it go on. Another run takes nothing. They are held in memory only.",
+        )
+        .param::<RunId>("run", Need::Required)
+        .param::<BTreeMap<String, Secret>>("secrets", Need::Required)
+        .fails(&["NotFound", "Store"])
+        .gives::<OfferResponse>();
         self.method("run.explain", "Why a run waits, and what would let it go on.")
             .param::<RunId>("run", Need::Required)
             .fails(&["NotFound", "Store"])

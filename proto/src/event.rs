@@ -85,6 +85,10 @@ pub enum EventBody {
         /// When it goes on, in Unix milliseconds, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<u64>,
+        /// The variable with a key that only a client has: the run goes on once one brings it
+        /// (`run.offer`), and is blocked at `until`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        needs_key: Option<String>,
     },
     /// A person said something more to the turn under way; `run.steer` made it.
     Steered {

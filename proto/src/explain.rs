@@ -74,6 +74,8 @@ pub enum WaitKind {
     Park,
     /// A person's answer.
     Ask,
+    /// A key that only a client has.
+    NeedsKey,
     /// A tool, or the Copilot CLI itself.
     Agent,
     /// A check command.

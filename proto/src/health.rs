@@ -106,6 +106,15 @@ pub struct SteerResponse {
     pub run: RunId,
 }
 
+/// Answer to `run.offer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OfferResponse {
+    /// Which run.
+    pub run: RunId,
+    /// Whether it was parked for one of the keys, and goes on now.
+    pub taken: bool,
+}
+
 /// Answer to `run.answer`. The first answer wins; a second gets the recorded one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AnswerResponse {

@@ -517,6 +517,9 @@ pub struct RunSummary {
     /// The run it was resumed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<RunId>,
+    /// The variable with a key that it is parked for: only a client has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_key: Option<String>,
 }
 
 /// A run in full.
@@ -526,6 +529,10 @@ pub struct RunDetail {
     pub summary: RunSummary,
     /// The request, without its secrets.
     pub request: serde_json::Value,
+    /// Variables that its request refers to for secrets: a client that goes on with the run
+    /// hands over those that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// Questions that wait for an answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asks: Vec<AskId>,

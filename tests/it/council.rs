@@ -70,7 +70,7 @@ fn decision(words: &str, confidence: f64) -> Reply {
 }
 
 /// What a model says that is asked nothing special.
-fn usual(request: &RecordedRequest) -> Reply {
+pub(crate) fn usual(request: &RecordedRequest) -> Reply {
     match part(request) {
         Part::Opinion => Reply::text(format!("I am {}: take sled.", request.model())),
         Part::Revision => Reply::text("I still say sled."),
@@ -84,7 +84,7 @@ fn council<const N: usize>(product: &Product, members: &[&str], args: [&str; N])
     product.ctl().run(words(members, args))
 }
 
-fn words<const N: usize>(members: &[&str], args: [&str; N]) -> Vec<String> {
+pub(crate) fn words<const N: usize>(members: &[&str], args: [&str; N]) -> Vec<String> {
     let mut words = vec!["council".to_owned()];
     words.extend(args.map(str::to_owned));
     words.extend(["--member".to_owned(), members.join(",")]);

@@ -22,6 +22,7 @@ mod given;
 mod harness;
 mod inbox;
 mod interactive;
+mod keys;
 mod mcp;
 mod metrics;
 mod model_server;

@@ -19,7 +19,7 @@ fn plan<const N: usize>(product: &Product, args: [&str; N]) -> Output {
 }
 
 /// The step that a request belongs to; none where it is about planning.
-fn step(request: &RecordedRequest) -> Option<usize> {
+pub(crate) fn step(request: &RecordedRequest) -> Option<usize> {
     let prompt = request.user_messages().into_iter().next()?;
     let (_, rest) = prompt.split_once("Do step ")?;
     rest.split_once(' ').and_then(|(number, _)| number.parse().ok())
@@ -31,7 +31,7 @@ fn has_run(request: &RecordedRequest) -> bool {
 }
 
 /// An answer with a plan: what each step depends on, and its check command.
-fn answer(steps: &[(&[usize], &str)]) -> Reply {
+pub(crate) fn answer(steps: &[(&[usize], &str)]) -> Reply {
     let steps: Vec<Value> = steps
         .iter()
         .zip(1..)
@@ -54,7 +54,7 @@ fn respond(product: &Product, steps: &'static [(&'static [usize], &'static str)]
 }
 
 /// What is done in a step: a line, then the promise.
-fn work(request: &RecordedRequest, number: usize) -> Reply {
+pub(crate) fn work(request: &RecordedRequest, number: usize) -> Reply {
     if has_run(request) {
         return kept(number);
     }

@@ -8,7 +8,7 @@ use copex_proto::run::{Mode, RunDetail, RunState, RunSummary};
 use serde_json::json;
 
 use crate::cli::TurnFlags;
-use crate::commands::runs::{find, state_name};
+use crate::commands::runs::{find, secrets, state_name};
 use crate::commands::watch::watch;
 use crate::connect::Connection;
 use crate::context::Context;
@@ -61,7 +61,9 @@ pub(super) fn run_anew(
         tell(flags, &format!("{run} is at work ({}); following it", state_name(found.state)));
         return follow(ctx, run, flags, OnInterrupt::Leave);
     }
-    let params = json!({ "run": run, "limits": limits, "rerun_failed": rerun_failed });
+    let secrets = secrets(ctx, &mut connection, run)?;
+    let params =
+        json!({ "run": run, "limits": limits, "rerun_failed": rerun_failed, "secrets": secrets });
     let new: SubmitResponse = connection.call("run.resume", &params)?;
     tell(flags, &format!("{run} ({}) goes on as {}", state_name(found.state), new.run));
     follow(ctx, new.run, flags, OnInterrupt::Cancel)
@@ -150,6 +152,7 @@ mod tests {
             accepted_at: number,
             ended_at: None,
             resumed_from: resumed_from.map(|number| RunId::new(number, 1)),
+            needs_key: None,
         }
     }
 

@@ -1,11 +1,14 @@
 //! `runs`: what the daemon did and does.
 
+use std::collections::BTreeMap;
+
 use copex_proto::ask::AskList;
 use copex_proto::error::ErrorClass;
 use copex_proto::event::RunEvent;
 use copex_proto::health::{CancelResponse, ListResponse, RunFilter, SubmitResponse};
 use copex_proto::id::{RunId, Seq};
 use copex_proto::run::{RunDetail, RunState, RunSummary};
+use copex_proto::secret::Secret;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -20,6 +23,7 @@ use crate::exit::Exit;
 use crate::follow::{OnInterrupt, Source};
 use crate::render::{self, brief, countdown, duration};
 use crate::request;
+use crate::snapshot;
 use crate::when::moment;
 
 /// The states of runs that have not ended.
@@ -65,7 +69,8 @@ pub(crate) fn run(ctx: &Context, command: RunsCommand) -> Result<Exit> {
             let limits = request::limits(&limits)?;
             let mut connection = Connection::open(ctx)?;
             let run = find(&mut connection, &id)?;
-            let params = json!({ "run": run, "prompt": prompt, "limits": limits, "now": now });
+            let secrets = secrets(ctx, &mut connection, run)?;
+            let params = json!({ "run": run, "prompt": prompt, "limits": limits, "now": now, "secrets": secrets });
             let new: SubmitResponse = connection.call("run.resume", &params)?;
             if detach {
                 render::line(new.run.as_str())?;
@@ -111,6 +116,21 @@ impl From<StateName> for RunState {
     }
 }
 
+/// What the request of a run refers to for secrets, as far as it is set here.
+pub(crate) fn secrets(
+    ctx: &Context,
+    connection: &mut Connection,
+    run: RunId,
+) -> Result<BTreeMap<String, Secret>> {
+    let detail: RunDetail = connection.call("run.get", &json!({ "run": run }))?;
+    Ok(snapshot::named(&ctx.env, detail.secrets))
+}
+
+/// How a run of a list stands.
+pub(crate) fn standing(run: &RunSummary) -> String {
+    if run.needs_key.is_some() { "needs_key".to_owned() } else { state_name(run.state) }
+}
+
 /// A state's name on the wire.
 pub(crate) fn state_name(state: RunState) -> String {
     serde_json::to_value(state)
@@ -135,7 +155,7 @@ fn list(ctx: &Context, filter: &RunFilter, limit: u32, form: Form) -> Result<Exi
         .map(|run| {
             vec![
                 run.run.to_string(),
-                state_name(run.state),
+                standing(run),
                 moment(run.accepted_at),
                 run.mode.as_str().to_owned(),
                 brief(&run.title, 60),
@@ -169,7 +189,7 @@ fn detail_text(detail: &RunDetail) -> String {
     let summary = &detail.summary;
     let mut rows = vec![
         vec!["run".to_owned(), summary.run.to_string()],
-        vec!["state".to_owned(), state_name(summary.state)],
+        vec!["state".to_owned(), standing(summary)],
         vec!["title".to_owned(), brief(&summary.title, 100)],
         vec!["folder".to_owned(), summary.cwd.clone()],
         vec!["accepted".to_owned(), moment(summary.accepted_at)],
@@ -190,7 +210,10 @@ fn detail_text(detail: &RunDetail) -> String {
     add("cost", render::cost(usage));
     if summary.state == RunState::Parked {
         let run = summary.run.as_str();
-        add("parked", Some(countdown::way_on(run)));
+        let key = summary.needs_key.as_ref();
+        let key =
+            key.map(|name| format!("copexctl runs resume {run}, where the key is set in {name}"));
+        add("parked", Some(key.unwrap_or_else(|| countdown::way_on(run))));
     }
     for ask in &detail.asks {
         add("waits for", Some(format!("an answer: copexctl inbox show {ask}")));

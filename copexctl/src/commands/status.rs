@@ -204,7 +204,7 @@ fn provider(settings: &Settings) -> Value {
 }
 
 fn run_row(run: &RunSummary) -> Vec<String> {
-    row("", format!("{} {} {}", run.run, runs::state_name(run.state), brief(&run.title, 60)))
+    row("", format!("{} {} {}", run.run, runs::standing(run), brief(&run.title, 60)))
 }
 
 #[cfg(test)]

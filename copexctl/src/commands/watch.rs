@@ -51,12 +51,12 @@ pub(crate) fn watch(
     let outcome = if let Some(keep) = &flags.keep {
         let mut keeping = Keeping::new(keep, &mut *view);
         let follow = Follow::new(source, &mut keeping, &mut connect, asks);
-        let outcome = follow.catch(interrupts, on_interrupt).ring(bell).run();
+        let outcome = follow.catch(interrupts, on_interrupt).keys(&ctx.env).ring(bell).run();
         kept = keeping.failed.map_or(Ok(()), Err);
         outcome
     } else {
         let follow = Follow::new(source, &mut *view, &mut connect, asks);
-        follow.catch(interrupts, on_interrupt).ring(bell).run()
+        follow.catch(interrupts, on_interrupt).keys(&ctx.env).ring(bell).run()
     };
     view.close();
     // What it draws for the moment is gone before anything else is told.

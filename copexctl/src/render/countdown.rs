@@ -130,7 +130,7 @@ impl<V: View, E: Write> View for Countdown<V, E> {
     fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         self.wipe();
         self.tools(event);
-        if let EventBody::Parked { reason, until: Some(until) } = &event.body {
+        if let EventBody::Parked { reason, until: Some(until), .. } = &event.body {
             self.park = Some((reason.clone(), *until));
             let run = event.run.as_str();
             return self.inner.note(&format!("the run is parked; {}", way_on(run)));
@@ -247,7 +247,8 @@ mod tests {
         let (mut lines, mut err) = (Lines::default(), Vec::new());
         let mut view = Countdown::new(&mut lines, &mut err);
         assert_eq!(view.draw(1_000), None, "nothing is drawn before there is a park");
-        let body = EventBody::Parked { reason: "x".repeat(200), until: Some(10_500) };
+        let body =
+            EventBody::Parked { reason: "x".repeat(200), until: Some(10_500), needs_key: None };
         view.event(&event(1, body), "").unwrap();
         assert_eq!(view.draw(1_000), Some(Duration::from_millis(500)));
         assert_eq!(view.draw(1_500), Some(Duration::from_secs(1)));

@@ -434,7 +434,7 @@ impl<O: Write, E: Write> View for Text<O, E> {
             EventBody::Fallback { from, to, reason } => {
                 self.tell(&format!("{to} takes over from {from}: {}", brief(reason, 100)))
             }
-            EventBody::Parked { reason, until } => {
+            EventBody::Parked { reason, until, .. } => {
                 let way_on = countdown::way_on(event.run.as_str());
                 let until = until.unwrap_or(event.at);
                 let words = countdown::parked(reason, until, crate::clock::unix_ms());

@@ -36,6 +36,7 @@ pub(crate) fn summary(number: u32, state: RunState, title: &str) -> RunSummary {
         accepted_at: at,
         ended_at: state.is_terminal().then_some(at + 30_000),
         resumed_from: None,
+        needs_key: None,
     }
 }
 

@@ -21,7 +21,7 @@ mod steering;
 mod trouble;
 mod working;
 
-pub use progress::{Progress, Streak};
+pub use progress::{NeedsKey, Progress, Streak};
 pub use questions::OpenQuestion;
 pub use steering::{MOST_STEERS, STEER_GRACE_MS};
 pub use trouble::{MOST_RERUNS, OnLostSession};
@@ -255,6 +255,7 @@ impl Chat {
     fn opened(&mut self, opened: Opened, moment: Moment) -> Vec<Effect> {
         self.progress.attempts += 1;
         self.progress.session = Some(opened.session);
+        self.progress.needs_key = None;
         self.backend = opened.backend;
         self.can_rerun = opened.can_rerun;
         self.words.look(&self.progress.steers, &opened.said);

@@ -147,6 +147,9 @@ pub struct Failure {
     /// Whether it is a limit of a part of the run alone.
     #[serde(default)]
     pub part: bool,
+    /// The variable with a key that only a client has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_key: Option<String>,
 }
 
 impl Failure {
@@ -154,7 +157,8 @@ impl Failure {
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         let (message, spent) = (message.into(), Spent::default());
         let (status, retry_after_ms, unasked) = (None, None, false);
-        Self { class, message, hint: None, status, retry_after_ms, spent, unasked, part: false }
+        let (hint, needs_key, part) = (None, None, false);
+        Self { class, message, hint, status, retry_after_ms, spent, unasked, part, needs_key }
     }
 
     /// Adds the way out.

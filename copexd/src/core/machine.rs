@@ -346,6 +346,8 @@ pub enum Fact {
         reason: String,
         /// Until when, in Unix milliseconds.
         until: u64,
+        /// The variable with a key that a client must bring.
+        needs_key: Option<String>,
     },
     /// A person said something more to the turn under way.
     Steered(String),

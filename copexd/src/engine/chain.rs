@@ -110,7 +110,7 @@ impl Engine {
             let model = link.model.clone().filter(|_| !link.demo);
             let (mut sent, mut warning) = (None, None);
             if link.reasoning_effort.is_some() && !link.demo {
-                let spec = prepare::runtime_spec(&link, &live.secrets, &self.inner.ambient);
+                let spec = prepare::runtime_spec(&link, &live.keys.known(), &self.inner.ambient);
                 let resolved = effort::resolve(&link, &spec, &self.inner.pool).await;
                 (sent, warning) = (resolved.effort, resolved.warning);
             }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::gate::Workplace;
 use super::git::{Ask, Git, text};
+use super::worktree;
 use crate::core::commits::{self, Baseline, Made, Order};
 
 /// How long a commit, or the look before the run, may take in all. Reading a folder of a
@@ -31,6 +32,9 @@ const SCRATCH_LIFE: Duration = Duration::from_hours(1);
 
 /// The mode of a path that is a repository of its own.
 const REPOSITORY: &str = "160000";
+
+/// Characters by which people know a commit.
+const COMMIT_CHARS: usize = 12;
 
 /// What git leaves in its folder while something is half done.
 const HALF_DONE: [(&str, &str); 5] = [
@@ -70,6 +74,7 @@ pub(super) async fn baseline(
 /// With the reason why there is no commit, for people.
 ///
 /// Cancel safe: there is a commit on the branch or there is none, and the same order finds it.
+/// A lock of the branch that a killed git left is removed: the branch is the run's own.
 pub(super) async fn commit(place: Workplace, order: Order) -> Result<Made, String> {
     let git = Git::within(place, PATIENCE);
     let checkout = Checkout::look(&git).await?;
@@ -90,8 +95,7 @@ pub(super) async fn commit(place: Workplace, order: Order) -> Result<Made, Strin
         return Ok(Made { commit: None, left_out });
     }
     let commit = commit_tree(&git, &tree, &[parent], &order.message).await?;
-    let before = order.tip.as_deref().unwrap_or_default();
-    git.line(&["update-ref", "-m", "copex", &branch, &commit, before]).await?;
+    worktree::move_branch(&git, &order.branch, &commit, order.tip.as_deref()).await?;
     Ok(Made { commit: Some(commit), left_out })
 }
 
@@ -100,6 +104,7 @@ pub(super) struct Checkout {
     /// git's own folder of it.
     pub(super) folder: PathBuf,
     pub(super) head: String,
+    /// The branch, as a whole reference; where there is none (a detached `HEAD`), the commit.
     pub(super) on: String,
 }
 
@@ -122,11 +127,13 @@ impl Checkout {
             Err(why) => return Err(why.to_owned()),
         }
         let folder = PathBuf::from(git.line(&["rev-parse", "--absolute-git-dir"]).await?);
-        let Ok(on) = git.line(&["symbolic-ref", "-q", "HEAD"]).await else {
-            return Err("no branch is checked out (detached HEAD)".to_owned());
-        };
-        let Ok(head) = git.line(&["rev-parse", "-q", "--verify", "HEAD^{commit}"]).await else {
-            return Err(format!("`{}` has no commit yet", short(&on)));
+        let on = git.line(&["symbolic-ref", "-q", "HEAD"]).await;
+        let head = git.line(&["rev-parse", "-q", "--verify", "HEAD^{commit}"]).await;
+        let (on, head) = match (on, head) {
+            (Ok(on), Ok(head)) => (on, head),
+            (Err(_), Ok(head)) => (head.clone(), head),
+            (Ok(on), Err(_)) => return Err(format!("`{}` has no commit yet", short(&on))),
+            (Err(why), Err(_)) => return Err(why),
         };
         settled(git, &folder).await?;
         Ok(Self { folder, head, on })
@@ -147,8 +154,10 @@ pub(super) async fn settled(git: &Git, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn short(reference: &str) -> &str {
-    reference.strip_prefix("refs/heads/").unwrap_or(reference)
+/// What is checked out, for people.
+pub(super) fn short(on: &str) -> &str {
+    let commit = if on.starts_with("refs/") { on } else { on.get(..COMMIT_CHARS).unwrap_or(on) };
+    on.strip_prefix("refs/heads/").unwrap_or(commit)
 }
 
 /// A folder for indexes, inside git's own; removed when dropped.

@@ -203,6 +203,7 @@ pub(super) fn machine(
         escalation: rest.next(),
         quorum: request.quorum.map_or(members / 2 + 1, |quorum| quorum as usize),
         straggler_ms: millis(request.straggler_timeout_s.unwrap_or(STRAGGLER_S)),
+        first_word_ms: prepare::retry_policy(&request.options).first_event_ms,
         max_concurrent: request.max_concurrent.unwrap_or(CONCURRENT) as usize,
         debate: request.debate.unwrap_or_default(),
         chat,

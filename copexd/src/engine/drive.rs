@@ -229,7 +229,7 @@ impl Engine {
         if !options.demo_fallback || options.demo || options.provider.is_some() {
             return;
         }
-        let spec = prepare::runtime_spec(options, &live.secrets, &self.inner.ambient);
+        let spec = prepare::runtime_spec(options, &live.keys.known(), &self.inner.ambient);
         // A runtime that does not start is told by the turn, not here.
         let Ok(runtime) = self.inner.pool.runtime(&spec).await else { return };
         let signed_in = runtime.auth().await.is_ok_and(|auth| auth.authenticated);

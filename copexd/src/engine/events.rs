@@ -60,7 +60,9 @@ fn body(fact: Fact) -> EventBody {
             session: SessionId(session),
         }),
         Fact::Fallback { from, to, reason } => EventBody::Fallback { from, to, reason },
-        Fact::Parked { reason, until } => EventBody::Parked { reason, until: Some(until) },
+        Fact::Parked { reason, until, needs_key } => {
+            EventBody::Parked { reason, until: Some(until), needs_key }
+        }
         Fact::Steered(text) => EventBody::Steered { text },
         Fact::MessageDelta(text) => EventBody::MessageDelta { text },
         Fact::Message(text) => EventBody::Message { text },

@@ -37,7 +37,10 @@ impl Engine {
             waits.extend(self.frozen());
             waits.extend(self.asks(&detail)?);
             if let Some(until) = progress.parked.filter(|_| state == RunState::Parked) {
-                waits.push(parked(run, until, now));
+                waits.push(match &self.record(run)?.needs_key {
+                    Some(name) => needs_key(run, name, until),
+                    None => parked(run, until, now),
+                });
             } else if waits.is_empty() {
                 waits.push(doing(run, &live, now));
             }
@@ -174,6 +177,18 @@ fn parked(run: RunId, until: u64, now: u64) -> Wait {
         since: None,
         until: Some(until),
         unblock: format!("copexctl runs resume --now {run}"),
+    }
+}
+
+fn needs_key(run: RunId, name: &str, until: u64) -> Wait {
+    Wait {
+        kind: WaitKind::NeedsKey,
+        detail: format!(
+            "it needs the key in {name}: only a client had it, and keys are not stored"
+        ),
+        since: None,
+        until: Some(until),
+        unblock: format!("copexctl runs resume {run}, where {name} is set"),
     }
 }
 

@@ -1,11 +1,22 @@
 //! Where a provider's key comes from when it is needed. It is held in memory and nowhere else.
+//!
+//! What only a client had is gone with the daemon that was told. A run that goes on without it
+//! parks, and [`Engine::offer`] is how a client brings it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use copex_proto::run::KeySource;
+use copex_proto::error::{ErrorClass, ErrorInfo};
+use copex_proto::id::RunId;
+use copex_proto::mcp;
+use copex_proto::run::{KeySource, RunRequest};
 use copex_proto::secret::Secret;
+
+use super::Engine;
+use super::prepare::CLI_SECRETS;
+use super::registry::Command;
 
 use crate::backend::process::{self, Owner, Program};
 use crate::backend::spec::SecretText;
@@ -13,6 +24,99 @@ use crate::core::failure::{Failure, FailureClass};
 
 /// How long a key command may take: time for a person to unlock a password store.
 const KEY_COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Secrets by name.
+pub(super) type Secrets = BTreeMap<String, Secret>;
+
+/// What clients handed over for a run, for this process's lifetime only.
+pub(super) struct Keys {
+    known: Mutex<Arc<Secrets>>,
+    /// Whether the daemon that was told is gone.
+    lost: bool,
+}
+
+impl Keys {
+    /// What came with a request.
+    pub(super) fn of(secrets: Secrets) -> Self {
+        Self { known: Mutex::new(Arc::new(secrets)), lost: false }
+    }
+
+    /// Of a run whose daemon is gone.
+    pub(super) fn lost() -> Self {
+        Self { lost: true, ..Self::of(Secrets::new()) }
+    }
+
+    /// All of them.
+    pub(super) fn known(&self) -> Arc<Secrets> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, more: Secrets) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut known).extend(more);
+    }
+
+    /// Whether a missing key was there once, so that somebody may bring it again; in a run
+    /// that begins it was never there.
+    pub(super) fn judge(&self, mut failure: Failure) -> Failure {
+        if self.lost {
+            failure.unasked = failure.needs_key.is_some();
+        } else {
+            failure.needs_key = None;
+        }
+        failure
+    }
+}
+
+impl Engine {
+    /// Takes keys for a run that is parked for one of them, which goes on. Returns whether it
+    /// was.
+    ///
+    /// # Errors
+    /// `NotFound` for a run nobody knows.
+    pub async fn offer(&self, run: RunId, secrets: Secrets) -> Result<bool, ErrorInfo> {
+        let needed = self.record(run)?.needs_key;
+        let has = |name: &String| secrets.get(name).is_some_and(|key| !key.reveal().is_empty());
+        let live = self.inner.registry.get(run);
+        let Some(live) = live.filter(|_| needed.as_ref().is_some_and(has)) else {
+            return Ok(false);
+        };
+        live.keys.add(secrets);
+        // One that ended meanwhile hears nothing any more.
+        let _ = live.commands.send(Command::Wake).await;
+        Ok(true)
+    }
+
+    /// What to tell who lets a run go on that is parked for a key, and does not bring it.
+    pub(super) fn still_needs(&self, run: RunId) -> Result<(), ErrorInfo> {
+        let Some(name) = self.record(run)?.needs_key else { return Ok(()) };
+        let message = format!("run {run} needs the key in {name}, and did not get it");
+        let hint = format!("`copexctl runs resume {run}` where {name} is set");
+        Err(ErrorInfo::new(ErrorClass::Auth, message).with_hint(hint))
+    }
+}
+
+/// The variables that a stored request refers to for secrets.
+pub(super) fn names(request: &serde_json::Value) -> Vec<String> {
+    let Ok(request) = serde_json::from_value::<RunRequest>(request.clone()) else {
+        return Vec::new();
+    };
+    let options = request.options();
+    let mut names: BTreeSet<String> = mcp::references(&options.mcp_servers);
+    match &options.provider {
+        Some(provider) => names.extend(match &provider.key {
+            Some(KeySource::Env(name)) => Some(name.clone()),
+            _ => None,
+        }),
+        None => names.extend(CLI_SECRETS.map(str::to_owned)),
+    }
+    if let RunRequest::Fleet(fleet) = &request {
+        for task in &fleet.tasks {
+            names.extend(mcp::references(&task.mcp_servers));
+        }
+    }
+    names.into_iter().collect()
+}
 
 /// Where keys may be looked for.
 pub struct KeyRing<'a> {
@@ -40,14 +144,16 @@ pub async fn resolve(source: &KeySource, ring: &KeyRing<'_>) -> Result<SecretTex
         KeySource::Env(name) => {
             let offered = ring.offered.get(name).map(Secret::reveal);
             let own = || ring.own_env.get(name).map(String::as_str);
-            match offered.or_else(own).filter(|key| !key.is_empty()) {
-                Some(key) => Ok(SecretText::new(key)),
-                None => fail(
-                    format!("the provider's key is not known: the variable {name} is not set"),
-                    "set it where you run copexctl and start the run again with \
-                     `copexctl runs resume`, or use `key_command` in [provider]",
-                ),
+            if let Some(key) = offered.or_else(own).filter(|key| !key.is_empty()) {
+                return Ok(SecretText::new(key));
             }
+            let words = format!("the provider's key is not known: the variable {name} is not set");
+            let mut failure = Failure::new(FailureClass::Auth, words).with_hint(
+                "set it where you run copexctl and start the run again with \
+                 `copexctl runs resume`, or use `key_command` in [provider]",
+            );
+            failure.needs_key = Some(name.clone());
+            Err(failure)
         }
         KeySource::File(path) => match tokio::fs::read_to_string(path).await {
             Ok(text) => first_line(&text).map_or_else(

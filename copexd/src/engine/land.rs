@@ -16,6 +16,7 @@ use super::commit::{
 };
 use super::gate::Workplace;
 use super::git::{Ask, Git};
+use super::worktree;
 use crate::core::commits;
 use crate::core::worktrees::{Finalized, Land};
 
@@ -36,11 +37,17 @@ pub(super) async fn land(place: Workplace, order: Land) -> Result<Finalized, Str
     let git = Git::within(place, PATIENCE);
     let checkout = Checkout::look(&git).await?;
     let (on, base) = (short(&checkout.on).to_owned(), &order.base);
+    if !checkout.on.starts_with("refs/") {
+        return Err(format!("no branch is checked out (detached HEAD at {on})"));
+    }
     let index = Index::of(&checkout.folder);
     let args = ["cat-file", "commit", &checkout.head];
     let head = git.ask(Ask { args: &args, ..Ask::default() }).await?;
     let head = String::from_utf8_lossy(&head);
     let there = commits::marks(&head) == commits::marks(&order.message);
+    if index.is_ours() {
+        unlock(&git, &checkout, &order.message).await?;
+    }
     index.settle(there)?;
     if there {
         return Ok(Finalized::Forwarded { on, commit: checkout.head, left_out: Vec::new() });
@@ -70,9 +77,9 @@ pub(super) async fn land(place: Workplace, order: Land) -> Result<Finalized, Str
     let tree = put_over(&git, &base.head, &wanted, &scratch).await?;
     let commit = commit_tree(&git, &tree, &[&base.head], &order.message).await?;
     let seen = index.fresh(&git, &wanted).await?;
-    let moving =
-        Moving { git, index, seen, on: checkout.on, from: checkout.head, to: commit.clone() };
-    moving.go().await?;
+    let locks = locks(&git, &checkout.folder, &checkout.on).await?;
+    let (from, to) = (checkout.head, commit.clone());
+    Moving { git, index, seen, on: checkout.on, from, to, locks }.go().await?;
     Ok(Finalized::Forwarded { on, commit, left_out })
 }
 
@@ -98,12 +105,19 @@ impl Index {
         Self { own, lock, next }
     }
 
+    /// Whether the lock is one that we left in the middle.
+    fn is_ours(&self) -> bool {
+        let inode = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
+        let next = inode(&self.next);
+        next.is_some() && inode(&self.lock) == next
+    }
+
     /// Ends what was left in the middle: with the branch, or without.
     fn settle(&self, there: bool) -> Result<(), String> {
-        let inode = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
-        let Some(next) = inode(&self.next) else { return Ok(()) };
-        let ours = inode(&self.lock) == Some(next);
-        let done = match (ours, there) {
+        if !self.next.exists() {
+            return Ok(());
+        }
+        let done = match (self.is_ours(), there) {
             (true, true) => std::fs::rename(&self.lock, &self.own),
             (true, false) => std::fs::remove_file(&self.lock),
             (false, _) => Ok(()),
@@ -126,6 +140,37 @@ impl Index {
     }
 }
 
+/// The locks that git takes to move the branch that is checked out.
+async fn locks(git: &Git, folder: &Path, on: &str) -> Result<[PathBuf; 2], String> {
+    let common = worktree::common(git).await?;
+    Ok([folder.join("HEAD.lock"), common.join(format!("{on}.lock"))])
+}
+
+/// Removes what our git left when it was killed while it moved the branch: a lock that is old,
+/// and holds nothing yet, or the commit of this very order.
+async fn unlock(git: &Git, checkout: &Checkout, message: &str) -> Result<(), String> {
+    for lock in locks(git, &checkout.folder, &checkout.on).await? {
+        let Ok(held) = std::fs::read_to_string(&lock) else { continue };
+        let commit = git.line(&["cat-file", "commit", held.trim()]).await.unwrap_or_default();
+        let ours = held.is_empty() || commits::marks(&commit) == commits::marks(message);
+        if ours {
+            worktree::released(&lock).await;
+        }
+        if lock.exists() {
+            return Err(in_the_way(&lock));
+        }
+    }
+    Ok(())
+}
+
+/// What to do about a lock that may be another's.
+fn in_the_way(lock: &Path) -> String {
+    format!(
+        "another git is at work, or was killed: {} is there; remove it if no git is at work",
+        lock.display()
+    )
+}
+
 /// The branch and the index, about to be moved.
 struct Moving {
     git: Git,
@@ -134,6 +179,8 @@ struct Moving {
     on: String,
     from: String,
     to: String,
+    /// The locks that this takes.
+    locks: [PathBuf; 2],
 }
 
 impl Moving {
@@ -162,7 +209,10 @@ impl Moving {
         })?;
         let moved = if seen(own) == self.seen {
             let args = ["update-ref", "-m", "copex", &self.on, &self.to, &self.from];
-            runtime.block_on(self.git.line(&args)).map(drop)
+            runtime.block_on(self.git.line(&args)).map(drop).map_err(|why| {
+                let held = self.locks.iter().find(|lock| lock.exists());
+                held.map_or(why, |lock| in_the_way(lock))
+            })
         } else {
             Err("the index was changed at this moment".to_owned())
         };

@@ -78,7 +78,7 @@ fn normal(servers: Servers) -> Result<Servers, McpError> {
     let mut normal = Servers::new();
     if servers.len() > MOST_SERVERS {
         let message = format!("{} MCP servers are more than {MOST_SERVERS}", servers.len());
-        return Err(McpError { message, hint: None });
+        return Err(McpError { message, hint: None, variable: None });
     }
     for (name, server) in servers {
         if let Some(server) = mcp::normalise(&name, server)? {
@@ -116,7 +116,8 @@ pub(super) fn resolved(
     ambient: &Ambient,
 ) -> Result<Servers, Failure> {
     put_in(&options.mcp_servers, options, secrets, folder, ambient).map_err(|error| {
-        let failure = Failure::new(FailureClass::Auth, error.message);
+        let mut failure = Failure::new(FailureClass::Auth, error.message);
+        failure.needs_key = error.variable;
         match error.hint {
             Some(hint) => failure.with_hint(hint),
             None => failure,

@@ -96,7 +96,8 @@ impl Notifier {
         }
         let mut parked = live.parked();
         let summary = live.summary.borrow();
-        let offered = live.secrets.values().map(|secret| secret.reveal().to_owned());
+        let known = live.keys.known();
+        let offered = known.values().map(|secret| secret.reveal().to_owned());
         let secrets: Vec<String> = self.secrets.iter().cloned().chain(offered).collect();
         let redactor = Redactor::new(secrets.iter().map(String::as_str));
         let mut news = Vec::new();
@@ -170,7 +171,7 @@ fn notice(
             notice.ask = Some(shown(ask, clean));
             NoticeEvent::Ask
         }
-        EventBody::Parked { reason, until } => {
+        EventBody::Parked { reason, until, .. } => {
             notice.next = format!("copexctl runs resume --now {run}");
             notice.reason = Some(clean(reason));
             notice.until = *until;
@@ -321,6 +322,7 @@ mod tests {
             resumed_from: None,
             key: None,
             foreground: false,
+            needs_key: None,
             outcome: None,
         }
     }
@@ -341,7 +343,8 @@ mod tests {
         let running = EventBody::State { state: RunState::Running };
         let warning =
             |code: &str| EventBody::Warning { code: code.to_owned(), message: "50 %".to_owned() };
-        let parked = EventBody::Parked { reason: "limited".to_owned(), until: Some(9) };
+        let parked =
+            EventBody::Parked { reason: "limited".to_owned(), until: Some(9), needs_key: None };
         let table = [
             (parked, false, Some(NoticeEvent::Parked)),
             (running.clone(), true, Some(NoticeEvent::Resumed)),

@@ -78,7 +78,9 @@ pub(super) async fn open(wanted: Wanted) -> Done {
     let ambient = &engine.inner.ambient;
     let run = live.summary.borrow().run;
     let spec = async {
-        let mut spec = prepare::session_spec(&options, &live.secrets, &cwd, ambient).await?;
+        let known = live.keys.known();
+        let spec = prepare::session_spec(&options, &known, &cwd, ambient).await;
+        let mut spec = spec.map_err(|failure| live.keys.judge(failure))?;
         tape::apply(&mut spec, &options, run).await?;
         Ok(spec)
     };

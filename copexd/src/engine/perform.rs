@@ -167,7 +167,7 @@ impl Driver {
     /// Where the run's own commands are run.
     pub(super) fn workplace(&self, lane: Lane) -> Workplace {
         let ambient = &self.engine.inner.ambient;
-        let spec = prepare::runtime_spec(self.request.options(), &self.live.secrets, ambient);
+        let spec = prepare::runtime_spec(self.request.options(), &self.live.keys.known(), ambient);
         let folder = self.folder(lane).into();
         Workplace { folder, env: spec.env, owner: ambient.owner.clone() }
     }

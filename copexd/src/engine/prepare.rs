@@ -36,7 +36,7 @@ const LEAST_IDLE_S: f64 = 1.0;
 const ASK_TIMEOUT_S: u64 = 24 * 60 * 60;
 
 /// Secrets that the Copilot CLI itself reads from its environment.
-const CLI_SECRETS: [&str; 4] =
+pub(super) const CLI_SECRETS: [&str; 4] =
     ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "COPILOT_HMAC_KEY"];
 
 /// The Copilot CLI's variable for a token instead of a key.

@@ -8,7 +8,9 @@ use copex_proto::id::RunId;
 use copex_proto::run::{RunRequest, RunState};
 
 use super::drive::{Begun, session_of};
+use super::key::Keys;
 use super::log::{self, RunLog};
+use super::registry::Command;
 use super::returning::Returning;
 use super::{Engine, council, events, fleet, prepare, store_error};
 use crate::core::machine::{Input, Lane, MAIN, Tail};
@@ -93,8 +95,16 @@ impl Engine {
         } else {
             Returning::later(upstream, priority)
         };
-        let (live, inbox) =
-            self.inner.registry.add(log, summary, std::collections::BTreeMap::new());
+        let own_env = &self.inner.ambient.env;
+        let has_key = summary
+            .needs_key
+            .as_ref()
+            .is_some_and(|name| own_env.get(name).is_some_and(|key| !key.is_empty()));
+        let (live, inbox) = self.inner.registry.add(log, summary, Keys::lost());
+        if has_key {
+            // The first command that it hears: nobody else knows of it yet.
+            let _ = live.commands.try_send(Command::Wake);
+        }
         tracing::info!(%run, last, "an unfinished run goes on");
         let first = Input::Recover(tail);
         self.spawn_begun(live, inbox, Begun { request, progress, first, place, returning });

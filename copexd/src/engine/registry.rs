@@ -1,6 +1,6 @@
 //! The runs at work.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::EventBody;
 use copex_proto::id::RunId;
 use copex_proto::run::RunState;
-use copex_proto::secret::Secret;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::events;
+use super::key::Keys;
 use super::log::RunLog;
 use super::submit::state_name;
 use crate::backend::errand::Activity;
@@ -55,8 +55,8 @@ pub(super) struct Live {
     pub(super) activity: Activity,
     /// Connections that follow it.
     pub(super) attached: watch::Sender<usize>,
-    /// Secrets that came with the request, for this process's lifetime only.
-    pub(super) secrets: BTreeMap<String, Secret>,
+    /// What clients handed over for it.
+    pub(super) keys: Keys,
 }
 
 /// The runs at work, by id.
@@ -76,7 +76,7 @@ impl Registry {
         &self,
         log: Arc<RunLog>,
         summary: RunSummary,
-        secrets: BTreeMap<String, Secret>,
+        keys: Keys,
     ) -> (Arc<Live>, mpsc::Receiver<Command>) {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let run = summary.run;
@@ -88,7 +88,7 @@ impl Registry {
             commands,
             activity: Activity::default(),
             attached,
-            secrets,
+            keys,
         });
         self.lock().insert(run, live.clone());
         self.ring();
@@ -208,10 +208,17 @@ impl Live {
         }
         let last_seq = self.log.last() + placed.len() as u64;
         let terminal = bodies().rev().find(|body| body.is_terminal());
+        let stands = bodies().rev().find(|body| events::state_after(body).is_some());
         self.summary.send_modify(|summary| {
             summary.last_seq = last_seq;
             if let Some(state) = state {
                 state_name(state).clone_into(&mut summary.state);
+            }
+            if let Some(body) = stands {
+                summary.needs_key = match body {
+                    EventBody::Parked { needs_key, .. } => needs_key.clone(),
+                    _ => None,
+                };
             }
             if let Some(terminal) = terminal {
                 summary.ended_at = Some(clock::now_ms());

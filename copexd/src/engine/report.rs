@@ -8,7 +8,7 @@ use copex_proto::run::{RunDetail, RunState, RunSummary};
 
 use super::submit::state_name;
 use super::watch::unknown_run;
-use super::{Engine, prepare, store_error};
+use super::{Engine, key, prepare, store_error};
 use crate::store::{self, RunQuery};
 
 /// Runs that one `run.list` gives at most.
@@ -64,6 +64,7 @@ impl Engine {
         };
         Ok(RunDetail {
             summary: self.wire(record),
+            secrets: key::names(&request),
             request,
             asks: if ended { Vec::new() } else { waiting.collect() },
             usage,
@@ -129,6 +130,7 @@ impl Engine {
             accepted_at: record.accepted_at,
             ended_at: record.ended_at,
             resumed_from: record.resumed_from,
+            needs_key: record.needs_key,
         }
     }
 }

@@ -5,6 +5,7 @@ use copex_proto::id::RunId;
 use copex_proto::run::{RalphContext, RunRequest, RunState, SessionChoice};
 use copex_proto::spend::SpendLimits;
 
+use super::key::Secrets;
 use super::registry::{Command, Live};
 use super::submit::{Resumed, Submitted, state_name};
 use super::{Engine, chain, council, store_error};
@@ -13,18 +14,20 @@ use crate::core::stored::Stored;
 impl Engine {
     /// Starts a new run that goes on where an ended one stopped: with `prompt`, else with the
     /// turn that the ended run left unfinished, and only where there is none with the ended
-    /// run's own prompt once more. A loop goes on at its iteration. Secrets of the ended run are not known any more. What
-    /// `limits` names takes the place of the ended run's own. With `rerun_failed`, tasks of a
+    /// run's own prompt once more. A loop goes on at its iteration. Secrets of the ended run are
+    /// not known any more: `secrets` take their place. What `limits` names takes the place of the ended run's own. With `rerun_failed`, tasks of a
     /// fleet that failed begin anew.
     ///
     /// # Errors
-    /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended.
+    /// `NotFound` for a run nobody knows, `Conflict` for one that has not ended, `Auth` for one
+    /// that is parked for a key that is not among `secrets`.
     pub async fn resume(
         &self,
         run: RunId,
         prompt: Option<String>,
         limits: SpendLimits,
         rerun_failed: bool,
+        secrets: Secrets,
     ) -> Result<Submitted, ErrorInfo> {
         let summary = self.summary(run)?;
         if summary.state == RunState::Parked
@@ -36,7 +39,7 @@ impl Engine {
                 let hint = format!("cancel it and resume it with others, or resume {run} as it is");
                 return Err(ErrorInfo::new(ErrorClass::Conflict, message).with_hint(hint));
             }
-            self.go_on(&live).await;
+            self.go_on(&live, secrets).await?;
             return Ok(Submitted { run, created: false });
         }
         if !summary.state.is_terminal() {
@@ -97,6 +100,7 @@ impl Engine {
         };
         let options = request.options_mut();
         options.foreground = false;
+        options.secrets = secrets;
         // The recording is that run's; a replay goes on being one.
         options.record = None;
         options.max_cost = limits.max_cost.or(options.max_cost);
@@ -111,23 +115,27 @@ impl Engine {
     /// Lets a parked run go on now, in place.
     ///
     /// # Errors
-    /// `NotFound` for a run nobody knows, `Conflict` for one that is not parked.
-    pub async fn wake(&self, run: RunId) -> Result<(), ErrorInfo> {
+    /// `NotFound` for a run nobody knows, `Conflict` for one that is not parked, `Auth` for one
+    /// that is parked for a key that is not among `secrets`.
+    pub async fn wake(&self, run: RunId, secrets: Secrets) -> Result<(), ErrorInfo> {
         let state = self.summary(run)?.state;
         match self.inner.registry.get(run).filter(|_| state == RunState::Parked) {
-            Some(live) => {
-                self.go_on(&live).await;
-                Ok(())
-            }
+            Some(live) => self.go_on(&live, secrets).await,
             None => Err(not_parked(run, state)),
         }
     }
 
     /// Whoever asks does not want to wait for the limit's end.
-    async fn go_on(&self, live: &Live) {
-        self.forget_limits(live.summary.borrow().run);
+    async fn go_on(&self, live: &Live, secrets: Secrets) -> Result<(), ErrorInfo> {
+        let run = live.summary.borrow().run;
+        self.forget_limits(run);
+        if self.offer(run, secrets).await? {
+            return Ok(());
+        }
+        self.still_needs(run)?;
         // One that ended meanwhile hears nothing any more.
         let _ = live.commands.send(Command::Wake).await;
+        Ok(())
     }
 
     /// Forgets the limits that keep a run from going on.

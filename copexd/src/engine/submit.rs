@@ -6,6 +6,7 @@ use copex_proto::event::{Accepted, EventBody};
 use copex_proto::id::{RunId, SessionId};
 use copex_proto::run::{RunOptions, RunRequest, RunState, SessionChoice};
 
+use super::key::Keys;
 use super::log::RunLog;
 use super::{Engine, mcp, prepare, skills, store_error, tape};
 use crate::core::machine::Input;
@@ -100,6 +101,7 @@ impl Engine {
             resumed_from,
             key: key.clone(),
             foreground: options.foreground && !options.outlives_client,
+            needs_key: None,
             outcome: None,
         };
         let spec = serde_json::to_vec(&request)
@@ -120,7 +122,7 @@ impl Engine {
         let begin = async move {
             let body = EventBody::Accepted(accepted);
             log.append(vec![(None, body)], ops, Durability::Synced).await?;
-            let (live, inbox) = engine.inner.registry.add(log, summary, secrets);
+            let (live, inbox) = engine.inner.registry.add(log, summary, Keys::of(secrets));
             engine.spawn_run(live, inbox, request, progress, Input::Start);
             Ok::<(), StoreError>(())
         };

@@ -1,5 +1,6 @@
 //! The contract, implemented: decode, ask the engine, reply.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,12 +13,14 @@ use copex_proto::explain::Explanation;
 use copex_proto::fleet::{CleanTarget, FleetCleaned};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, Latency, ListResponse, ModelList, PoolStatus, Recycled,
-    RunFilter, RuntimeStatus, SteerResponse, StopResponse, SubmitResponse, TreeUsage, Warmth,
+    EventsResponse, HelloResponse, Latency, ListResponse, ModelList, OfferResponse, PoolStatus,
+    Recycled, RunFilter, RuntimeStatus, SteerResponse, StopResponse, SubmitResponse, TreeUsage,
+    Warmth,
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::mcp::{McpCheck, McpReport};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::secret::Secret;
 use copex_proto::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
@@ -226,18 +229,29 @@ impl CopexApiServer for Api {
         limits: Option<SpendLimits>,
         now: Option<bool>,
         rerun_failed: Option<bool>,
+        secrets: Option<BTreeMap<String, Secret>>,
     ) -> RpcResult<SubmitResponse> {
         let engine = self.engine().await?;
+        let secrets = secrets.unwrap_or_default();
         if now.unwrap_or(false) {
-            engine.wake(run).await.map_err(refusal)?;
+            engine.wake(run, secrets).await.map_err(refusal)?;
             return Ok(SubmitResponse { run, created: false });
         }
         let limits = limits.unwrap_or_default();
         let submitted = engine
-            .resume(run, prompt, limits, rerun_failed.unwrap_or(false))
+            .resume(run, prompt, limits, rerun_failed.unwrap_or(false), secrets)
             .await
             .map_err(refusal)?;
         Ok(SubmitResponse { run: submitted.run, created: submitted.created })
+    }
+
+    async fn run_offer(
+        &self,
+        run: RunId,
+        secrets: BTreeMap<String, Secret>,
+    ) -> RpcResult<OfferResponse> {
+        let taken = self.engine().await?.offer(run, secrets).await.map_err(refusal)?;
+        Ok(OfferResponse { run, taken })
     }
 
     async fn run_answer(&self, ask: AskId, answer: Answer) -> RpcResult<AnswerResponse> {

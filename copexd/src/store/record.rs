@@ -55,6 +55,9 @@ pub struct RunSummary {
     /// Whether it ends with its client.
     #[serde(default)]
     pub foreground: bool,
+    /// The variable with a key that it is parked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_key: Option<String>,
     /// How it ended, opaque to the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<serde_json::Value>,

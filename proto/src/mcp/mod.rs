@@ -32,11 +32,13 @@ pub struct McpError {
     pub message: String,
     /// The way out.
     pub hint: Option<String>,
+    /// The variable that is not set, where that is all.
+    pub variable: Option<String>,
 }
 
 impl McpError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: message.into(), hint: None, variable: None }
     }
 
     fn hint(mut self, hint: &str) -> Self {

@@ -122,8 +122,9 @@ fn unset(name: &str) -> McpError {
         return McpError::new(message)
             .hint("start the run again, and write the secret as ${env:NAME} in the description");
     }
-    McpError::new(format!("${{env:{name}}} is not set"))
-        .hint("set the variable where you run copexctl, or give a default: ${env:NAME:-default}")
+    let error = McpError::new(format!("${{env:{name}}} is not set"))
+        .hint("set the variable where you run copexctl, or give a default: ${env:NAME:-default}");
+    McpError { variable: Some(name.to_owned()), ..error }
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece<'_>>, McpError> {

@@ -160,7 +160,16 @@ fn turn() -> Vec<EventBody> {
             reason: text("its breaker is open"),
         },
         EventBody::Steered { text: text("and look at the tests too") },
-        EventBody::Parked { reason: text("the limit resets"), until: Some(1_760_000_600_000) },
+        EventBody::Parked {
+            reason: text("the limit resets"),
+            until: Some(1_760_000_600_000),
+            needs_key: None,
+        },
+        EventBody::Parked {
+            reason: text("the key is gone"),
+            until: Some(1_760_000_600_000),
+            needs_key: Some(text("MY_API_KEY")),
+        },
     ]
 }
 

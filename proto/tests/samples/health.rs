@@ -6,8 +6,8 @@ use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonPhase,
     DaemonStatus, EventsResponse, HelloResponse, Latency, ListResponse, ModelInfo, ModelList,
-    PoolStatus, Quota, Recycled, RunFilter, RunsChanged, RuntimeStatus, SteerResponse,
-    StopResponse, SubmitResponse, TreeUsage, Warmth,
+    OfferResponse, PoolStatus, Quota, Recycled, RunFilter, RunsChanged, RuntimeStatus,
+    SteerResponse, StopResponse, SubmitResponse, TreeUsage, Warmth,
 };
 use copex_proto::id::{AskId, SessionId};
 use copex_proto::mcp::{McpCheck, McpChecked, McpReport, McpTool};
@@ -32,6 +32,7 @@ fn summary() -> RunSummary {
         accepted_at: 1_760_000_000_000,
         ended_at: Some(1_760_000_004_200),
         resumed_from: Some(run()),
+        needs_key: None,
     }
 }
 
@@ -45,6 +46,7 @@ fn runs() -> Vec<Frame> {
     let detail = RunDetail {
         summary: summary(),
         request: json!({"mode": "chat", "prompt": "Hello"}),
+        secrets: vec![text("MY_API_KEY")],
         asks: vec![AskId(text("ask-1"))],
         usage: usage(),
         outcome: Some(outcome()),
@@ -68,6 +70,7 @@ fn runs() -> Vec<Frame> {
         frame("run.cancel", &CancelResponse { run: run(), state: RunState::Cancelled }),
         frame("run.watch_all", &RunsChanged { runs: vec![summary()], waiting: 1 }),
         frame("run.steer", &SteerResponse { run: run() }),
+        frame("run.offer", &OfferResponse { run: run(), taken: true }),
         frame("run.answer", &answer),
     ]
 }

@@ -1,5 +1,6 @@
 //! Councils in which something goes wrong, and what is refused before anybody is asked.
 
+use copex_tests::model::Gate;
 use copex_tests::process::Launch;
 use copex_tests::tap::Tap;
 
@@ -66,6 +67,46 @@ fn who_hangs_before_the_quorum_is_there_holds_nobody() {
     assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
     let message = told["error"]["message"].as_str().unwrap();
     assert!(message.contains("0 came; alpha-1: ") && message.contains("; beta-2: "), "{message}");
+}
+
+#[test]
+fn nobody_who_answers_holds_the_council_no_longer_than_silence_may_last() {
+    let product = Product::start();
+    product.model.respond(|_| Reply::stream().say("I think ").hang());
+    product.daemon.sandbox().write_config("[retry]\nfirst_event_timeout = 2\n");
+    let how = ["Which?", "--straggler-timeout", "1", "--json"];
+    let told = council(&product, &MEMBERS[..3], how).expect_code(1).json();
+    assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains("0 came; alpha-1: nothing was heard of it for 2 s"), "{message}");
+}
+
+#[test]
+fn who_is_at_work_finishes_when_the_quorum_is_out_of_reach() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let hold = gate.clone();
+    product.model.respond(move |request| match request.model() {
+        "alpha-1" => Reply::error(400, "bad", "no such thing"),
+        _ => usual(request).wait_before_head(&hold),
+    });
+    let how = ["Which?", "--quorum", "3", "--max-concurrent", "2", "--detach"];
+    let run = product.ctl().run(words(&MEMBERS[..3], how)).ok().trim().to_owned();
+    // The first has failed, and the second is still at work; the third had no room yet.
+    Tap::watch(&product.daemon.socket(), &run, 0)
+        .until(|event| event.kind == "member" && event.value()["state"] == "failed");
+    gate.open();
+    let ended = Tap::watch(&product.daemon.socket(), &run, 0).follow().pop().unwrap().value();
+    assert_eq!(ended["type"], "failed", "{ended}");
+    let missing = ended["outcome"]["council"]["missing"].as_array().unwrap();
+    let told: Vec<_> = missing.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(told, ["alpha-1", "gamma-3"], "{ended}");
+    assert!(missing[1]["reason"].as_str().unwrap().contains("was not asked"), "{ended}");
+    product.model.respond(usual);
+    let before = asked(&product, Part::Opinion).len();
+    let resumed = product.ctl().run(["council", "--resume", &run, "--json"]).expect_code(0).json();
+    assert_eq!(resumed["council"]["missing"], json!([]), "{resumed}");
+    let asked = asked(&product, Part::Opinion).len() - before;
+    assert_eq!(asked, 2, "beta-2 is not asked again");
 }
 
 #[test]

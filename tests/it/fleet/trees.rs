@@ -67,6 +67,23 @@ fn tasks_apart_are_merged_and_nothing_of_the_users_is_touched() {
 }
 
 #[test]
+fn worktrees_need_a_commit_and_no_branch() {
+    let product = Product::start();
+    repository(&product);
+    git(&product, "git checkout -q --detach");
+    let before = standing(&product);
+    respond(&product, &[("a", "echo a > a"), ("b", "echo b > b")]);
+    put(&product, "tasks.toml", &toml(&[("a", &[], ""), ("b", &["a"], "")]));
+    let args = ["-f", "tasks.toml", "--isolation", "worktree", "--jsonl"];
+    let ended = fleet(&product, args).expect_code(0).json_lines();
+    let branch = format!("copex/fleet/{}", ended[0]["run"].as_str().unwrap());
+    assert_eq!(git(&product, &format!("git show {branch}:a {branch}:b")), "a\nb");
+    assert_eq!(standing(&product), before);
+    let refused = fleet(&product, ["-f", "tasks.toml", "--git-finalize"]).expect_code(2).stderr;
+    assert!(refused.contains("no branch is checked out"), "{refused}");
+}
+
+#[test]
 fn what_does_not_fit_is_kept_and_blocks_until_it_is_settled() {
     let product = Product::start();
     repository(&product);

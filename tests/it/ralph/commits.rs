@@ -9,6 +9,20 @@ const USER: &str = "git init -q -b main . && git config user.name me && git conf
                     && echo 1 > a && echo 1 > mine && git add -A && git commit -qm first \
                     && echo 2 > mine && echo 2 > untracked && git add mine && echo 3 > mine";
 
+/// A detached head is as good as a branch.
+#[test]
+fn commits_need_no_branch_that_is_checked_out() {
+    let product = Product::start();
+    sh(&product, USER);
+    sh(&product, "git checkout -q --detach");
+    product.model.respond(model);
+    let shown = ralph(&product, ["--commit", "--verify", "test -e made3"]).expect_code(0);
+    assert!(shown.stderr.contains("copexctl: 3 commits on copex/ralph/"), "{}", shown.stderr);
+    let branch = sh(&product, "git branch --list --format='%(refname:short)' 'copex/*'");
+    let files = sh(&product, &format!("git diff --name-only main {}", branch.trim()));
+    assert_eq!(files, "made1\nmade2\nmade3\n");
+}
+
 /// What a command of the user's prints in the working folder.
 fn sh(product: &Product, command: &str) -> String {
     Launch::inside(product.daemon.sandbox(), "/bin/sh").args(["-c", command]).run().ok()

@@ -80,13 +80,13 @@ pub(super) fn follow(
     let (outcome, begun) = if let Some(editor) = editor {
         let mut view = Composer::new(inner, conversation, editor, &begun)?;
         let follow = Follow::new(source, &mut view, &mut connect, asks);
-        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).ring(bell).run();
+        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).keys(&ctx.env).ring(bell).run();
         view.close();
         (outcome, view.leave())
     } else {
         let mut view = Learning { inner, conversation };
         let follow = Follow::new(source, &mut view, &mut connect, asks);
-        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).ring(bell).run();
+        let outcome = follow.catch(interrupts, OnInterrupt::Cancel).keys(&ctx.env).ring(bell).run();
         view.close();
         (outcome, begun)
     };

@@ -143,7 +143,7 @@ impl Crew {
                 let id = path.split('/').next().filter(|_| self.mode == Mode::Fleet);
                 self.hand(id.unwrap_or(path)).does(body, at);
             }
-            (EventBody::Parked { reason, until }, None) => {
+            (EventBody::Parked { reason, until, .. }, None) => {
                 for hand in self.hands.iter_mut().filter(|hand| hand.state == RunState::Parked) {
                     hand.work.turn_to(Doing::Parked { until: *until, why: reason.clone() }, at);
                 }

@@ -90,7 +90,7 @@ impl Work {
                 let (until, why) = (at + retry.delay_ms, retry.error.message.clone());
                 self.turn_to(Doing::Retrying { until, why }, at);
             }
-            EventBody::Parked { reason, until } => {
+            EventBody::Parked { reason, until, .. } => {
                 self.turn_to(Doing::Parked { until: *until, why: reason.clone() }, at);
             }
             EventBody::Restarted { .. } => {

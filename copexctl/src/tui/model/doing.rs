@@ -86,7 +86,7 @@ impl Doing {
                 self.turn(&format!("tries again: {}", retry.error.message), at);
                 self.until = Some(at + retry.delay_ms);
             }
-            EventBody::Parked { reason, until } => {
+            EventBody::Parked { reason, until, .. } => {
                 self.turn(&format!("parked: {reason}"), at);
                 self.until = *until;
             }

@@ -163,5 +163,6 @@ fn unknown(run: RunId, now: u64) -> copex_proto::run::RunSummary {
         accepted_at: now,
         ended_at: None,
         resumed_from: None,
+        needs_key: None,
     }
 }

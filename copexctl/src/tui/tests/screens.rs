@@ -36,6 +36,7 @@ fn house() -> Rig {
     let parked = EventBody::Parked {
         reason: "the account's limit of this hour".to_owned(),
         until: Some(NOW + 1_500_000),
+        needs_key: None,
     };
     rig.event(runs[6].run, 1, None, parked);
     rig

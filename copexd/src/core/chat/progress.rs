@@ -51,8 +51,20 @@ pub struct Progress {
     pub parks: u32,
     /// Until when the run is parked, in Unix milliseconds.
     pub parked: Option<u64>,
+    /// The key that the turn cannot go on without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs_key: Option<NeedsKey>,
     /// When the run must be over, in Unix milliseconds.
     pub deadline: Option<u64>,
+}
+
+/// A key that only a client had, and that is gone with the daemon that knew it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedsKey {
+    /// The variable that a client has it in.
+    pub name: String,
+    /// Until when it is waited for, in Unix milliseconds.
+    pub by: u64,
 }
 
 impl Progress {

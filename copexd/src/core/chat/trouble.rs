@@ -1,6 +1,6 @@
 //! What a chat does when something failed: ask the policy, and do what it says.
 
-use super::{Again, Chat, Phase};
+use super::{Again, Chat, NeedsKey, Phase};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Effect, Fact, Timer, Verdict};
 use crate::core::moment::Moment;
@@ -37,6 +37,9 @@ impl Chat {
     pub(super) fn failed(&mut self, failure: Failure, again: Again, moment: Moment) -> Vec<Effect> {
         if self.is_lost(&failure) {
             return self.lost(failure, moment);
+        }
+        if let Some(name) = failure.needs_key.clone() {
+            return self.wants_key(failure, name, moment);
         }
         let progress = &mut self.progress;
         progress.streak.add(&failure, moment.now_ms);
@@ -130,16 +133,47 @@ impl Chat {
         let at = resume_at(until, moment);
         let progress = &mut self.progress;
         progress.parks += 1;
-        progress.parked = Some(at);
         // The first of the chain is worth another look then.
         progress.candidate = 0;
         progress.excluded.clear();
         progress.streak = super::Streak::default();
+        effects.extend(self.rest_parked(failure.message, at, None, moment));
+        effects
+    }
+
+    fn rest_parked(
+        &mut self,
+        reason: String,
+        until: u64,
+        needs_key: Option<String>,
+        moment: Moment,
+    ) -> [Effect; 4] {
+        self.progress.parked = Some(until);
         self.phase = Phase::Parked;
-        effects.push(Effect::Emit(Fact::Parked { reason: failure.message, until: at }));
-        effects.push(Effect::Checkpoint);
-        effects.push(Effect::Release { poisoned: self.again == Again::Reopen });
-        effects.push(Effect::Wait(Timer::Park, at.saturating_sub(moment.now_ms)));
+        [
+            Effect::Emit(Fact::Parked { reason, until, needs_key }),
+            Effect::Checkpoint,
+            Effect::Release { poisoned: self.again == Again::Reopen },
+            Effect::Wait(Timer::Park, until.saturating_sub(moment.now_ms)),
+        ]
+    }
+
+    /// A key is gone with the daemon that knew it: waits for a client that brings it, as long
+    /// as for an answer.
+    fn wants_key(&mut self, mut failure: Failure, name: String, moment: Moment) -> Vec<Effect> {
+        let known = self.progress.needs_key.take().filter(|key| key.name == name);
+        let by = known.map(|key| key.by);
+        let by = by.unwrap_or(moment.now_ms.saturating_add(self.spec.ask_timeout_ms));
+        if by <= moment.now_ms {
+            failure.message = format!("nobody brought the key in time: {}", failure.message);
+            return self.give_up(failure, Otherwise::Block, moment);
+        }
+        let mut effects = self.withdraw(&failure.message, moment);
+        self.again = Again::Reopen;
+        self.requesting = false;
+        self.progress.needs_key = Some(NeedsKey { name: name.clone(), by });
+        effects.push(Effect::Unwait(Timer::Idle));
+        effects.extend(self.rest_parked(failure.message, by, Some(name), moment));
         effects
     }
 

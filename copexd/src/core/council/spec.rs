@@ -26,6 +26,9 @@ pub struct CouncilSpec {
     pub quorum: usize,
     /// How long the others have once the quorum is there, in milliseconds; anew after each end.
     pub straggler_ms: u64,
+    /// How long a model may take to its first word, in milliseconds: while nobody has answered,
+    /// nobody is late sooner.
+    pub first_word_ms: u64,
     /// Members at work at once. At least 1.
     pub max_concurrent: usize,
     /// Rounds of debate, at most.

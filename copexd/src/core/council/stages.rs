@@ -36,14 +36,16 @@ impl Council {
     /// Lets those begin for whom there is room; where nobody is left, the stage is over.
     pub(super) fn settle(&mut self, moment: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if self.quorum_is_lost() {
+            effects.extend(self.ask_nobody_more());
+        }
         while self.count(Part::Working) < self.spec.max_concurrent {
             let waiting = |member: &Member| member.part == Part::Waiting;
             let Some(index) = self.progress.members.iter().position(waiting) else { break };
             let lane = self.lane(Who::Member(index));
             if self.running.contains_key(&lane) {
                 // It was late in the stage before and is not still yet: it is late here too.
-                effects
-                    .extend(self.misses(index, Ending::Failed(too_late(self.spec.straggler_ms))));
+                effects.extend(self.misses(index, Ending::Failed(self.too_late())));
                 continue;
             }
             let member = &mut self.progress.members[index];
@@ -58,9 +60,6 @@ impl Council {
         let left = self.count(Part::Working) + self.count(Part::Waiting);
         if left == 0 {
             effects.extend(self.stage_over(moment));
-        } else if self.quorum_is_lost() {
-            let ending = self.no_quorum();
-            effects.extend(self.end_with(ending, moment));
         } else {
             effects.extend(self.watch_late(moment));
         }
@@ -70,10 +69,21 @@ impl Council {
         effects
     }
 
+    /// Nothing will be decided: who has not begun is not asked. Those at work still have their
+    /// time, since what they say is not asked for again when the council goes on.
+    fn ask_nobody_more(&mut self) -> Vec<Effect> {
+        let members = self.progress.members.iter().enumerate();
+        let waiting = members.filter(|(_, member)| member.part == Part::Waiting);
+        let waiting: Vec<usize> = waiting.map(|(index, _)| index).collect();
+        let reason = "it was not asked: the quorum was out of reach";
+        let not_asked = || Ending::Failed(Failure::new(FailureClass::Unknown, reason));
+        waiting.into_iter().flat_map(|index| self.misses(index, not_asked())).collect()
+    }
+
     /// Lets the time of those who are at work run, where they can be late.
     ///
-    /// With the quorum they can, whatever they do. Without it only silence counts, which is
-    /// compared with somebody who has answered, or who is left alone.
+    /// With the quorum they can, whatever they do, and where it is out of reach. Else only
+    /// silence counts.
     pub(super) fn watch_late(&mut self, moment: Moment) -> Vec<Effect> {
         let of_members =
             matches!(self.progress.stage, Stage::Opinions | Stage::Reviews | Stage::Revisions);
@@ -81,13 +91,23 @@ impl Council {
         if !of_members || known || self.ended || self.at_work().is_empty() {
             return Vec::new();
         }
-        let left = self.count(Part::Working) + self.count(Part::Waiting);
-        let compared = self.count(Part::Done) > 0 || left == 1;
-        let silent = compared && self.at_work().into_iter().any(|index| !self.waits(index));
-        if !(self.has_quorum() || silent) {
+        let silent = self.at_work().into_iter().any(|index| !self.waits(index));
+        if !(self.is_settled() || silent) {
             return Vec::new();
         }
-        self.let_late_at(moment.now_ms.saturating_add(self.spec.straggler_ms), moment)
+        self.let_late_at(moment.now_ms.saturating_add(self.patience_ms()), moment)
+    }
+
+    /// How long those at work have, in milliseconds: some at first, or of silence. With nobody
+    /// to compare them with, no less than a model may take to its first word.
+    fn patience_ms(&self) -> u64 {
+        let left = self.count(Part::Working) + self.count(Part::Waiting);
+        let compared = self.is_settled() || self.count(Part::Done) > 0 || left == 1;
+        if compared {
+            self.spec.straggler_ms
+        } else {
+            self.spec.straggler_ms.max(self.spec.first_word_ms)
+        }
     }
 
     fn let_late_at(&mut self, at: u64, moment: Moment) -> Vec<Effect> {
@@ -113,26 +133,31 @@ impl Council {
     /// When a member at work has been silent for too long, in Unix milliseconds.
     fn silent_at(&self, index: usize) -> u64 {
         let heard = self.heard.get(&self.lane(Who::Member(index)));
-        heard.copied().unwrap_or_default().saturating_add(self.spec.straggler_ms)
+        heard.copied().unwrap_or_default().saturating_add(self.patience_ms())
     }
 
-    /// Whether as many have done their part as must have.
-    fn has_quorum(&self) -> bool {
-        self.count(Part::Done) >= self.needed()
+    /// Whether it does not depend on those at work any more what comes next: as many have done
+    /// their part as must have, or as many never will.
+    fn is_settled(&self) -> bool {
+        self.count(Part::Done) >= self.needed() || self.quorum_is_lost()
     }
 
     /// The run is parked where everybody who is left is.
     fn tell_when_all_wait(&self) -> Option<Effect> {
         let working = |(_, member): &(usize, &Member)| member.part == Part::Working;
         let working = self.progress.members.iter().enumerate().filter(working);
-        let mut until = None;
+        let (mut until, mut key) = (None, None);
         for (index, _) in working {
-            let chat = self.running.get(&self.lane(Who::Member(index)))?;
-            let parked = chat.progress().parked?;
+            let chat = self.running.get(&self.lane(Who::Member(index)))?.progress();
+            let parked = chat.parked?;
             until = Some(until.map_or(parked, |known: u64| known.min(parked)));
+            key = key.or(chat.needs_key.map(|key| key.name));
         }
-        let reason = "everybody who is left waits for the end of a limit".to_owned();
-        until.map(|until| Effect::Emit(Fact::Parked { reason, until }))
+        let reason = match &key {
+            None => "everybody who is left waits for the end of a limit".to_owned(),
+            Some(name) => format!("a key is needed that only a client has, in {name}"),
+        };
+        until.map(|until| Effect::Emit(Fact::Parked { reason, until, needs_key: key }))
     }
 
     /// How many must have done their part before the others can be late.
@@ -208,7 +233,7 @@ impl Council {
             return Vec::new();
         }
         let (mut late, mut lively) = (self.at_work(), Vec::new());
-        if !self.has_quorum() {
+        if !self.is_settled() {
             late.retain(|index| !self.waits(*index));
             (late, lively) =
                 late.into_iter().partition(|index| self.silent_at(*index) <= moment.now_ms);
@@ -228,8 +253,9 @@ impl Council {
     fn leave_out(&mut self, late: &[usize], moment: Moment) -> Vec<Effect> {
         // Somebody who was parked may be among them.
         let mut effects = vec![Effect::Emit(Fact::Running)];
+        let failure = self.too_late();
         for index in late {
-            effects.extend(self.misses(*index, Ending::Failed(too_late(self.spec.straggler_ms))));
+            effects.extend(self.misses(*index, Ending::Failed(failure.clone())));
         }
         for index in late.iter().copied() {
             let lane = self.lane(Who::Member(index));
@@ -286,6 +312,17 @@ impl Council {
         effects
     }
 
+    /// Why those at work are left out now.
+    fn too_late(&self) -> Failure {
+        let seconds = self.patience_ms() / 1_000;
+        let message = if self.count(Part::Done) + self.count(Part::None) == 0 {
+            format!("nothing was heard of it for {seconds} s")
+        } else {
+            format!("it was not ready {seconds} s after the others")
+        };
+        Failure::new(FailureClass::Unknown, message)
+    }
+
     /// How a council ends in which too few gave an opinion: as the first that failed.
     fn no_quorum(&self) -> Ending {
         let members = &self.progress.members;
@@ -321,10 +358,4 @@ impl Council {
             None => Ending::Failed(Failure::new(FailureClass::Unknown, message).with_hint(hint)),
         }
     }
-}
-
-fn too_late(straggler_ms: u64) -> Failure {
-    let seconds = straggler_ms / 1_000;
-    let message = format!("it was not ready {seconds} s after the others");
-    Failure::new(FailureClass::Unknown, message)
 }

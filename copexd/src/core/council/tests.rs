@@ -94,9 +94,6 @@ fn who_is_silent_before_the_quorum_is_there_holds_nobody() {
     no_quorum(&quorum(2, ways(&two)), &["model-two", "model-three"]);
     let failed = [(1, Way::Fails, 0), (2, Way::Fails, 0), (3, Way::Hangs, 0)];
     no_quorum(&quorum(1, ways(&failed)), &["model-three"]);
-    // Nobody to be compared with: silence of a turn is the backend's to end.
-    let all = [(1, Way::Hangs, 0), (2, Way::Hangs, 0), (3, Way::Hangs, 0)];
-    assert_eq!(quorum(2, ways(&all)).end, None);
     // The review of one of two.
     let spec = CouncilSpec { quorum: 2, members: spec().members[..2].to_vec(), ..spec() };
     let rig = Rig::run(spec, ways(&[(2, Way::Hangs, 1)]));
@@ -119,6 +116,44 @@ fn who_is_heard_of_is_waited_for_until_the_quorum_is_there() {
     assert_eq!(rig.council.progress.late_at, Some(left), "from its last word on");
     rig.go_on();
     assert!(matches!(rig.end.unwrap().verdict, Verdict::Failed(_)), "now it is silent");
+}
+
+#[test]
+fn while_nobody_has_answered_a_model_has_the_time_to_its_first_word() {
+    let all = [(1, Way::Hangs, 0), (2, Way::Hangs, 0), (3, Way::Hangs, 0)];
+    let mut rig = Rig::start(spec(), ways(&all));
+    rig.perform_all();
+    assert_eq!(rig.council.progress.late_at, Some(NOW.now_ms + 5_000));
+    rig.now.now_ms += 4_000;
+    assert!(rig.expire(&Timer::Straggler));
+    rig.go_on();
+    let Some(End { verdict: Verdict::Failed(failure), .. }) = &rig.end else { panic!() };
+    assert!(failure.message.contains("model-one: nothing was heard of it for 5 s"), "{failure}");
+}
+
+#[test]
+fn who_is_at_work_may_finish_when_the_quorum_is_out_of_reach_and_nobody_else_begins() {
+    let begins = |max_concurrent| {
+        let spec = CouncilSpec { quorum: 3, max_concurrent, ..spec() };
+        let mut rig = Rig::start(spec, ways(&[(1, Way::Fails, 0)]));
+        rig.go_on();
+        let Some(End { verdict: Verdict::Failed(_), .. }) = &rig.end else { panic!() };
+        rig
+    };
+    let mut rig = begins(3);
+    assert_eq!(missing(&rig), [named("model-one", "opinion")], "the two others have answered");
+    rig.world.ways.clear();
+    rig.resume();
+    assert!(rig.done(), "{:?}", rig.end);
+    assert_eq!(rig.count("opinion"), 4, "only the one that failed is asked again");
+    let rig = begins(1);
+    assert_eq!(rig.count("opinion"), 1, "nobody else was asked");
+    let told = &rig.report().missing[1];
+    assert!(told.reason.contains("the quorum was out of reach"), "{told:?}");
+    // One that hangs does not hold the end.
+    let world = ways(&[(1, Way::Fails, 0), (2, Way::Hangs, 0)]);
+    let rig = Rig::run(CouncilSpec { quorum: 3, ..spec() }, world);
+    assert_eq!(missing(&rig), [named("model-one", "opinion"), named("model-two", "opinion")]);
 }
 
 #[test]

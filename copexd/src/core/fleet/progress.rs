@@ -89,6 +89,8 @@ pub struct TaskProgress {
     pub since: Option<u64>,
     /// Until when it is parked, in Unix milliseconds.
     pub until: Option<u64>,
+    /// The variable with a key that it is parked for.
+    pub needs_key: Option<String>,
     /// Cuts of the width before it began.
     pub cuts: u32,
     /// Why it is stopped.

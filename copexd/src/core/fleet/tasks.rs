@@ -136,12 +136,14 @@ impl Fleet {
                 task.state = TaskState::Asking;
                 return self.stop_clock(lane, moment);
             }
-            Fact::Parked { reason, until } => {
+            Fact::Parked { reason, until, needs_key } => {
                 task.state = TaskState::Parked;
                 task.note = Some(reason.clone());
                 task.until = Some(*until);
+                task.needs_key.clone_from(needs_key);
+                let limited = needs_key.is_none();
                 let mut effects = self.stop_clock(lane, moment);
-                effects.extend(self.throttled(lane));
+                effects.extend(self.throttled(lane).filter(|_| limited));
                 return effects;
             }
             Fact::Usage(usage) => task.spent.add(Spent::by(usage)),

@@ -84,7 +84,8 @@ impl Fleet {
             _ if asks => (Standing::Asking, Fact::Asking),
             Some((until, note)) if parked => {
                 let reason = note.clone().unwrap_or_default();
-                (Standing::Parked(until), Fact::Parked { reason, until })
+                let needs_key = tasks.clone().find_map(|task| task.needs_key.clone());
+                (Standing::Parked(until), Fact::Parked { reason, until, needs_key })
             }
             _ => (Standing::Running, Fact::Running),
         };

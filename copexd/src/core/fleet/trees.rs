@@ -252,7 +252,9 @@ impl Fleet {
         if let Some(failure) = self.cannot_land(report, trees) {
             return self.end_with(Ending::Failed(failure), moment);
         }
-        match report.problems.first() {
+        // Worktrees begin at a commit: only what comes at the end needs a branch.
+        let problem = report.problems.iter().find(|it| **it != Problem::Detached);
+        match problem {
             _ if !trees => self.progress.ground = Ground::Shared,
             None => {
                 for caution in &report.cautions {

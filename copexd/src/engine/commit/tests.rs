@@ -175,10 +175,40 @@ async fn where_nothing_can_be_committed_the_reason_is_said() {
     assert_eq!(why().await, "a merge is in progress");
     repo.sh("rm .git/MERGE_HEAD").await;
     assert_eq!(why().await, "there are conflicts that nobody has settled");
-    repo.sh("git reset -q --hard; git checkout -q --detach").await;
-    assert_eq!(why().await, "no branch is checked out (detached HEAD)");
     std::fs::remove_dir_all(repo.folder.path()).unwrap();
     assert!(why().await.contains("not there any more"));
+}
+
+#[tokio::test]
+async fn a_detached_head_is_as_good_as_a_branch_while_it_stays() {
+    let mut repo = Repo::new().await;
+    repo.sh("git checkout -q --detach").await;
+    repo.begin().await;
+    repo.sh("echo 2 > a").await;
+    let made = repo.commit(1).await.commit.unwrap();
+    assert_eq!(repo.sh("git rev-parse copex/ralph/r HEAD~0").await.lines().next(), Some(&*made));
+    let changed = repo.sh("git diff --name-only HEAD copex/ralph/r").await;
+    assert_eq!(changed, "a\n");
+    let head = repo.base.clone().unwrap().head;
+    repo.sh("git commit -q --allow-empty -m other").await;
+    let why = repo.refused().await;
+    let then = format!("is checked out, and it was `{}` before the run", &head[..12]);
+    assert!(why.ends_with(&then), "{why}");
+    repo.sh("git checkout -q main").await;
+    assert!(repo.refused().await.starts_with("`main` is checked out, and it was `"));
+}
+
+#[tokio::test]
+async fn a_lock_that_a_killed_git_left_on_the_runs_branch_is_no_obstacle() {
+    let mut repo = Repo::new().await;
+    repo.begin().await;
+    repo.sh("echo 2 > a; mkdir -p .git/refs/heads/copex/ralph").await;
+    let lock = ".git/refs/heads/copex/ralph/r.lock";
+    repo.sh(&format!("touch -d '1 minute ago' {lock}")).await;
+    assert!(repo.commit(1).await.commit.is_some());
+    repo.sh(&format!("echo 3 > a; echo x > {lock}")).await;
+    assert!(repo.commit(2).await.commit.is_some(), "one that is young is waited for");
+    assert_eq!(repo.sh("find .git -name '*.lock'").await, "");
 }
 
 #[tokio::test]

@@ -91,6 +91,38 @@ async fn what_was_left_in_the_middle_is_ended() {
     assert_eq!(user.sh("ls .git | grep -c -e copex -e lock || true").await, "0\n");
 }
 
+/// A git that is killed while it moves the branch leaves its locks behind.
+#[tokio::test]
+async fn locks_of_the_users_branch_are_removed_where_they_are_ours() {
+    let user = User::new().await;
+    user.sh("echo 2 > a").await;
+    let killed = "cp .git/index .git/copex-index; ln .git/copex-index .git/index.lock";
+    let old = "touch -d '1 minute ago' .git/HEAD.lock .git/refs/heads/main.lock";
+    user.sh(&format!("{killed}; {old}")).await;
+    let (commit, _) = user.landed().await;
+    assert_eq!(
+        user.sh("find .git -name '*.lock'; git rev-parse main").await,
+        format!("{commit}\n")
+    );
+
+    // One that holds this order's commit is ours, too; one that holds another is not.
+    user.sh("git reset -q --soft HEAD~1; git restore --staged a").await;
+    let lock = ".git/refs/heads/main.lock";
+    user.sh(&format!("{killed}; git rev-parse HEAD > {lock}; {old}")).await;
+    let why = user.land().await.unwrap_err();
+    assert!(why.contains("refs/heads/main.lock is there; remove it if no git"), "{why}");
+    user.sh(&format!("echo {commit} > {lock}; {old}")).await;
+    let (again, _) = user.landed().await;
+    assert_eq!(user.sh("find .git -name '*.lock'; git rev-parse main").await, format!("{again}\n"));
+
+    // Without a sign of ours nobody's lock is touched.
+    user.sh("git reset -q --soft HEAD~1; git restore --staged a").await;
+    user.sh(&format!("touch -d '1 minute ago' {lock}")).await;
+    let why = user.land().await.unwrap_err();
+    assert!(why.contains("refs/heads/main.lock is there; remove it if no git"), "{why}");
+    assert_eq!(user.sh("find .git -name '*.lock'").await, format!("{lock}\n"));
+}
+
 #[tokio::test]
 async fn nothing_is_done_where_it_would_be_in_the_way_of_the_user() {
     let user = User::new().await;

@@ -49,6 +49,7 @@ fn summary(run: RunId, state: &str, resumed_from: Option<RunId>) -> Op {
         resumed_from,
         key: None,
         foreground: false,
+        needs_key: None,
         outcome: None,
     })
 }

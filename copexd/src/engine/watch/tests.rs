@@ -8,6 +8,7 @@ use super::*;
 use crate::backend::process::Owner;
 use crate::backend::upstream::Upstream;
 use crate::core::governor::{Memory, Setup};
+use crate::engine::key::Keys;
 use crate::engine::{Accounts, Ambient};
 use crate::pool::{Pool, PoolLimits};
 use crate::runtime::meter::Meter;
@@ -52,10 +53,11 @@ impl Stage {
             resumed_from: None,
             key: None,
             foreground: true,
+            needs_key: None,
             outcome: None,
         };
         let log = Arc::new(RunLog::new(run, store, 1, false));
-        let (_, commands) = engine.inner.registry.add(log, summary, BTreeMap::new());
+        let (_, commands) = engine.inner.registry.add(log, summary, Keys::lost());
         Self { engine, run, commands, _dir: dir }
     }
 

@@ -1,11 +1,13 @@
 //! Branches of a fleet and merges between them, without any checkout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::git::{Ask, Git, text};
+use super::about;
 use super::locks::{self, Held};
 use crate::core::commits;
 
@@ -66,6 +68,24 @@ pub(super) async fn move_to(
     changed((git, held), &common.join(&reference), &args).await
 }
 
+/// The same for a run without worktrees. Waits for the repository.
+pub(in crate::engine) async fn move_branch(
+    git: &Git,
+    name: &str,
+    to: &str,
+    from: Option<&str>,
+) -> Result<(), String> {
+    let common = common(git).await?;
+    let held: Held = Arc::new(locks::hold(&common, locks::REPOSITORY_WAIT).await?);
+    move_to((git, &common, &held), name, to, from).await
+}
+
+/// git's own folder, which all worktrees share.
+pub(in crate::engine) async fn common(git: &Git) -> Result<PathBuf, String> {
+    let said = git.line(&["rev-parse", "--path-format=absolute", "--git-common-dir"]).await?;
+    Path::new(&said).canonicalize().map_err(|error| about(Path::new(&said), &error))
+}
+
 /// Removes one of our branches where it is still what was seen.
 pub(super) async fn remove(
     (git, common, held): (&Git, &Path, &Held),
@@ -93,7 +113,7 @@ async fn changed((git, held): (&Git, &Held), file: &Path, args: &[&str]) -> Resu
 }
 
 /// Waits until a lock is gone; one that is stale is removed.
-pub(super) async fn released(lock: &Path) {
+pub(in crate::engine) async fn released(lock: &Path) {
     let until = Instant::now() + STALE + LOOK;
     forget_stale(lock);
     while lock.exists() && Instant::now() < until {

@@ -45,7 +45,7 @@ async fn forward(
     Finalize { on, message }: &Finalize,
 ) -> Result<Result<String, String>, String> {
     let now = git.line(&["symbolic-ref", "-q", "--short", "HEAD"]).await.unwrap_or_default();
-    if now != *on {
+    if now != *on || on.is_empty() {
         let now = if now.is_empty() { "no branch".to_owned() } else { format!("`{now}`") };
         return Ok(Err(format!("{now} is checked out, and it was `{on}` before the run")));
     }

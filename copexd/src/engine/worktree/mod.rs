@@ -32,6 +32,7 @@ use super::gate::{self, Workplace};
 use super::git;
 use crate::core::worktrees::{self, Failed, Step};
 
+pub(super) use branch::{common, move_branch, released};
 pub(super) use check::check;
 pub(super) use clean::{Sweep, Which, clean, repositories};
 pub(super) use commit::commit;

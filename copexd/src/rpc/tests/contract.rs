@@ -1,6 +1,6 @@
 //! The document that `rpc.discover` answers lists exactly the methods that are served.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use copex_proto::api::CopexApiServer;
 use copex_proto::ask::{AskFilter, AskList};
@@ -10,12 +10,13 @@ use copex_proto::explain::Explanation;
 use copex_proto::fleet::{CleanTarget, FleetCleaned};
 use copex_proto::health::{
     AnswerResponse, AuthStatus, BackendQuery, CancelResponse, ClientInfo, DaemonStatus,
-    EventsResponse, HelloResponse, ListResponse, ModelList, PoolStatus, RunFilter, SteerResponse,
-    StopResponse, SubmitResponse,
+    EventsResponse, HelloResponse, ListResponse, ModelList, OfferResponse, PoolStatus, RunFilter,
+    SteerResponse, StopResponse, SubmitResponse,
 };
 use copex_proto::id::{AskId, RunId, Seq};
 use copex_proto::mcp::{McpCheck, McpReport};
 use copex_proto::run::{RunDetail, RunRequest};
+use copex_proto::secret::Secret;
 use copex_proto::session::{
     DeletedSession, ForkResponse, SessionDetail, SessionFilter, SessionList, SessionsReport,
 };
@@ -135,7 +136,12 @@ impl CopexApiServer for Nothing {
         _: Option<SpendLimits>,
         _: Option<bool>,
         _: Option<bool>,
+        _: Option<BTreeMap<String, Secret>>,
     ) -> RpcResult<SubmitResponse> {
+        nothing()
+    }
+
+    async fn run_offer(&self, _: RunId, _: BTreeMap<String, Secret>) -> RpcResult<OfferResponse> {
         nothing()
     }
 

@@ -49,6 +49,7 @@ fn run(n: u64) -> RunSummary {
         resumed_from: None,
         key: Some(format!("key-{n}")),
         foreground: n.is_multiple_of(2),
+        needs_key: None,
         outcome: None,
     }
 }

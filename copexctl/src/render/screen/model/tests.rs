@@ -84,7 +84,8 @@ fn what_is_being_done_follows_the_events() {
     };
     let (name, argument) = ("bash".to_owned(), "cargo test".to_owned());
     let command = "check".to_owned();
-    let parked = EventBody::Parked { reason: "slow down".to_owned(), until: Some(9) };
+    let parked =
+        EventBody::Parked { reason: "slow down".to_owned(), until: Some(9), needs_key: None };
     let script = [
         (accepted(Mode::Ralph), Doing::Starting),
         (EventBody::State { state: RunState::Running }, Doing::Starting),

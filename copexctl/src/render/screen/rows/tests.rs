@@ -87,7 +87,7 @@ fn busy() -> Model {
     take(&mut model, 5, Some("t004/2"), EventBody::Iteration { number: 2, max: 10 });
     take(&mut model, 5, Some("t004/2"), says("one line\nI look at the "));
     let until = Some(AT + 95_000);
-    let parked = EventBody::Parked { reason: "slow down".to_owned(), until };
+    let parked = EventBody::Parked { reason: "slow down".to_owned(), until, needs_key: None };
     take(&mut model, 6, None, parked);
     let warning = EventBody::Warning { code: "x".to_owned(), message: "look out".to_owned() };
     take(&mut model, 6, Some("t007"), warning);

@@ -47,6 +47,7 @@ pub(super) fn spec() -> CouncilSpec {
         escalation: None,
         quorum: 2,
         straggler_ms: 1_000,
+        first_word_ms: 5_000,
         max_concurrent: 3,
         debate: 0,
         seed: 7,

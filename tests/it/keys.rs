@@ -1,0 +1,301 @@
+//! A provider's key that only the client has: the daemon dies, and with it what it was told.
+
+use copex_tests::ctl::Ctl;
+use copex_tests::model::{API_KEY, RecordedRequest, Reply};
+use copex_tests::rpc::Rpc;
+use serde_json::{Value, json};
+
+use crate::product::{Product, follow, of_type, types};
+use crate::{council, plan};
+
+const NAME: &str = "COPILOT_PROVIDER_API_KEY";
+
+/// A daemon that does not have the key.
+fn product() -> Product {
+    Product::with(|builder| builder.env(NAME, ""))
+}
+
+/// A client that has it.
+fn owner(product: &Product) -> Ctl {
+    product.ctl().with(|launch| launch.env(NAME, API_KEY))
+}
+
+fn detail(rpc: &mut Rpc, run: &str) -> Value {
+    rpc.call("run.get", &json!({"run": run}))
+}
+
+/// Kills the daemon while the model is asked for the `count`th time, and waits until the run
+/// is parked after the restart.
+fn parked(product: &mut Product, args: &[&str], count: usize) -> String {
+    let run = owner(product).run(args.iter().copied().chain(["--detach"])).ok().trim().to_owned();
+    let asked = product.model.wait_for_requests(count);
+    assert!(
+        asked
+            .iter()
+            .all(|it| it.headers.get("authorization").is_some_and(|it| it.ends_with(API_KEY)))
+    );
+    restart(product, &run);
+    run
+}
+
+fn restart(product: &mut Product, run: &str) {
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut rpc = product.rpc();
+    let watched = rpc.subscribe("run.watch", &json!({"run": run}));
+    let told = rpc.events_until(&watched, "parked").pop().unwrap();
+    assert_eq!(told["needs_key"], NAME, "{told}");
+    assert!(told["reason"].as_str().unwrap().contains(NAME), "{told}");
+}
+
+/// The key is nowhere but in memory.
+fn assert_secret(product: &Product) {
+    let mut folders = vec![product.daemon.sandbox().path("")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                files += 1;
+                let bytes = std::fs::read(entry.path()).unwrap_or_default();
+                let found = bytes.windows(API_KEY.len()).any(|it| it == API_KEY.as_bytes());
+                assert!(!found, "the key is in {}", entry.path().display());
+            }
+        }
+    }
+    assert!(files > 3, "nothing was looked at");
+    assert!(!product.daemon.log().contains(API_KEY), "the key is in the log");
+}
+
+fn goes_on(
+    args: &[&str],
+    count: usize,
+    before: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static,
+    after: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static,
+) -> Vec<Value> {
+    let mut product = product();
+    product.model.respond(before);
+    let run = parked(&mut product, args, count);
+    let asked = product.model.requests().len();
+    product.model.respond(after);
+    // Who does not have it is told so, and nothing is asked without it.
+    let told = product.runs(["resume", &run]).expect_code(77);
+    assert!(told.stderr.contains(NAME) && told.stderr.contains("runs resume"), "{told:?}");
+    assert_eq!(product.model.requests().len(), asked, "nobody is asked without a key");
+    let resumed = owner(&product).run(["runs", "resume", &run, "-q"]).expect_code(0);
+    assert!(!resumed.stdout.is_empty(), "{resumed:?}");
+    let mut rpc = product.rpc();
+    let detail = detail(&mut rpc, &run);
+    assert_eq!(detail["summary"]["state"], "done", "the same run: {detail}");
+    assert_eq!(detail["summary"]["needs_key"], Value::Null, "{detail}");
+    let events = follow(&mut rpc, &run);
+    assert_secret(&product);
+    events
+}
+
+#[test]
+fn a_chat_says_what_it_waits_for_and_goes_on_where_it_was() {
+    let mut product = product();
+    product.model.respond(|_| Reply::stream().say("half an ").hang());
+    let run = parked(&mut product, &["chat", "tell me"], 1);
+    let list = product.runs(["list"]).ok();
+    assert!(list.contains("needs_key"), "{list}");
+    let why = product.runs(["explain", &run]).ok();
+    assert!(why.contains(NAME) && why.contains(&format!("copexctl runs resume {run}")), "{why}");
+    let mut rpc = product.rpc();
+    let told = rpc.call("run.explain", &json!({"run": run}));
+    assert_eq!(told["waits"][0]["kind"], "needs_key", "{told}");
+    let shown = detail(&mut rpc, &run);
+    assert_eq!(
+        (&shown["summary"]["state"], &shown["summary"]["needs_key"]),
+        (&json!("parked"), &json!(NAME))
+    );
+    assert_eq!(shown["secrets"], json!([NAME]), "{shown}");
+    let show = product.runs(["show", &run]).ok();
+    assert!(show.contains("needs_key") && show.contains("where the key is set"), "{show}");
+
+    // It is in the journal.
+    let before = follow_so_far(&mut rpc, &run);
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut rpc = product.rpc();
+    assert_eq!(detail(&mut rpc, &run)["summary"]["needs_key"], NAME);
+    assert_eq!(follow_so_far(&mut rpc, &run).len(), before.len(), "it is not told twice");
+    // A key of another name is nobody's, and one that is empty is none.
+    for secrets in [json!({"OTHER": "x"}), json!({NAME: ""}), json!({})] {
+        let taken = rpc.call("run.offer", &json!({"run": run, "secrets": secrets}));
+        assert_eq!(taken["taken"], false, "{taken}");
+    }
+    assert_eq!(product.model.requests().len(), 1, "nobody is asked without a key");
+
+    // Who follows it and has the key hands it over.
+    product.model.respond(|_| Reply::text("a whole answer"));
+    let attached = owner(&product).run(["runs", "attach", &run, "-q"]).ok();
+    assert_eq!(attached, "a whole answer\n");
+    let request = product.last_request();
+    assert_eq!(request.user_messages(), ["tell me"], "said once");
+    assert!(request.headers.get("authorization").is_some_and(|it| it.ends_with(API_KEY)));
+    let events = follow(&mut rpc, &run);
+    assert_eq!(of_type(&events, "parked").len(), 1, "{:?}", types(&events));
+    let late = rpc.call("run.offer", &json!({"run": run, "secrets": {NAME: API_KEY}}));
+    assert_eq!(late["taken"], false, "it is over");
+    assert_secret(&product);
+}
+
+fn follow_so_far(rpc: &mut Rpc, run: &str) -> Vec<Value> {
+    let page = rpc.call("run.events", &json!({"run": run, "after": 0, "limit": 1000}));
+    page["events"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_client_that_looks_on_hands_it_over_by_itself() {
+    let mut product = product();
+    product.model.respond(|_| Reply::stream().say("half an ").hang());
+    let chat = owner(&product).start(["chat", "tell me", "--json"]);
+    product.model.wait_for_requests(1);
+    let _killed = product.daemon.kill9();
+    product.model.respond(|_| Reply::text("a whole answer"));
+    product.daemon.restart();
+    let output = chat.wait().expect_code(0);
+    assert_eq!(output.json()["content"], "a whole answer", "{output:?}");
+}
+
+#[test]
+fn a_loop_goes_on_in_its_iteration() {
+    let second = |request: &RecordedRequest| request.prompt().contains("[Iteration 2 ");
+    let events = goes_on(
+        &["ralph", "fix it", "-p", "All good", "--verify", "true"],
+        2,
+        move |request| if second(request) { Reply::hang_before_head() } else { Reply::text("no") },
+        |_| Reply::text("<promise>ALL GOOD</promise>"),
+    );
+    let numbers: Vec<&Value> =
+        of_type(&events, "iteration").iter().map(|it| &it["number"]).collect();
+    assert_eq!(json!(numbers), json!([1, 2]));
+}
+
+#[test]
+fn a_plan_goes_on_in_its_steps() {
+    const STEPS: &[(&[usize], &str)] = &[(&[], "true"), (&[], "true")];
+    let events = goes_on(
+        &["plan", "Build it", "-e", "--trust-plan", "--parallel", "2"],
+        3,
+        |request| match plan::step(request) {
+            None => plan::answer(STEPS),
+            Some(_) => Reply::hang_before_head(),
+        },
+        |request| plan::work(request, plan::step(request).unwrap()),
+    );
+    let done = of_type(&events, "step").into_iter().filter(|step| step["state"] == "done").count();
+    assert_eq!(done, 2, "{events:#?}");
+}
+
+#[test]
+fn a_fleet_goes_on_with_its_tasks() {
+    let events = goes_on(
+        &["fleet", "Write the docs", "Write the tests"],
+        2,
+        |_| Reply::hang_before_head(),
+        |_| Reply::text("written"),
+    );
+    let done = of_type(&events, "task").into_iter().filter(|task| task["state"] == "done").count();
+    assert_eq!(done, 2, "{events:#?}");
+    let words = |event: &&Value| event["code"] == "throttled";
+    assert!(!of_type(&events, "warning").iter().any(words), "no model throttled");
+}
+
+#[test]
+fn a_council_goes_on_with_its_members() {
+    let args = council::words(&["a", "b"], ["Which?"]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let events = goes_on(&args, 2, |_| Reply::hang_before_head(), council::usual);
+    let last = events.last().unwrap();
+    assert_eq!(last["council"]["missing"], json!([]), "{last}");
+}
+
+#[test]
+fn it_is_not_waited_for_for_ever_and_a_cancel_ends_the_wait() {
+    let mut product = product();
+    product.model.respond(|_| Reply::hang_before_head());
+    let run = parked(&mut product, &["chat", "tell me"], 1);
+    let _cancelled = product.runs(["cancel", &run]).expect_code(0);
+    assert_eq!(detail(&mut product.rpc(), &run)["summary"]["state"], "cancelled");
+
+    let request = product.request(
+        "tell me",
+        json!({
+            "approval": {"ask_timeout_s": 1}, "secrets": {NAME: API_KEY}
+        }),
+    );
+    let mut rpc = product.rpc();
+    let run = rpc.call("run.submit", &json!({"request": request}))["run"].take();
+    let run = run.as_str().unwrap().to_owned();
+    product.model.wait_for_requests(2);
+    restart(&mut product, &run);
+    let end = follow(&mut product.rpc(), &run).pop().unwrap();
+    assert_eq!(
+        (&end["type"], &end["error"]["class"]),
+        (&json!("blocked"), &json!("auth")),
+        "{end}"
+    );
+    assert!(end["error"]["message"].as_str().unwrap().contains(NAME), "{end}");
+    let _blocked = product.runs(["attach", &run, "-q"]).expect_code(77);
+
+    // What it ended with is no reason to be without the key when it is resumed.
+    product.model.respond(|_| Reply::text("at last"));
+    let resumed = owner(&product).run(["runs", "resume", &run, "-q"]).ok();
+    assert_eq!(resumed, "at last\n");
+    assert_secret(&product);
+}
+
+#[test]
+fn secrets_of_servers_are_waited_for_one_after_the_other() {
+    let mut product = product();
+    product.model.respond(|_| Reply::hang_before_head());
+    let server = json!({"command": copex_tests::cli::mcp_everything(),
+        "env": {"A": "${env:FIRST_TOKEN}"}});
+    let config = json!({"mcpServers": {"everything": server}}).to_string();
+    let args = ["chat", "tell me", "--mcp-config", &config, "--detach"];
+    let whole = owner(&product).with(|launch| launch.env("FIRST_TOKEN", "sesame-0123456789"));
+    let run = whole.run(args).ok().trim().to_owned();
+    product.model.wait_for_requests(1);
+    restart(&mut product, &run);
+    product.model.respond(|_| Reply::text("at last"));
+    let mut rpc = product.rpc();
+    let watched = rpc.subscribe("run.watch", &json!({"run": run}));
+    let _key = rpc.events_until(&watched, "parked");
+    let taken = rpc.call("run.offer", &json!({"run": run, "secrets": {NAME: API_KEY}}));
+    assert_eq!(taken["taken"], true, "{taken}");
+    let told = rpc.events_until(&watched, "parked").pop().unwrap();
+    assert_eq!(told["needs_key"], "FIRST_TOKEN", "{told}");
+    assert_eq!(whole.run(["runs", "attach", &run, "-q"]).ok(), "at last\n");
+}
+
+#[test]
+fn a_run_that_never_had_it_does_not_wait() {
+    let product = product();
+    let request = product.request("tell me", json!({}));
+    let mut rpc = product.rpc();
+    let run = rpc.call("run.submit", &json!({"request": request}))["run"].take();
+    let end = follow(&mut rpc, run.as_str().unwrap()).pop().unwrap();
+    assert_eq!(
+        (&end["type"], &end["error"]["class"]),
+        (&json!("blocked"), &json!("auth")),
+        "{end}"
+    );
+}
+
+#[test]
+fn a_daemon_that_has_it_when_it_starts_next_goes_on() {
+    let mut product = product();
+    product.model.respond(|_| Reply::hang_before_head());
+    let run = parked(&mut product, &["chat", "tell me"], 1);
+    product.model.respond(|_| Reply::text("at last"));
+    product.daemon.sandbox_mut().set(NAME, API_KEY);
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let end = follow(&mut product.rpc(), &run).pop().unwrap();
+    assert_eq!(end["content"], "at last", "{end}");
+}
