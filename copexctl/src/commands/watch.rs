@@ -155,7 +155,8 @@ pub(super) fn view(
         color: Shown::from(err_terminal && !flags.raw && ctx.env.get("NO_COLOR").is_none()),
         drawing: flags.drawing,
         whole: Shown::from(flags.whole),
-        look: look(terminal),
+        // A picture of a plan is no Markdown.
+        look: look(terminal).filter(|_| flags.drawing.is_none()),
         asides: look(err_terminal),
         results: Shown::No,
     };

@@ -30,6 +30,7 @@ use crate::clock;
 use crate::follow::{Call, Reply, Typed, View};
 use crate::render::brief;
 use crate::render::screen::signals::{Signals, obey};
+use crate::render::styled;
 use bar::Bar;
 
 /// Between two drawings when nothing is typed.
@@ -166,6 +167,8 @@ impl<'a> Composer<'a> {
             KeyCode::Char('b') if control => line.move_left(),
             KeyCode::Char('f') if control => line.move_right(),
             KeyCode::Char('h') if control => line.delete_left_grapheme(),
+            // What cannot be shown is no reason to lose a key.
+            KeyCode::Char('o') if control => drop(self.expand("")),
             KeyCode::Char(_) if control || alt => {}
             KeyCode::Char(char) => line.insert_char(char),
             KeyCode::Backspace if alt => line.delete_word_left(),
@@ -214,6 +217,14 @@ impl<'a> Composer<'a> {
         };
         // A note that cannot be shown is no reason to lose a prompt.
         let _ = self.inner.note(&told);
+    }
+
+    /// Shows a tool call in full, below what stands there.
+    fn expand(&mut self, which: &str) -> io::Result<()> {
+        match self.conversation.expand(which) {
+            Ok(lines) => self.inner.show(&lines),
+            Err(words) => self.inner.note(&words),
+        }
     }
 
     fn words(&mut self, text: String) {
@@ -277,12 +288,12 @@ impl View for Composer<'_> {
         self.draw()
     }
 
-    fn question(&mut self, text: &str) -> io::Result<()> {
+    fn question(&mut self, lines: &[styled::Line]) -> io::Result<()> {
         if std::mem::take(&mut self.away) {
             self.raw.again()?;
             self.bar.enter()?;
         }
-        self.inner.question(text)?;
+        self.inner.question(lines)?;
         self.draw()
     }
 
@@ -326,6 +337,7 @@ impl View for Composer<'_> {
             Line::Empty => {}
             Line::Prompt(text) => self.words(text),
             Line::Slash(slash, rest) if slash.verb == Verb::Queue => self.queue(&rest),
+            Line::Slash(slash, rest) if slash.verb == Verb::Expand => self.expand(&rest)?,
             Line::Slash(slash, _) => {
                 self.conversation.next.push_back(Next::Line(line.to_owned()));
                 self.note(&format!("after this turn: /{}", slash.name))?;
