@@ -1,7 +1,6 @@
 //! Questions that only a person may answer, in this terminal or elsewhere.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,8 @@ use crate::answer;
 use crate::error::Result;
 use crate::follow::View;
 use crate::process;
+use crate::render::markdown::code::{diff, is_diff};
+use crate::render::styled::{Line, Role, Style};
 use crate::render::{brief, clean};
 
 /// The questions of one run that wait.
@@ -186,22 +187,32 @@ fn wait_elsewhere(ask: &Ask, view: &mut dyn View) -> io::Result<()> {
     ))
 }
 
-fn question(ask: &Ask) -> String {
-    let mut text = clean(&ask.title);
+/// A question in lines: a change in the colours that every change has.
+fn question(ask: &Ask) -> Vec<Line> {
+    let plain = |text: &str| -> Vec<Line> {
+        clean(text).lines().map(|line| Line::of(line.replace('\t', "    "), Role::Text)).collect()
+    };
+    let mut lines: Vec<Line> =
+        clean(&ask.title).lines().map(|line| Line::of(line, Style::BOLD)).collect();
     if !ask.detail.is_empty() && !ask.title.contains(&ask.detail) {
-        text.push('\n');
-        text.push_str(&clean(&ask.detail));
+        lines.extend(if is_diff(&ask.detail) {
+            clean(&ask.detail).lines().map(|line| diff(&line.replace('\t', "    "))).collect()
+        } else {
+            plain(&ask.detail)
+        });
     }
     for (index, choice) in ask.choices.iter().enumerate() {
-        let _ = write!(text, "\n  {}. {}", index + 1, clean(choice));
+        lines.extend(plain(&format!("  {}. {choice}", index + 1)));
     }
-    match ask.kind {
-        AskKind::Permission => text.push_str("\nAllow? [y]es / [n]o / [a]lways"),
-        AskKind::PlanApproval => text
-            .push_str("\n[y]es / [n]o / [e]dit, or what to change (`3: …` changes step 3 alone)"),
-        AskKind::UserInput | AskKind::Unknown => text.push_str("\nYour answer:"),
-    }
-    text
+    let ways = match ask.kind {
+        AskKind::Permission => "Allow? [y]es / [n]o / [a]lways",
+        AskKind::PlanApproval => {
+            "[y]es / [n]o / [e]dit, or what to change (`3: …` changes step 3 alone)"
+        }
+        AskKind::UserInput | AskKind::Unknown => "Your answer:",
+    };
+    lines.push(Line::of(ways, Role::Wants));
+    lines
 }
 
 /// What a line means as an answer; nothing when it is none, so that the question comes again.
@@ -265,6 +276,20 @@ mod tests {
 
     #[test]
     fn a_question_cannot_play_with_the_terminal() {
-        assert!(!question(&ask(AskKind::Permission, &[])).contains('\u{1b}'));
+        let lines = question(&ask(AskKind::Permission, &[]));
+        assert!(lines.iter().all(|line| !line.plain().contains('\u{1b}')));
+    }
+
+    #[test]
+    fn a_change_that_is_asked_about_looks_as_every_change() {
+        let mut write = ask(AskKind::Permission, &[]);
+        write.detail = "@@ -1 +1 @@\n-old\n+\tnew\n same".to_owned();
+        let lines = question(&write);
+        let roles: Vec<_> = lines.iter().map(|line| line.spans[0].style.role).collect();
+        let change = [Role::Hunk, Role::Removed, Role::Added, Role::Text];
+        assert_eq!(roles[1..5], change);
+        assert_eq!((roles.len(), lines[3].plain().as_str()), (6, "+    new"));
+        write.detail = "-rf x".to_owned();
+        assert_eq!(question(&write)[1].spans[0].style.role, Role::Text, "no change");
     }
 }

@@ -1,5 +1,6 @@
 //! A conversation at a prompt, as a person has it: keys in, a screen out.
 
+mod expand;
 mod lost;
 pub(crate) mod modes;
 mod slash;

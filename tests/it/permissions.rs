@@ -210,6 +210,30 @@ fn a_person_at_a_terminal_is_asked_there() {
 }
 
 #[test]
+fn a_change_that_is_asked_about_is_coloured_where_there_are_colours() {
+    let product = Product::start();
+    let made = product.daemon.sandbox().write("work/made.txt", "one\n");
+    let arguments = json!({ "path": made, "old_str": "one", "new_str": "two" });
+    let coloured = "\x1b[31m-one\x1b[0m\r\n\x1b[32m+two\x1b[0m";
+    for (flag, env) in [("--bell", None), ("--screen-reader", None), ("--bell", Some("NO_COLOR"))] {
+        product.model.push(Reply::tool("edit", &arguments));
+        product.model.push(Reply::text("the end"));
+        let ctl = product.ctl().with(|launch| match env {
+            Some(name) => launch.env(name, "1"),
+            None => launch,
+        });
+        let args = ["chat", "go", "--approval", "ask", flag];
+        let mut running = ctl.start_on_one_terminal(args);
+        let asked = running.wait_stdout("[y]es / [n]o / [a]lways");
+        let wanted = flag == "--bell" && env.is_none();
+        assert_eq!(asked.contains(coloured), wanted, "{flag} {env:?}: {asked:?}");
+        assert_eq!(asked.contains("\n-one\r\n+two\r\n"), !wanted, "{flag} {env:?}: {asked:?}");
+        running.type_in("n\n");
+        let _ended = running.wait().expect_code(0);
+    }
+}
+
+#[test]
 fn what_was_typed_before_a_question_does_not_answer_it() {
     let (product, gate) = (Product::start(), Gate::new());
     let tool = ("bash", shell("echo one >> made.txt"));

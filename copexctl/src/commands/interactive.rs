@@ -218,6 +218,10 @@ impl Desk {
         match editor.read(&begun, &self.conversation.model()) {
             Ok(Read::Line(line)) => Ok(Some(line)),
             Ok(Read::End) => Ok(None),
+            Ok(Read::Expand) => {
+                self.expand("")?;
+                Ok(Some(String::new()))
+            }
             Ok(Read::Interrupt) => {
                 let now = clock::unix_ms();
                 if now.saturating_sub(self.interrupted) < TWICE_MS {

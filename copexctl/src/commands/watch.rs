@@ -165,7 +165,8 @@ pub(super) fn view(
         ),
         drawing: flags.drawing,
         whole: Shown::from(flags.whole),
-        look: look(terminal),
+        // A picture of a plan is no Markdown.
+        look: look(terminal).filter(|_| flags.drawing.is_none()),
         asides: look(err_terminal),
         results: Shown::No,
     };

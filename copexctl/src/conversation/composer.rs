@@ -30,6 +30,7 @@ use crate::clock;
 use crate::follow::{Call, Reply, Typed, View};
 use crate::render::brief;
 use crate::render::screen::signals::{Signals, obey};
+use crate::render::styled;
 use bar::Bar;
 use entry::Entry;
 
@@ -160,6 +161,8 @@ impl<'a> Composer<'a> {
             KeyCode::Enter if key.modifiers.contains(KeyModifiers::SHIFT) => self.edit(key),
             KeyCode::Enter => return self.enter(),
             KeyCode::Char('d') if control && self.line.is_empty() => return Some(Typed::Leave),
+            // What cannot be shown is no reason to lose a key.
+            KeyCode::Char('o') if control => drop(self.expand("")),
             _ => self.edit(key),
         }
         None
@@ -210,6 +213,14 @@ impl<'a> Composer<'a> {
         };
         // A note that cannot be shown is no reason to lose a prompt.
         let _ = self.inner.note(&told);
+    }
+
+    /// Shows a tool call in full, below what stands there.
+    fn expand(&mut self, which: &str) -> io::Result<()> {
+        match self.conversation.expand(which) {
+            Ok(lines) => self.inner.show(&lines),
+            Err(words) => self.inner.note(&words),
+        }
     }
 
     fn words(&mut self, text: String) {
@@ -273,12 +284,12 @@ impl View for Composer<'_> {
         self.draw()
     }
 
-    fn question(&mut self, text: &str) -> io::Result<()> {
+    fn question(&mut self, lines: &[styled::Line]) -> io::Result<()> {
         if std::mem::take(&mut self.away) {
             self.raw.again()?;
             self.bar.enter()?;
         }
-        self.inner.question(text)?;
+        self.inner.question(lines)?;
         self.draw()
     }
 
@@ -322,6 +333,7 @@ impl View for Composer<'_> {
             Line::Empty => {}
             Line::Prompt(text) => self.words(text),
             Line::Slash(slash, rest) if slash.verb == Verb::Queue => self.queue(&rest),
+            Line::Slash(slash, rest) if slash.verb == Verb::Expand => self.expand(&rest)?,
             Line::Slash(slash, _) => {
                 self.conversation.next.push_back(Next::Line(line.to_owned()));
                 self.note(&format!("after this turn: /{}", slash.name))?;

@@ -1,7 +1,7 @@
 //! The line that is edited while nobody works: history, several lines, completion.
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,9 +19,14 @@ use super::composer::entry::Aid;
 use super::history::Guarded;
 use super::paste::Pastes;
 use crate::render::note;
+use crate::render::printer;
+use crate::render::wrap::width;
 
 /// The name of the completion menu, for whoever opens it.
 const MENU: &str = "completion";
+
+/// Columns of the sign before what is typed.
+const SIGN: usize = 2;
 
 /// What is known for completion, shared with the editor that asks.
 pub(crate) type Shared = Arc<Mutex<Known>>;
@@ -31,6 +36,8 @@ pub(crate) type Shared = Arc<Mutex<Known>>;
 pub(crate) enum Read {
     /// Sent this, large pastes in place.
     Line(String),
+    /// Wants a tool call in full; what was typed stays.
+    Expand,
     /// Pressed Ctrl-C.
     Interrupt,
     /// Pressed Ctrl-D on an empty line, or the terminal is gone.
@@ -92,8 +99,27 @@ impl Editor {
         match read.map_err(io::Error::other)? {
             Signal::Success(line) => Ok(Read::Line(self.pastes.expand(&line))),
             Signal::CtrlC => Ok(Read::Interrupt),
+            Signal::HostCommand(_) => {
+                self.step_aside()?;
+                Ok(Read::Expand)
+            }
             _ => Ok(Read::End),
         }
+    }
+
+    /// Makes room for lines where the prompt stands, which comes again below them: one row of it
+    /// is wiped, more stay there.
+    fn step_aside(&self) -> io::Result<()> {
+        let columns = printer::columns().max(1);
+        let rows = |line: &str| (width(line) + SIGN) / columns + 1;
+        let rows: usize = self.line.current_buffer_contents().split('\n').map(rows).sum();
+        let mut err = io::stderr().lock();
+        if rows == 1 {
+            write!(err, "\r\x1b[J")?;
+        } else {
+            write!(err, "{}", "\n".repeat(rows))?;
+        }
+        err.flush()
     }
 
     /// Clears the screen.
@@ -126,6 +152,8 @@ fn keys(pastes: Pastes) -> Keys {
     let anew = vec![ReedlineEvent::Esc, ReedlineEvent::Edit(vec![EditCommand::CutFromStart])];
     let anew = ReedlineEvent::Multiple(anew);
     bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('u'), anew);
+    let expand = ReedlineEvent::ExecuteHostCommand(String::new());
+    bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('o'), expand);
     bindings.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
     Keys { emacs: Emacs::new(bindings), pastes }
 }

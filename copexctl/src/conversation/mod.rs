@@ -34,6 +34,10 @@ use crate::connect::Connection;
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::follow::{Call, Source};
+use crate::render::brief;
+use crate::render::expand::Recent;
+use crate::render::printer;
+use crate::render::styled::Line;
 use crate::request;
 use crate::settings::Settings;
 
@@ -87,13 +91,16 @@ pub(crate) struct Conversation {
     pub(crate) run: Option<RunId>,
     /// What comes next.
     pub(crate) next: VecDeque<Next>,
+    /// The last tool calls.
+    pub(crate) tools: Recent,
 }
 
 impl Conversation {
     /// A new one with these flags.
     pub(crate) fn new(ctx: Context, flags: ChatFlags, settings: Settings) -> Self {
         let session = SessionChoice::New;
-        Self { ctx, flags, settings, session, run: None, next: VecDeque::new() }
+        let (next, tools) = (VecDeque::new(), Recent::default());
+        Self { ctx, flags, settings, session, run: None, next, tools }
     }
 
     /// The folder, as the daemon names it.
@@ -167,6 +174,7 @@ impl Conversation {
     /// Takes note of what happens in the turn.
     pub(crate) fn event(&mut self, event: &RunEvent) {
         self.run = Some(event.run);
+        self.tools.event(event);
         match &event.body {
             EventBody::Attempt(attempt) => {
                 self.session = SessionChoice::Resume(attempt.session.0.clone());
@@ -180,10 +188,30 @@ impl Conversation {
         }
     }
 
+    /// A tool call in full: the one before that which was shown last, or as `which` says,
+    /// which may be empty.
+    ///
+    /// # Errors
+    /// In words, where there is none.
+    pub(crate) fn expand(&mut self, which: &str) -> std::result::Result<Vec<Line>, String> {
+        let place = match which {
+            "" => None,
+            _ => Some(which.parse().map_err(|_| {
+                format!(
+                    "/expand takes a number: 1 is the last tool call, not `{}`",
+                    brief(which, 40)
+                )
+            })?),
+        };
+        let aloud = self.settings.config.ui.screen_reader;
+        self.tools.expand(place, aloud, printer::columns())
+    }
+
     /// Forgets the conversation: the next turn begins another.
     pub(crate) fn leave(&mut self) {
         self.session = SessionChoice::New;
         self.run = None;
+        self.tools.clear();
     }
 
     /// Takes up the last conversation of this folder; whether there is one.

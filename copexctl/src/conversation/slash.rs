@@ -21,6 +21,8 @@ pub(crate) enum Verb {
     Queue,
     /// Starts a run of another mode.
     Mode,
+    /// Shows a tool call in full.
+    Expand,
     /// Carries out a command of the shell.
     Shell,
     /// Tells the commands and keys.
@@ -49,7 +51,7 @@ const fn slash(name: &'static str, verb: Verb, takes: &'static str, about: &'sta
 }
 
 /// All of them, in the order in which they are told.
-pub(crate) const TABLE: [Slash; 20] = [
+pub(crate) const TABLE: [Slash; 21] = [
     slash("model", Verb::Model, "[NAME]", "the model of the next turns"),
     slash("reasoning", Verb::Reasoning, "[LEVEL]", "how hard the model thinks"),
     slash("models", Verb::Shell, "", "models that can be asked"),
@@ -62,6 +64,7 @@ pub(crate) const TABLE: [Slash; 20] = [
     slash("cost", Verb::Cost, "", "what this conversation cost"),
     slash("compact", Verb::Compact, "", "put a summary in the conversation's place"),
     slash("queue", Verb::Queue, "PROMPT", "say it after the turn under way"),
+    slash("expand", Verb::Expand, "[N]", "a tool call in full; again: the one before"),
     slash("ralph", Verb::Mode, "TASK [FLAGS]", "a task again and again, until it is true"),
     slash("plan", Verb::Mode, "TASK [FLAGS]", "a plan, and its steps with --execute"),
     slash("fleet", Verb::Mode, "TASK… [FLAGS]", "many tasks side by side"),

@@ -8,6 +8,8 @@ use copex_proto::error::ErrorInfo;
 use copex_proto::event::RunEvent;
 use serde_json::value::RawValue;
 
+use crate::render::styled::Line;
+
 /// Who sees the events.
 pub(crate) trait View {
     /// One event, in order, and the line it came in.
@@ -15,9 +17,15 @@ pub(crate) trait View {
     /// Words beside the run, for a person.
     fn note(&mut self, text: &str) -> io::Result<()>;
 
+    /// Lines beside the run, below what stands there.
+    fn show(&mut self, _lines: &[Line]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A question that is answered by typing, again when the answer was none.
-    fn question(&mut self, text: &str) -> io::Result<()> {
-        self.note(text)
+    fn question(&mut self, lines: &[Line]) -> io::Result<()> {
+        let text: Vec<_> = lines.iter().map(Line::plain).collect();
+        self.note(&text.join("\n"))
     }
 
     /// The question was answered by somebody else.

@@ -9,6 +9,7 @@ use copex_proto::event::{EventBody, RunEvent};
 use crate::clock;
 use crate::follow::View;
 use crate::render::brief;
+use crate::render::styled::Line;
 use crate::render::tools::cut;
 use crate::render::words::tool_start;
 use crate::when;
@@ -144,6 +145,16 @@ impl<V: View, E: Write> View for Countdown<V, E> {
     fn note(&mut self, text: &str) -> io::Result<()> {
         self.wipe();
         self.inner.note(text)
+    }
+
+    fn question(&mut self, lines: &[Line]) -> io::Result<()> {
+        self.wipe();
+        self.inner.question(lines)
+    }
+
+    fn show(&mut self, lines: &[Line]) -> io::Result<()> {
+        self.wipe();
+        self.inner.show(lines)
     }
 
     fn rest(&mut self) -> io::Result<Option<Duration>> {

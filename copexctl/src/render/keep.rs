@@ -180,8 +180,8 @@ impl View for Keeping<'_> {
         self.view.note(text)
     }
 
-    fn question(&mut self, text: &str) -> io::Result<()> {
-        self.view.question(text)
+    fn question(&mut self, lines: &[super::styled::Line]) -> io::Result<()> {
+        self.view.question(lines)
     }
 
     fn answered_elsewhere(&mut self) -> io::Result<()> {

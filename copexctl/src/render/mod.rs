@@ -4,6 +4,7 @@ mod ansi;
 pub(crate) mod bell;
 pub(crate) mod commits;
 pub(crate) mod countdown;
+pub(crate) mod expand;
 pub(crate) mod json;
 pub(crate) mod keep;
 pub(crate) mod markdown;

@@ -64,6 +64,12 @@ pub(crate) struct Style {
     pub(crate) strike: bool,
 }
 
+impl Style {
+    /// Heavy words.
+    pub(crate) const BOLD: Self =
+        Self { role: Role::Text, bold: true, italic: false, strike: false };
+}
+
 impl From<Role> for Style {
     fn from(role: Role) -> Self {
         Self { role, bold: role == Role::Heading, ..Self::default() }

@@ -4,10 +4,12 @@
 //! from a pipe; it is ended with a line end, the restart is named on stderr, and the answer
 //! begins anew on a line of its own.
 
+mod style;
+
 use std::io::{self, Write};
 
 use copex_proto::event::{EventBody, Outcome, RunEvent, StepState, ToolEnd, ToolStart};
-use copex_proto::plan::{Drawing, Plan};
+use copex_proto::plan::Plan;
 use copex_proto::run::Mode;
 
 use crate::follow::View;
@@ -23,58 +25,7 @@ use crate::render::words::{
 };
 use crate::render::{answer, brief, clean, countdown};
 
-/// What is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Style {
-    /// When the answer is printed.
-    pub(crate) answer: AnswerStyle,
-    /// Tools and retries.
-    pub(crate) progress: Shown,
-    /// The line at the end.
-    pub(crate) summary: Shown,
-    /// The model's reasoning.
-    pub(crate) reasoning: Shown,
-    /// Warnings and notes.
-    pub(crate) notes: Shown,
-    /// Whether stdout is a terminal.
-    pub(crate) terminal: Shown,
-    /// Dimmed words on stderr.
-    pub(crate) color: Shown,
-    /// How a plan is drawn; in its own words when absent.
-    pub(crate) drawing: Option<Drawing>,
-    /// A council's opinions and reviews.
-    pub(crate) whole: Shown,
-    /// How the answer's Markdown looks; absent: it is printed as it is.
-    pub(crate) look: Option<Look>,
-    /// How tools and the summary look; absent: as plain lines.
-    pub(crate) asides: Option<Look>,
-    /// The whole results of tools.
-    pub(crate) results: Shown,
-}
-
-/// When the answer is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AnswerStyle {
-    /// As it comes.
-    Stream,
-    /// Whole, at the end.
-    AtTheEnd,
-}
-
-/// Whether something is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-}
-
-impl From<bool> for Shown {
-    fn from(yes: bool) -> Self {
-        if yes { Self::Yes } else { Self::No }
-    }
-}
+pub(crate) use style::{AnswerStyle, Shown, Style};
 
 /// The state of the output.
 pub(crate) struct Text<O, E> {
@@ -322,9 +273,13 @@ impl<O: Write, E: Write> Text<O, E> {
         self.end_err_line();
         self.end_out_line()?;
         let outcome = event.body.ending().map(|ending| &ending.outcome);
-        let report = outcome.filter(|it| self.tally.is_some() && !it.content.is_empty());
-        if let Some(report) = report {
-            self.answer(&report.content)?;
+        // Else it stands there already, or a program reads what went well alone.
+        let late = self.style.answer == AnswerStyle::AtTheEnd
+            && self.style.terminal == Shown::Yes
+            && self.style.notes == Shown::Yes;
+        let report = outcome.map_or("", |it| it.content.trim_end());
+        if (late || self.tally.is_some()) && !report.is_empty() {
+            self.answer(report)?;
             self.end_text()?;
             self.end_out_line()?;
         }
@@ -337,8 +292,7 @@ impl<O: Write, E: Write> Text<O, E> {
         self.close_open()?;
         self.end_out_line()?;
         for line in text.trim().lines() {
-            let line = styled::Line::of("› ", Role::Marker)
-                .and(clean(line), styled::Style { bold: true, ..styled::Style::default() });
+            let line = styled::Line::of("› ", Role::Marker).and(clean(line), styled::Style::BOLD);
             match &self.style.look {
                 Some(look) => writeln!(self.out, "{}", ansi::line(&line, look))?,
                 None => writeln!(self.out, "{}", line.plain())?,
@@ -379,14 +333,19 @@ impl<O: Write, E: Write> Text<O, E> {
         let columns = look.columns.unwrap_or_else(printer::columns);
         let whole = self.style.results == Shown::Yes;
         let lines = self.tools.end(tool, &look, columns, whole);
+        let part = self.part.as_ref().map(|part| format!("[{part}] ")).unwrap_or_default();
+        self.lines(&part, &lines, look)
+    }
+
+    /// Lines beside the answer.
+    fn lines(&mut self, before: &str, lines: &[styled::Line], look: Look) -> io::Result<()> {
         if self.style.terminal == Shown::Yes {
             self.end_out_line()?;
         }
         self.end_err_line();
-        let part = self.part.as_ref().map(|part| format!("[{part}] ")).unwrap_or_default();
         for line in lines {
             // A stderr that is gone is no reason to lose the answer.
-            let _ = writeln!(self.err, "{part}{}", ansi::line(&line, &look));
+            let _ = writeln!(self.err, "{before}{}", ansi::line(line, &look));
         }
         Ok(())
     }
@@ -479,6 +438,19 @@ impl<O: Write, E: Write> View for Text<O, E> {
         self.end_err_line();
         let _ = writeln!(self.err, "copexctl: {text}");
         Ok(())
+    }
+
+    fn show(&mut self, lines: &[styled::Line]) -> io::Result<()> {
+        let look = self.style.asides.filter(|look| !look.ui.screen_reader);
+        self.lines("", lines, look.unwrap_or_default())
+    }
+
+    fn question(&mut self, lines: &[styled::Line]) -> io::Result<()> {
+        let mut lines = lines.to_vec();
+        if let Some(first) = lines.first_mut() {
+            first.spans.insert(0, styled::Span::new("copexctl: ", Role::Text));
+        }
+        self.show(&lines)
     }
 }
 

@@ -45,7 +45,7 @@ impl Tools {
     ) -> Vec<Line> {
         let at = self.running.iter().position(|start| start.call == tool.call);
         let start = at.and_then(|at| self.running.remove(at));
-        let mut lines = vec![head(tool, start.as_ref(), look, columns)];
+        let mut lines = vec![head(tool, start.as_ref(), look.ui.screen_reader, columns)];
         if look.ui.density == Density::Compact && !whole {
             return lines;
         }
@@ -65,8 +65,9 @@ impl Tools {
     }
 }
 
-fn head(tool: &ToolEnd, start: Option<&ToolStart>, look: &Look, columns: usize) -> Line {
-    let (mark, role) = match (tool.success, look.ui.screen_reader) {
+/// That a tool has ended, in a line. `aloud`: in words alone.
+pub(super) fn head(tool: &ToolEnd, start: Option<&ToolStart>, aloud: bool, columns: usize) -> Line {
+    let (mark, role) = match (tool.success, aloud) {
         (true, false) => ("✓ ", Role::Good),
         (false, false) => ("✗ ", Role::Bad),
         (true, true) => ("done: ", Role::Good),
@@ -76,7 +77,7 @@ fn head(tool: &ToolEnd, start: Option<&ToolStart>, look: &Look, columns: usize) 
     let took = duration(tool.duration_ms);
     let room = columns.saturating_sub(width(mark) + width(&name) + width(&took) + 4);
     let about = start.and_then(telling).map(|text| cut(&brief(text, 500), room));
-    let mut line = Line::of(mark, role).and(name, Style { bold: true, ..Style::default() });
+    let mut line = Line::of(mark, role).and(name, Style::BOLD);
     if let Some(about) = about.filter(|about| !about.is_empty()) {
         line = line.and(format!("  {about}"), Role::Text);
     }
@@ -121,7 +122,14 @@ pub(crate) fn changed(text: &str, most: usize, columns: usize) -> Vec<Line> {
     first(text, most, columns, diff)
 }
 
-fn first(text: &str, most: usize, columns: usize, of: impl Fn(&str) -> Line) -> Vec<Line> {
+/// The first `most` lines of a text, indented, each as `of` makes it; all of them broken to so
+/// many columns where there is no end to `most`.
+pub(super) fn first(
+    text: &str,
+    most: usize,
+    columns: usize,
+    mut of: impl FnMut(&str) -> Line,
+) -> Vec<Line> {
     let text = text.trim_start_matches('\n').trim_end();
     let margin = Line::of("  ", Role::Text);
     let margin = Margin { first: &margin, rest: &margin };

@@ -46,6 +46,7 @@ fn a_session_types_every_slash_command() {
     says("back", "echo: back");
     assert!(product.last_request().user_messages().len() > 1, "the old conversation");
     says("/queue later words", "echo: later words");
+    says("/expand", "no tool was called yet");
     for name in ["skills", "mcp"] {
         screen.line(&format!("/{name}"));
         ready(&mut screen);

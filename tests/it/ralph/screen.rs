@@ -89,3 +89,33 @@ fn whoever_attaches_sees_the_same_screen() {
     assert!(shown.contains(ENTER) && shown.contains(LEAVE), "{shown}");
     assert!(!shown.contains("\u{1b}[0m"), "no colours: {shown}");
 }
+
+#[test]
+fn a_change_is_asked_about_in_its_colours_and_what_was_said_last_is_rendered() {
+    let product = Product::start();
+    let target = product.daemon.sandbox().path("home/new.txt");
+    let arguments = serde_json::json!({ "path": target, "file_text": "brand new\n" });
+    for no_color in [false, true] {
+        product.model.push(Reply::tool("create", &arguments));
+        product.model.respond(|_| Reply::text("It **is** not done:\n\n- yet"));
+        let args = ["ralph", "fix it", "-p", "all tests passing", "-n", "1"];
+        let ctl = product.ctl().with(
+            |launch| {
+                if no_color { launch.env("NO_COLOR", "1") } else { launch }
+            },
+        );
+        let mut running = ctl.start_on_one_terminal(args);
+        running.wait_stdout("Allow?");
+        running.type_in("n\n");
+        let shown = running.wait().expect_code(4).stdout;
+        let (screen, after) = shown.rsplit_once(LEAVE).unwrap();
+        assert_eq!(screen.contains("\x1b[32m+brand new\x1b[0m"), !no_color, "{screen:?}");
+        assert!(plain(screen).contains("+brand new"), "{screen}");
+        let after = plain(after);
+        assert!(after.contains("It is not done:") && after.contains("• yet"), "{after}");
+    }
+    product.model.push(Reply::text("It **is** not done"));
+    let args = ["ralph", "fix it", "-p", "all tests passing", "-n", "1", "--raw"];
+    let raw = product.ctl().start_on_one_terminal(args).wait().expect_code(4).stdout;
+    assert!(raw.contains("It **is** not done"), "{raw}");
+}

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{Desk, Step, Typist};
 use crate::cli::{ApprovalFlags, Cli, Command, TurnFlags};
-use crate::commands::{self, chat, models};
+use crate::commands::{self, chat, models, watch};
 use crate::connect::Connection;
 use crate::context::Context;
 use crate::conversation::slash::{self, Slash, TABLE, Verb};
@@ -52,6 +52,7 @@ impl Desk {
                 let source = self.conversation.prompt(rest)?;
                 return self.turn(source);
             }
+            Verb::Expand => self.expand(rest)?,
             Verb::Mode | Verb::Shell => self.command(slash, rest)?,
             Verb::Help => render::text(help().as_bytes())?,
             Verb::Clear => self.clear()?,
@@ -189,6 +190,21 @@ impl Desk {
         Ok(())
     }
 
+    /// Shows a tool call in full, below what stands there.
+    pub(super) fn expand(&mut self, which: &str) -> Result<()> {
+        match self.conversation.expand(which) {
+            Ok(lines) => {
+                let conversation = &self.conversation;
+                let mut view =
+                    watch::view(&conversation.ctx, &conversation.flags.turn.output, &[])?;
+                view.show(&lines)?;
+                view.close();
+            }
+            Err(words) => render::note(&words),
+        }
+        Ok(())
+    }
+
     fn clear(&mut self) -> Result<()> {
         if let Typist::Editor(editor) = &mut self.typist {
             editor.clear()?;
@@ -316,12 +332,13 @@ fn add(sum: &mut Usage, more: &Usage) {
 
 /// The commands and the keys.
 fn help() -> String {
-    const KEYS: [(&str, &str); 9] = [
+    const KEYS: [(&str, &str); 10] = [
         ("Enter", "send; while the agent works: tell it, before its next step"),
         ("Alt-Enter", "another line; while the agent works: say it after this turn"),
         ("\\ at the end", "another line"),
         ("Tab", "complete a command, a model, or a file after @"),
         ("Up, Down, Ctrl-R", "what was typed before"),
+        ("Ctrl-O", "the last tool call in full; again: the one before"),
         ("Ctrl-L", "clear the screen"),
         ("Ctrl-C", "cancel the turn; twice within 2 s: leave"),
         ("Ctrl-D", "on an empty line: leave; what is at work goes on"),

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::follow::{Ended, Follow, OnInterrupt, Source, Try, View};
 use crate::interrupt::Interrupts;
 use crate::render;
+use crate::render::styled::Line;
 
 /// How a turn ended.
 pub(super) struct Turn {
@@ -42,8 +43,8 @@ impl View for Learning<'_> {
         self.inner.note(text)
     }
 
-    fn question(&mut self, text: &str) -> io::Result<()> {
-        self.inner.question(text)
+    fn question(&mut self, lines: &[Line]) -> io::Result<()> {
+        self.inner.question(lines)
     }
 
     fn rest(&mut self) -> io::Result<Option<std::time::Duration>> {

@@ -3,9 +3,10 @@
 //! Where there is little room, what matters most has it: who and how far, a question, what is
 //! being done, checks and steps; the agent's words have the rest.
 
-use super::line::{Line, Tone, wrap, wrap_last};
+use super::line::{piece, wrap_last};
 use super::model::Model;
 use super::{parts, rows};
+use crate::render::styled::{Line, Role};
 
 /// Columns that are drawn on, at least.
 pub(crate) const LEAST_COLUMNS: usize = 20;
@@ -76,7 +77,7 @@ impl Part {
                 if rows >= LEAST_FOR_A_MARK
                     && let Some(line) = self.lines.get_mut(head)
                 {
-                    *line = Line::of(Tone::Faint, &format!("  … {} rows left out …", over + 1));
+                    *line = piece(Role::Dim, &format!("  … {} rows left out …", over + 1));
                 }
             }
             Cut::Around(row) => {
@@ -143,14 +144,13 @@ fn share(rows: usize, parts: &[Part; PARTS]) -> [usize; PARTS] {
 
 /// The agent's last words, with empty rows below so that what follows stays in its place.
 fn words(model: &Model, columns: usize, rows: usize) -> Vec<Line> {
-    let text = wrap_last(&model.work.words, columns, rows);
-    let mut lines: Vec<Line> = text.iter().map(|line| Line::of(Tone::Plain, line)).collect();
+    let mut lines = wrap_last(&model.work.words, columns, rows);
     lines.resize(rows, Line::default());
     lines
 }
 
 fn rule(columns: usize) -> Line {
-    Line::of(Tone::Faint, &"─".repeat(columns))
+    piece(Role::Dim, &"─".repeat(columns))
 }
 
 /// The question, its last row for the answer.
@@ -162,8 +162,8 @@ fn question(model: &Model, columns: usize, rows: usize) -> Vec<Line> {
     }
     // Room for what is typed.
     let columns = columns.saturating_sub(8).max(LEAST_COLUMNS / 2);
-    for line in question.lines() {
-        lines.extend(wrap(line, columns).iter().map(|line| Line::of(Tone::Busy, line)));
+    for line in question {
+        lines.extend(line.broken(columns));
     }
     if rows >= ROOMY {
         // What is typed may be longer than its row.

@@ -1,59 +1,18 @@
-//! Lines of the screen: pieces of text in a few tones, as wide as a terminal shows them.
+//! Lines of the screen: styled text, cut to what a row of a terminal holds.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use crate::render::styled::{Line, Role, Span, Style};
+use crate::render::tools;
+use crate::render::wrap::{self, Margin, clusters, width};
 
-/// How a piece of text looks. Without colours they are all the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Tone {
-    /// As everything.
-    #[default]
-    Plain,
-    /// What to look at first.
-    Strong,
-    /// What is there to be looked up.
-    Faint,
-    /// It went well.
-    Good,
-    /// It did not.
-    Bad,
-    /// It is being done, or wants something.
-    Busy,
-}
-
-/// A piece of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// How it looks.
-    pub(crate) tone: Tone,
-    /// What it says: no control characters.
-    pub(crate) text: String,
-}
-
-/// A line.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// Its pieces, from the left.
-    pub(crate) spans: Vec<Span>,
+/// A line of one piece, whatever characters it has.
+pub(crate) fn piece(style: impl Into<Style>, text: &str) -> Line {
+    Line::default().with(style, text)
 }
 
 impl Line {
-    /// One piece.
-    pub(crate) fn of(tone: Tone, text: &str) -> Self {
-        Self::default().and(tone, text)
-    }
-
-    /// One piece more.
-    pub(crate) fn and(mut self, tone: Tone, text: &str) -> Self {
-        let text = shown(text);
-        if !text.is_empty() {
-            self.spans.push(Span { tone, text });
-        }
-        self
-    }
-
-    /// Columns that it takes.
-    pub(crate) fn width(&self) -> usize {
-        self.spans.iter().map(|span| span.text.width()).sum()
+    /// One piece more, as it can stand in one line of a terminal.
+    pub(crate) fn with(self, style: impl Into<Style>, text: &str) -> Self {
+        self.and(flat(text), style)
     }
 
     /// Cut to so many columns.
@@ -61,16 +20,21 @@ impl Line {
         if self.width() <= columns {
             return self;
         }
-        let mut left = columns.saturating_sub(1);
-        for span in &mut self.spans {
-            span.text = cut(&span.text, left).to_owned();
-            left -= span.text.width();
+        let (mut left, mut cut) = (columns, Self::default());
+        for span in self.spans.drain(..) {
+            let wide = width(&span.text);
+            // The mark needs a column, also where this piece alone would fit.
+            if wide < left {
+                cut.push(&span);
+                left -= wide;
+                continue;
+            }
+            let text = tools::cut(&format!("{} ", span.text), left.max(wide.min(left)));
+            let text = text.trim_end_matches('…').to_owned();
+            cut.push(&Span { text, ..span });
+            break;
         }
-        self.spans.retain(|span| !span.text.is_empty());
-        if columns > 0 {
-            self.spans.push(Span { tone: Tone::Faint, text: "…".to_owned() });
-        }
-        self
+        if columns > 0 { cut.and("…", Role::Dim) } else { Self::default() }
     }
 
     /// With another line at the right edge, as far as there is room: the left one is cut first.
@@ -81,93 +45,54 @@ impl Line {
         }
         let mut line = self.fit(room);
         let gap = columns - line.width() - right.width();
-        line.spans.push(Span { tone: Tone::Plain, text: " ".repeat(gap) });
+        line = line.and(" ".repeat(gap), Role::Text);
         line.spans.extend(right.spans);
         line
     }
 
-    /// The text without tones.
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> String {
-        self.spans.iter().map(|span| span.text.as_str()).collect()
+    /// Broken at words into lines of so many columns.
+    pub(crate) fn broken(&self, columns: usize) -> Vec<Self> {
+        let nothing = Self::default();
+        wrap::words(&self.spans, Margin { first: &nothing, rest: &nothing }, columns)
     }
 }
 
 /// Text as it can stand in one line of a terminal.
-fn shown(text: &str) -> String {
+fn flat(text: &str) -> String {
     let one = |c: char| if c.is_whitespace() { ' ' } else { c };
-    text.chars().map(one).filter(|c| !c.is_control()).collect()
-}
-
-/// The beginning of a text that fits into so many columns.
-fn cut(text: &str, columns: usize) -> &str {
-    let mut left = columns;
-    for (at, c) in text.char_indices() {
-        let width = c.width().unwrap_or(0);
-        if width > left {
-            return &text[..at];
-        }
-        left -= width;
-    }
-    text
+    text.chars().map(one).filter(|c| crate::render::is_harmless(*c)).collect()
 }
 
 /// The end of a line that fits into so many columns.
 pub(crate) fn cut_left(text: &str, columns: usize) -> String {
-    let text = shown(text);
-    if text.width() <= columns {
+    let text = flat(text);
+    let mut over = width(&text).saturating_sub(columns);
+    if over == 0 {
         return text;
     }
-    let mut left = columns.saturating_sub(1);
-    let mut from = text.len();
-    for (at, c) in text.char_indices().rev() {
-        let width = c.width().unwrap_or(0);
-        if width > left {
+    over += 1;
+    let mut from = 0;
+    for (cluster, wide) in clusters(&text) {
+        if over == 0 {
             break;
         }
-        left -= width;
-        from = at;
+        over = over.saturating_sub(wide);
+        from += cluster.len();
     }
     format!("…{}", &text[from..])
 }
 
 /// The last lines of a text, wrapped at words into so many columns.
-pub(crate) fn wrap_last(text: &str, columns: usize, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+pub(crate) fn wrap_last(text: &str, columns: usize, most: usize) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
     for line in text.trim_end().lines().rev() {
         if lines.len() >= most {
             break;
         }
-        let mut wrapped = wrap(&shown(line), columns);
-        wrapped.reverse();
-        lines.append(&mut wrapped);
+        lines.extend(piece(Role::Text, line).broken(columns).into_iter().rev());
     }
     lines.truncate(most);
     lines.reverse();
-    lines
-}
-
-/// One line of text in lines of so many columns.
-pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for mut word in text.split_inclusive(' ') {
-        loop {
-            let room = columns.saturating_sub(line.width());
-            if word.trim_end().width() <= room {
-                line.push_str(if word.width() <= room { word } else { word.trim_end() });
-                break;
-            }
-            if line.is_empty() {
-                // A word that is wider than the screen; no character is wider than two columns.
-                let part = cut(word, columns.max(2));
-                line.push_str(part);
-                word = &word[part.len()..];
-            }
-            lines.push(std::mem::take(&mut line));
-        }
-    }
-    lines.push(line);
     lines
 }
 
@@ -177,14 +102,15 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_by_what_a_terminal_shows() {
-        let line = Line::of(Tone::Plain, "ab").and(Tone::Good, "日本\u{1b}[2J語");
+        let line = piece(Role::Text, "ab").with(Role::Good, "日本\u{1b}[2J語");
         assert_eq!(line.width(), 2 + 4 + 3 + 2);
         for columns in 0..12 {
             let fit = line.clone().fit(columns);
-            assert!(fit.width() <= columns, "{columns}: {}", fit.text());
+            assert!(fit.width() <= columns, "{columns}: {}", fit.plain());
         }
-        assert_eq!(line.clone().fit(6).text(), "ab日…");
-        assert_eq!(Line::of(Tone::Plain, "a\nb\tc").text(), "a b c");
+        assert_eq!(line.clone().fit(6).plain(), "ab日…");
+        assert_eq!(piece(Role::Text, "abc").with(Role::Good, "def").fit(3).plain(), "ab…");
+        assert_eq!(piece(Role::Text, "a\nb\tc").plain(), "a b c");
     }
 
     #[test]
@@ -197,19 +123,20 @@ mod tests {
 
     #[test]
     fn the_right_end_stays_where_there_is_room() {
-        let (left, right) = (Line::of(Tone::Plain, "left side"), Line::of(Tone::Faint, "12 s"));
+        let (left, right) = (piece(Role::Text, "left side"), piece(Role::Dim, "12 s"));
         let wide = left.clone().with_right(right.clone(), 20);
-        assert_eq!(wide.text(), "left side       12 s");
-        assert_eq!(left.clone().with_right(right.clone(), 12).text(), "left s… 12 s");
-        assert_eq!(left.with_right(right, 6).text(), "left …");
+        assert_eq!(wide.plain(), "left side       12 s");
+        assert_eq!(left.clone().with_right(right.clone(), 12).plain(), "left s… 12 s");
+        assert_eq!(left.with_right(right, 6).plain(), "left …");
     }
 
     #[test]
     fn text_is_wrapped_at_words_and_its_end_is_kept() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
-        assert_eq!(wrap("", 3), [""]);
-        assert_eq!(wrap_last("a\nb b b b\n\n", 3, 2), ["b b", "b b"]);
-        assert!(wrap("日本語 x", 1).iter().all(|line| !line.is_empty()));
+        let last = |text, columns, most| -> Vec<String> {
+            wrap_last(text, columns, most).iter().map(Line::plain).collect()
+        };
+        assert_eq!(last("one two three", 7, 9), ["one two", "three"]);
+        assert_eq!(last("abcdefgh", 3, 9), ["abc", "def", "gh"]);
+        assert_eq!(last("a\nb b b b\n\n", 3, 2), ["b b", "b b"]);
     }
 }

@@ -26,6 +26,7 @@ use copex_proto::run::Mode;
 
 use crate::follow::View;
 use crate::render::countdown::Countdown;
+use crate::render::styled;
 use crate::render::text::{Style, Text};
 use stage::Stage;
 
@@ -67,8 +68,12 @@ impl View for Live {
         self.view().note(text)
     }
 
-    fn question(&mut self, text: &str) -> io::Result<()> {
-        self.view().question(text)
+    fn show(&mut self, lines: &[styled::Line]) -> io::Result<()> {
+        self.view().show(lines)
+    }
+
+    fn question(&mut self, lines: &[styled::Line]) -> io::Result<()> {
+        self.view().question(lines)
     }
 
     fn answered_elsewhere(&mut self) -> io::Result<()> {

@@ -52,7 +52,7 @@ pub(crate) struct Model {
     /// Questions that wait.
     pub(crate) asks: Vec<Ask>,
     /// The question that is asked in this terminal.
-    pub(crate) question: Option<String>,
+    pub(crate) question: Option<Vec<crate::render::styled::Line>>,
     /// Commits that were made.
     pub(crate) commits: Commits,
     /// How it ended.

@@ -6,15 +6,16 @@ use std::io::{self, Write};
 
 use crossterm::cursor::{Hide, MoveTo, RestorePosition, SavePosition, Show};
 use crossterm::queue;
-use crossterm::style::{Attribute, Color, Print, ResetColor, SetAttribute, SetForegroundColor};
+use crossterm::style::Print;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen,
 };
 
 use super::layout::Frame;
-use super::line::{Line, Tone};
-use crate::render::text::Shown;
+use crate::render::ansi;
+use crate::render::styled::Line;
+use crate::render::theme::Look;
 
 /// How much is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +32,15 @@ pub(crate) enum Extent {
 #[derive(Debug)]
 pub(crate) struct Painter<W> {
     out: W,
-    color: Shown,
+    look: Look,
     /// What stands there, while it is ours.
     shown: Option<(Frame, usize)>,
 }
 
 impl<W: Write> Painter<W> {
     /// Nothing is drawn yet.
-    pub(crate) fn new(out: W, color: Shown) -> Self {
-        Self { out, color, shown: None }
+    pub(crate) fn new(out: W, look: Look) -> Self {
+        Self { out, look, shown: None }
     }
 
     /// Whether the terminal shows our screen.
@@ -108,9 +109,12 @@ impl<W: Write> Painter<W> {
     }
 
     fn row(&self, bytes: &mut Vec<u8>, row: usize, line: &Line) -> io::Result<()> {
-        queue!(bytes, at(0, row))?;
-        write_line(bytes, line, self.color)?;
-        queue!(bytes, Clear(ClearType::UntilNewLine))
+        queue!(
+            bytes,
+            at(0, row),
+            Print(ansi::line(line, &self.look)),
+            Clear(ClearType::UntilNewLine)
+        )
     }
 
     /// Gives the terminal back as it was.
@@ -126,29 +130,6 @@ impl<W: Write> Painter<W> {
 fn at(column: usize, row: usize) -> MoveTo {
     let fit = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     MoveTo(fit(column), fit(row))
-}
-
-/// Writes a line in its tones.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn write_line(out: &mut impl Write, line: &Line, color: Shown) -> io::Result<()> {
-    for span in &line.spans {
-        if color == Shown::No || span.tone == Tone::Plain {
-            queue!(out, Print(&span.text))?;
-            continue;
-        }
-        match span.tone {
-            Tone::Plain => {}
-            Tone::Strong => queue!(out, SetAttribute(Attribute::Bold))?,
-            Tone::Faint => queue!(out, SetAttribute(Attribute::Dim))?,
-            Tone::Good => queue!(out, SetForegroundColor(Color::DarkGreen))?,
-            Tone::Bad => queue!(out, SetForegroundColor(Color::DarkRed))?,
-            Tone::Busy => queue!(out, SetForegroundColor(Color::DarkCyan))?,
-        }
-        queue!(out, Print(&span.text), ResetColor, SetAttribute(Attribute::Reset))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use copex_proto::event::{Step, StepState};
 use copex_proto::run::RunState;
 
-use super::line::{Line, Tone};
+use super::line::piece;
 use super::model::{Gate, Model, Round};
 use super::rows;
 use super::work::{Doing, Work};
+use crate::render::styled::{Line, Role, Style};
 use crate::render::{brief, cost, duration};
 
 /// Before what belongs to the line above.
@@ -26,13 +27,13 @@ pub(super) fn span(ms: u64) -> String {
 /// Who, how far, and for how long.
 pub(crate) fn head(model: &Model, now_ms: u64, columns: usize) -> Line {
     let mode = model.mode.map_or("run", copex_proto::run::Mode::as_str);
-    let mut line = Line::of(Tone::Strong, mode);
+    let mut line = piece(Style::BOLD, mode);
     for text in progress(model) {
-        line = line.and(Tone::Plain, " · ").and(Tone::Strong, &text);
+        line = line.with(Role::Text, " · ").with(Style::BOLD, &text);
     }
-    line = line.and(Tone::Faint, &format!(" · {}", model.run));
+    line = line.with(Role::Dim, &format!(" · {}", model.run));
     let took = span(now_ms.saturating_sub(model.accepted_at));
-    line.with_right(Line::of(Tone::Plain, &took), columns)
+    line.with_right(piece(Role::Text, &took), columns)
 }
 
 fn progress(model: &Model) -> Vec<String> {
@@ -57,7 +58,7 @@ fn total(model: &Model) -> u32 {
 /// What it is about.
 pub(crate) fn title(model: &Model) -> Vec<Line> {
     let title = model.present_step().map_or(&model.title, |step| &step.title);
-    if title.is_empty() { Vec::new() } else { vec![Line::of(Tone::Faint, title)] }
+    if title.is_empty() { Vec::new() } else { vec![piece(Role::Dim, title)] }
 }
 
 /// What it took, and how long the rest will take.
@@ -69,11 +70,11 @@ pub(crate) fn spend(model: &Model, columns: usize) -> Line {
     };
     parts.push(format!("{} in, {} out tokens", usage.input_tokens, usage.output_tokens));
     parts.extend(cost(usage));
-    let line = Line::of(Tone::Faint, &parts.join(" · "));
+    let line = piece(Role::Dim, &parts.join(" · "));
     match model.left_ms {
         Some(left) => {
             let left = format!("about {} left", span(left));
-            line.with_right(Line::of(Tone::Faint, &left), columns)
+            line.with_right(piece(Role::Dim, &left), columns)
         }
         None => line,
     }
@@ -83,20 +84,20 @@ pub(crate) fn spend(model: &Model, columns: usize) -> Line {
 /// question is everybody's.
 pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Vec<Line> {
     let line = match model.asks.first() {
-        Some(_) if model.question.is_some() => Line::of(Tone::Busy, "? waits for your answer"),
-        Some(ask) => Line::of(Tone::Busy, "? waits for an answer: ")
-            .and(Tone::Plain, &format!("copexctl runs answer {} · {}", ask.ask, ask.title)),
+        Some(_) if model.question.is_some() => piece(Role::Busy, "? waits for your answer"),
+        Some(ask) => piece(Role::Busy, "? waits for an answer: ")
+            .with(Role::Text, &format!("copexctl runs answer {} · {}", ask.ask, ask.title)),
         None if model.crew.is_some() => return Vec::new(),
         None => {
             let (what, with) = doing(&model.work, now_ms);
-            Line::of(Tone::Busy, &format!("▸ {what}")).and(Tone::Plain, &with)
+            piece(Role::Busy, &format!("▸ {what}")).with(Role::Text, &with)
         }
     };
     let since = span(now_ms.saturating_sub(model.work.since));
     if model.work.since == 0 {
         return vec![line];
     }
-    vec![line.with_right(Line::of(Tone::Faint, &since), columns)]
+    vec![line.with_right(piece(Role::Dim, &since), columns)]
 }
 
 /// What an agent is doing, and with what.
@@ -129,14 +130,14 @@ pub(crate) fn gates(model: &Model) -> Vec<Line> {
 fn gate(gate: &Gate) -> Line {
     let took = duration(gate.duration_ms);
     if gate.green() {
-        return Line::of(Tone::Good, "✓ ")
-            .and(Tone::Plain, &gate.command)
-            .and(Tone::Faint, &format!(" ({took})"));
+        return piece(Role::Good, "✓ ")
+            .with(Role::Text, &gate.command)
+            .with(Role::Dim, &format!(" ({took})"));
     }
-    Line::of(Tone::Bad, "✗ ")
-        .and(Tone::Plain, &brief(&gate.command, COMMAND))
-        .and(Tone::Faint, &format!(" {} ({took})", exit(gate)))
-        .and(Tone::Plain, &said(gate))
+    piece(Role::Bad, "✗ ")
+        .with(Role::Text, &brief(&gate.command, COMMAND))
+        .with(Role::Dim, &format!(" {} ({took})", exit(gate)))
+        .with(Role::Text, &said(gate))
 }
 
 fn exit(gate: &Gate) -> String {
@@ -157,43 +158,43 @@ pub(crate) fn steps(model: &Model) -> (Vec<Line>, usize) {
 
 fn step(step: &Step) -> Line {
     let (tone, mark) = match step.state {
-        StepState::Pending => (Tone::Faint, '·'),
-        StepState::Running => (Tone::Busy, '▸'),
-        StepState::Done => (Tone::Good, '✓'),
-        StepState::Failed => (Tone::Bad, '✗'),
-        StepState::Skipped => (Tone::Faint, '-'),
-        StepState::Blocked => (Tone::Bad, '!'),
+        StepState::Pending => (Role::Dim, '·'),
+        StepState::Running => (Role::Busy, '▸'),
+        StepState::Done => (Role::Good, '✓'),
+        StepState::Failed => (Role::Bad, '✗'),
+        StepState::Skipped => (Role::Dim, '-'),
+        StepState::Blocked => (Role::Bad, '!'),
     };
     let text = match step.state {
-        StepState::Pending | StepState::Skipped => Tone::Faint,
-        StepState::Running => Tone::Strong,
-        StepState::Done | StepState::Failed | StepState::Blocked => Tone::Plain,
+        StepState::Pending | StepState::Skipped => Role::Dim.into(),
+        StepState::Running => Style::BOLD,
+        StepState::Done | StepState::Failed | StepState::Blocked => Style::default(),
     };
-    let line = Line::of(tone, &format!("{mark} {:>2} ", step.number)).and(text, &step.title);
+    let line = piece(tone, &format!("{mark} {:>2} ", step.number)).with(text, &step.title);
     match &step.note {
-        Some(note) => line.and(Tone::Faint, &format!(": {note}")),
+        Some(note) => line.with(Role::Dim, &format!(": {note}")),
         None => line,
     }
 }
 
 /// What a person was told.
 pub(crate) fn notes(model: &Model) -> Vec<Line> {
-    model.notes.iter().map(|note| Line::of(Tone::Faint, note)).collect()
+    model.notes.iter().map(|note| piece(Role::Dim, note)).collect()
 }
 
 /// What is left of the screen when it is gone.
 pub(crate) fn summary(model: &Model, columns: usize) -> Vec<Line> {
     let mode = model.mode.map_or("run", copex_proto::run::Mode::as_str);
     let (tone, state) = match model.end {
-        None => (Tone::Faint, "at work"),
-        Some(RunState::Done) => (Tone::Good, "done"),
-        Some(RunState::Blocked) => (Tone::Bad, "blocked"),
-        Some(RunState::Exhausted) => (Tone::Bad, "at a limit"),
-        Some(RunState::Cancelled) => (Tone::Faint, "cancelled"),
-        Some(_) => (Tone::Bad, "failed"),
+        None => (Role::Dim, "at work"),
+        Some(RunState::Done) => (Role::Good, "done"),
+        Some(RunState::Blocked) => (Role::Bad, "blocked"),
+        Some(RunState::Exhausted) => (Role::Bad, "at a limit"),
+        Some(RunState::Cancelled) => (Role::Dim, "cancelled"),
+        Some(_) => (Role::Bad, "failed"),
     };
-    let head = Line::of(Tone::Strong, &format!("{mode} {} ", model.run)).and(tone, state);
-    let mut lines = vec![head.and(Tone::Plain, &format!(": {}", model.title))];
+    let head = piece(Style::BOLD, &format!("{mode} {} ", model.run)).with(tone, state);
+    let mut lines = vec![head.with(Role::Text, &format!(": {}", model.title))];
     lines.extend(model.steps.iter().map(|it| indented(step(it))));
     if let Some(crew) = &model.crew {
         let columns = columns.saturating_sub(INDENT.len());
@@ -201,30 +202,30 @@ pub(crate) fn summary(model: &Model, columns: usize) -> Vec<Line> {
     } else if model.steps.is_empty() {
         let before = model.rounds.len().saturating_sub(ROUNDS);
         if before > 0 {
-            lines.push(indented(Line::of(Tone::Faint, &format!("… {before} before"))));
+            lines.push(indented(piece(Role::Dim, &format!("… {before} before"))));
         }
         lines.extend(model.rounds.iter().skip(before).map(|it| indented(round(it))));
     }
     let notes = model.notes.iter();
-    lines.extend(notes.map(|note| Line::of(Tone::Faint, &format!("copexctl: {note}"))));
+    lines.extend(notes.map(|note| piece(Role::Dim, &format!("copexctl: {note}"))));
     lines
 }
 
 fn indented(line: Line) -> Line {
-    let mut indented = Line::of(Tone::Plain, INDENT);
+    let mut indented = piece(Role::Text, INDENT);
     indented.spans.extend(line.spans);
     indented
 }
 
 fn round(round: &Round) -> Line {
     let named =
-        |tone, mark| Line::of(tone, mark).and(Tone::Plain, &format!(" iteration {}", round.number));
+        |tone, mark| piece(tone, mark).with(Role::Text, &format!(" iteration {}", round.number));
     match &round.red {
-        Some(red) => named(Tone::Bad, "✗").and(
-            Tone::Faint,
+        Some(red) => named(Role::Bad, "✗").with(
+            Role::Dim,
             &format!(": {} {}{}", brief(&red.command, COMMAND), exit(red), brief(&said(red), 90)),
         ),
-        None if round.gates > 0 => named(Tone::Good, "✓"),
-        None => named(Tone::Faint, "·"),
+        None if round.gates > 0 => named(Role::Good, "✓"),
+        None => named(Role::Dim, "·"),
     }
 }

@@ -7,10 +7,11 @@
 use copex_proto::run::{Mode, RunState};
 
 use super::crew::{Crew, Hand};
-use super::line::{Line, Tone, cut_left};
+use super::line::{cut_left, piece};
 use super::parts::{doing, span};
 use super::work::Doing;
 use crate::render::cost;
+use crate::render::styled::{Line, Role, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Columns of a name, at least and at most.
@@ -85,7 +86,7 @@ pub(super) fn table(crew: &Crew, now_ms: u64, (columns, rows): (usize, usize)) -
     let room = rows.saturating_sub(usize::from(done > 0));
     let fits = if shown.len() > room { room.saturating_sub(1) } else { shown.len() };
     let hidden = shown.split_off(fits);
-    let name = shown.iter().map(|hand| Line::of(Tone::Plain, &hand.name).width()).max();
+    let name = shown.iter().map(|hand| piece(Role::Text, &hand.name).width()).max();
     let most = (columns / 4).clamp(LEAST_NAME, MOST_NAME);
     let name = name.unwrap_or_default().clamp(LEAST_NAME, most);
     let row = |hand: &&Hand| row(crew, hand, now_ms, (columns, name));
@@ -94,7 +95,7 @@ pub(super) fn table(crew: &Crew, now_ms: u64, (columns, rows): (usize, usize)) -
         lines.push(more(&hidden));
     }
     if done > 0 {
-        lines.push(Line::of(Tone::Good, "✓ ").and(Tone::Faint, &format!("{done} done")));
+        lines.push(piece(Role::Good, "✓ ").with(Role::Dim, &format!("{done} done")));
     }
     // Without room for the one row and the other.
     lines.truncate(rows);
@@ -117,59 +118,59 @@ fn more(hidden: &[&Hand]) -> Line {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    Line::of(Tone::Faint, &format!("… {} more: {}", hidden.len(), parts.join(", ")))
+    piece(Role::Dim, &format!("… {} more: {}", hidden.len(), parts.join(", ")))
 }
 
 fn row(crew: &Crew, hand: &Hand, now_ms: u64, (columns, name): (usize, usize)) -> Line {
-    let (tone, mark) = if hand.asked() { (Tone::Busy, '?') } else { mark(hand.state) };
-    let title = if hand.at_work() { Tone::Strong } else { Tone::Plain };
-    let title = Line::of(title, &hand.name).fit(name);
+    let (tone, mark) = if hand.asked() { (Role::Busy, '?') } else { mark(hand.state) };
+    let title = if hand.at_work() { Style::BOLD } else { Style::default() };
+    let title = piece(title, &hand.name).fit(name);
     let gap = " ".repeat((name + 2).saturating_sub(title.width()));
-    let mut line = Line::of(tone, &format!("{mark} "));
+    let mut line = piece(tone, &format!("{mark} "));
     line.spans.extend(title.spans);
-    line = line.and(Tone::Plain, &gap);
+    line = line.with(Role::Text, &gap);
     for (stage, state) in &hand.stages {
         let (tone, mark) = self::mark(*state);
-        line = line.and(Tone::Faint, &format!("{stage} ")).and(tone, &format!("{mark} "));
+        line = line.with(Role::Dim, &format!("{stage} ")).with(tone, &format!("{mark} "));
     }
     let right = right(hand, now_ms, columns);
     let room = columns.saturating_sub(line.width() + right.width() + 1);
     let (tone, what, with) = says(crew, hand, (now_ms, room));
-    line = line.and(tone, &what).and(Tone::Plain, &with);
+    line = line.with(tone, &what).with(Role::Text, &with);
     if right.is_empty() {
         return line.fit(columns);
     }
-    line.with_right(Line::of(Tone::Faint, &right), columns)
+    line.with_right(piece(Role::Dim, &right), columns)
 }
 
-fn mark(state: RunState) -> (Tone, char) {
+fn mark(state: RunState) -> (Role, char) {
     match state {
-        RunState::Queued => (Tone::Faint, '·'),
-        RunState::Running => (Tone::Busy, '▸'),
-        RunState::Asking => (Tone::Busy, '?'),
-        RunState::Parked => (Tone::Busy, '‖'),
-        RunState::Done => (Tone::Good, '✓'),
-        RunState::Failed | RunState::Exhausted => (Tone::Bad, '✗'),
-        RunState::Blocked => (Tone::Bad, '!'),
-        RunState::Cancelled => (Tone::Faint, '-'),
+        RunState::Queued => (Role::Dim, '·'),
+        RunState::Running => (Role::Busy, '▸'),
+        RunState::Asking => (Role::Busy, '?'),
+        RunState::Parked => (Role::Busy, '‖'),
+        RunState::Done => (Role::Good, '✓'),
+        RunState::Failed | RunState::Exhausted => (Role::Bad, '✗'),
+        RunState::Blocked => (Role::Bad, '!'),
+        RunState::Cancelled => (Role::Dim, '-'),
     }
 }
 
 /// What somebody is doing, or why not: what it is, and with what or why.
-fn says(crew: &Crew, hand: &Hand, (now_ms, columns): (u64, usize)) -> (Tone, String, String) {
+fn says(crew: &Crew, hand: &Hand, (now_ms, columns): (u64, usize)) -> (Role, String, String) {
     let note = hand.note.clone().unwrap_or_default();
     match hand.state {
-        _ if hand.asked() => (Tone::Busy, "waits for an answer".to_owned(), String::new()),
-        RunState::Queued => (Tone::Faint, waits(crew, hand), String::new()),
-        RunState::Done => (Tone::Plain, note, String::new()),
+        _ if hand.asked() => (Role::Busy, "waits for an answer".to_owned(), String::new()),
+        RunState::Queued => (Role::Dim, waits(crew, hand), String::new()),
+        RunState::Done => (Role::Text, note, String::new()),
         RunState::Running | RunState::Asking | RunState::Parked => {
             if hand.work.doing == Doing::Answering {
-                return (Tone::Plain, last_words(hand, columns), String::new());
+                return (Role::Text, last_words(hand, columns), String::new());
             }
             let (what, with) = doing(&hand.work, now_ms);
-            (Tone::Busy, what, with)
+            (Role::Busy, what, with)
         }
-        _ => (Tone::Bad, crate::commands::runs::state_name(hand.state), format!(": {note}")),
+        _ => (Role::Bad, crate::commands::runs::state_name(hand.state), format!(": {note}")),
     }
 }
 
@@ -235,9 +236,9 @@ fn short(count: u64) -> String {
 /// What is left of it at the end in so many columns, beside the table of a fleet's tasks.
 pub(super) fn left(crew: &Crew, columns: usize) -> Vec<Line> {
     if crew.mode == Mode::Fleet {
-        return vec![Line::of(Tone::Plain, &counts(crew).join(" · "))];
+        return vec![piece(Role::Text, &counts(crew).join(" · "))];
     }
-    let name = |hand: &Hand| Line::of(Tone::Plain, &hand.name).width();
+    let name = |hand: &Hand| piece(Role::Text, &hand.name).width();
     let name = crew.hands.iter().map(name).max().unwrap_or_default().min(MOST_NAME);
     let columns = columns.min(WIDE);
     // Who is not over has no time yet.

@@ -7,16 +7,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use copex_proto::event::{EventBody, RunEvent};
-use copex_proto::run::Mode;
 
 use super::model::Model;
-use super::paint::{Extent, Painter, write_line};
+use super::paint::{Extent, Painter};
 use super::signals::{Signals, obey};
 use super::{layout, parts};
 use crate::clock;
 use crate::follow::View;
-use crate::render;
+use crate::render::ansi;
+use crate::render::styled::Line;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
+use crate::render::theme::Look;
 
 /// Between two drawings of what has changed, in milliseconds: faster than anybody reads.
 const CHANGED_MS: u64 = 50;
@@ -46,7 +47,7 @@ impl Write for Later {
 
 /// A run on the screen.
 pub(super) struct Stage {
-    style: Style,
+    look: Look,
     model: Model,
     painter: Painter<Stderr>,
     /// The answer: into a pipe as it comes, on a terminal at the end.
@@ -72,10 +73,11 @@ impl Stage {
             Shown::No => style.answer,
         };
         let text = Style { answer, reasoning: Shown::No, ..style };
+        let look = style.asides.unwrap_or_default();
         Ok(Self {
-            style,
+            look,
             model: Model::default(),
-            painter: Painter::new(io::stderr(), style.color),
+            painter: Painter::new(io::stderr(), look),
             text: Text::new(io::stdout(), Later(Rc::clone(&free)), text),
             free,
             signals: Signals::catch()?,
@@ -120,32 +122,24 @@ impl Stage {
     }
 
     /// Takes the screen away and says what is left of it.
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self) {
         self.painter.leave();
         if self.free.replace(true) {
-            return Ok(());
+            return;
         }
-        let mut text = Vec::new();
+        let mut text = String::new();
         self.measure();
         for line in parts::summary(&self.model, self.size.0) {
-            write_line(&mut text, &line, self.style.color)?;
-            text.push(b'\n');
+            text.push_str(&ansi::line(&line, &self.look));
+            text.push('\n');
         }
         // A stderr that is gone is no reason to lose the answer.
-        let _ = io::stderr().write_all(&text);
-        Ok(())
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 
     fn terminal(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
-        self.end()?;
-        self.text.event(event, raw)?;
-        // The text has a fleet's report in any case.
-        let shown = self.style.terminal == Shown::No || self.model.mode == Some(Mode::Fleet);
-        let ending = event.body.ending().filter(|_| !shown);
-        match ending.map(|ending| ending.outcome.content.trim_end()) {
-            Some(content) if !content.is_empty() => render::line(&render::clean(content)),
-            _ => Ok(()),
-        }
+        self.end();
+        self.text.event(event, raw)
     }
 }
 
@@ -173,8 +167,8 @@ impl View for Stage {
         Ok(())
     }
 
-    fn question(&mut self, text: &str) -> io::Result<()> {
-        self.model.question = Some(text.to_owned());
+    fn question(&mut self, lines: &[Line]) -> io::Result<()> {
+        self.model.question = Some(lines.to_vec());
         self.want(Extent::All);
         Ok(())
     }
@@ -218,8 +212,7 @@ impl View for Stage {
     }
 
     fn close(&mut self) {
-        // A stderr that is gone shows nothing any more.
-        let _ = self.end();
+        self.end();
     }
 }
 

@@ -178,3 +178,52 @@ fn rendered_answers_are_not_spliced_either() {
     );
     assert_eq!(out, "half of\n");
 }
+
+#[test]
+fn a_change_in_a_question_has_its_colours_where_there_are_any() {
+    use crate::render::theme::Depth;
+    let ui = copex_proto::config::Ui::default();
+    let question = [
+        styled::Line::of("write: a.rs", styled::Style::BOLD),
+        styled::Line::of("-old", Role::Removed),
+        styled::Line::of("+new", Role::Added),
+    ];
+    let asked = |asides: Option<Look>| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut view = Text::new(&mut out, &mut err, Style { asides, ..PIPE });
+        view.question(&question).unwrap();
+        String::from_utf8(err).unwrap()
+    };
+    let look = Look { depth: Depth::Ansi, ..Look::plain(ui) };
+    let coloured = asked(Some(look));
+    assert!(
+        coloured.contains("\u{1b}[31m-old\u{1b}[0m\n\u{1b}[32m+new\u{1b}[0m\n"),
+        "{coloured:?}"
+    );
+    let mono = copex_proto::config::Ui { theme: copex_proto::config::Theme::Mono, ..ui };
+    let mono = asked(Some(Look { ui: mono, ..look }));
+    assert!(mono.contains("\u{1b}[2m-old\u{1b}[0m\n\u{1b}[1m+new\u{1b}[0m\n"), "{mono:?}");
+    let aloud = Look { ui: copex_proto::config::Ui { screen_reader: true, ..ui }, ..look };
+    let plain = "copexctl: write: a.rs\n-old\n+new\n";
+    for asides in [None, Some(aloud), Some(Look::plain(ui))] {
+        assert_eq!(asked(asides), plain);
+    }
+}
+
+#[test]
+fn what_was_said_last_is_rendered_as_any_answer() {
+    let failed = EventBody::Failed(Ending {
+        error: ErrorInfo::new(ErrorClass::Server, "no"),
+        outcome: Outcome { content: "It **failed**:\n\n- a".to_owned(), ..Outcome::default() },
+    });
+    let said = |style: Style| {
+        play(Style { answer: AnswerStyle::AtTheEnd, ..style }, vec![failed.clone()]).0
+    };
+    let look = Look { columns: Some(40), ..Look::plain(copex_proto::config::Ui::default()) };
+    let rendered = Style { look: Some(look), terminal: Shown::Yes, ..PIPE };
+    assert_eq!(said(rendered), "It failed:\n\n• a\n");
+    let raw = Style { terminal: Shown::Yes, ..PIPE };
+    assert_eq!(said(raw), "It **failed**:\n\n- a\n");
+    assert_eq!(said(Style { notes: Shown::No, ..raw }), "", "--quiet");
+    assert_eq!(said(PIPE), "");
+}

@@ -6,8 +6,12 @@ use copex_proto::run::{Mode, RunState};
 use super::super::model::tests::{AT, accepted, ask, fold, gate, says, step, tool};
 use super::*;
 
+fn asked(text: &str) -> Vec<Line> {
+    text.lines().map(|line| Line::of(line, Role::Wants)).collect()
+}
+
 fn texts(frame: &Frame) -> Vec<String> {
-    frame.lines.iter().map(|line| line.text().trim_end().to_owned()).collect()
+    frame.lines.iter().map(|line| line.plain().trim_end().to_owned()).collect()
 }
 
 fn of_a_loop() -> Model {
@@ -58,7 +62,8 @@ fn a_loop_on_a_usual_terminal() {
 #[test]
 fn it_fits_whatever_the_size() {
     let mut models = [of_a_loop(), of_a_plan(40), Model::default(), of_a_loop()];
-    models[3].question = Some(format!("shell: {}\n{}Allow?", "x ".repeat(99), "line\n".repeat(40)));
+    models[3].question =
+        Some(asked(&format!("shell: {}\n{}Allow?", "x ".repeat(99), "line\n".repeat(40))));
     for model in &models {
         for (columns, rows) in [(80, 24), (200, 60), (40, 10), (20, 5), (10, 3), (5, 1), (0, 0)] {
             let frame = frame(model, AT, (columns, rows));
@@ -86,7 +91,7 @@ fn the_present_step_is_always_in_sight() {
 #[test]
 fn a_question_has_a_row_to_type_in() {
     let mut model = of_a_loop();
-    model.question = Some("shell: rm\nAllow? [y]es / [n]o / [a]lways".to_owned());
+    model.question = Some(asked("shell: rm\nAllow? [y]es / [n]o / [a]lways"));
     for (columns, rows) in [(80, 24), (80, 6), (30, 14)] {
         let frame = frame(&model, AT, (columns, rows));
         let shown = texts(&frame);
@@ -95,6 +100,10 @@ fn a_question_has_a_row_to_type_in() {
         assert_eq!(column, frame.lines[row].width() + 1);
         assert!(shown.iter().any(|line| line == "shell: rm"), "{shown:#?}");
     }
+    model.question = Some(vec![Line::of("-a", Role::Removed), Line::of("Allow?", Role::Wants)]);
+    let coloured = frame(&model, AT, (80, 24));
+    let line = coloured.lines.iter().find(|line| line.plain() == "-a").unwrap();
+    assert_eq!(line.spans[0].style.role, Role::Removed, "a change keeps its colours");
     let roomy = frame(&model, AT, (80, 24));
     assert_eq!(roomy.input.unwrap().0, 22, "a row is left for long answers");
 }
@@ -112,7 +121,7 @@ fn who_cannot_answer_here_is_told_how() {
 #[test]
 fn what_is_left_at_the_end_names_iterations_steps_and_notes() {
     let texts = |model: &Model| {
-        parts::summary(model, 80).iter().map(Line::text).collect::<Vec<_>>().join("\n")
+        parts::summary(model, 80).iter().map(Line::plain).collect::<Vec<_>>().join("\n")
     };
     let left = texts(&of_a_loop());
     assert!(left.contains("  ✗ iteration 1: cargo test exit 101: 1 failed\n"), "{left}");

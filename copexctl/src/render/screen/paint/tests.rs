@@ -1,9 +1,18 @@
 //! What is written to the terminal.
 
+use copex_proto::config::Ui;
+
 use super::*;
+use crate::render::screen::line::piece;
+use crate::render::styled::Role;
+use crate::render::theme::Depth;
+
+fn look(depth: Depth) -> Look {
+    Look { depth, ..Look::plain(Ui::default()) }
+}
 
 fn lines(texts: &[&str]) -> Vec<Line> {
-    texts.iter().map(|text| Line::of(Tone::Good, text)).collect()
+    texts.iter().map(|text| piece(Role::Good, text)).collect()
 }
 
 fn frame(texts: &[&str]) -> Frame {
@@ -11,8 +20,8 @@ fn frame(texts: &[&str]) -> Frame {
 }
 
 /// What is written for each frame.
-fn written(color: Shown, frames: Vec<(Frame, Extent)>) -> Vec<String> {
-    let mut painter = Painter::new(Vec::new(), color);
+fn written(look: Look, frames: Vec<(Frame, Extent)>) -> Vec<String> {
+    let mut painter = Painter::new(Vec::new(), look);
     let mut told = Vec::new();
     for (frame, extent) in frames {
         painter.paint(frame, 4, extent).unwrap();
@@ -26,7 +35,7 @@ fn written(color: Shown, frames: Vec<(Frame, Extent)>) -> Vec<String> {
 #[test]
 fn only_what_has_changed_is_written() {
     let told = written(
-        Shown::No,
+        look(Depth::None),
         vec![
             (frame(&["one", "two"]), Extent::Changed),
             (frame(&["one", "three"]), Extent::Changed),
@@ -46,7 +55,7 @@ fn only_what_has_changed_is_written() {
 
 #[test]
 fn colours_end_with_their_text() {
-    let told = written(Shown::Yes, vec![(frame(&["one"]), Extent::Changed)]);
+    let told = written(look(Depth::Ansi), vec![(frame(&["one"]), Extent::Changed)]);
     assert!(told[0].contains("one\u{1b}[0m"), "{told:#?}");
 }
 
@@ -55,7 +64,7 @@ fn what_a_person_types_stays() {
     let asking =
         |first: &str| Frame { lines: lines(&[first, "yes or no", ""]), input: Some((1, 10)) };
     let told = written(
-        Shown::No,
+        look(Depth::None),
         vec![
             (asking("a"), Extent::Changed),
             (asking("b"), Extent::Changed),
@@ -73,5 +82,5 @@ fn what_a_person_types_stays() {
 
 #[test]
 fn a_terminal_that_was_not_drawn_on_is_left_alone() {
-    assert_eq!(written(Shown::Yes, Vec::new()), [""]);
+    assert_eq!(written(look(Depth::Ansi), Vec::new()), [""]);
 }

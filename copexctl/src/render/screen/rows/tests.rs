@@ -10,7 +10,7 @@ use super::super::parts;
 use super::*;
 
 fn texts(frame: &Frame) -> Vec<String> {
-    frame.lines.iter().map(|line| line.text().trim_end().to_owned()).collect()
+    frame.lines.iter().map(|line| line.plain().trim_end().to_owned()).collect()
 }
 
 fn take(model: &mut Model, seconds: u64, path: Option<&str>, body: EventBody) {
@@ -219,7 +219,7 @@ fn a_council_has_the_stages_of_its_members() {
     assert_eq!(shown[4..8], wanted);
     for columns in [40, 80, 120] {
         let left = parts::summary(&model, columns);
-        let left: Vec<String> = left.iter().map(Line::text).collect();
+        let left: Vec<String> = left.iter().map(Line::plain).collect();
         assert!(left[2].starts_with("  ✓ beta         opinion ✓ "), "{left:#?}");
         assert!(left[1..].iter().all(|line| line.chars().count() <= columns), "{left:#?}");
     }
