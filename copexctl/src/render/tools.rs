@@ -58,7 +58,8 @@ impl Tools {
             }
             None => {
                 let dim = |line: &str| Line::of(line, Role::Dim);
-                lines.extend(first(&tool.result, most(RESULT), columns, dim));
+                let result = if whole { &tool.result } else { printed(tool) };
+                lines.extend(first(result, most(RESULT), columns, dim));
             }
         }
         lines
@@ -67,21 +68,41 @@ impl Tools {
 
 /// That a tool has ended, in a line. `aloud`: in words alone.
 pub(super) fn head(tool: &ToolEnd, start: Option<&ToolStart>, aloud: bool, columns: usize) -> Line {
+    let red = exit_code(tool).filter(|code| *code != 0);
     let (mark, role) = match (tool.success, aloud) {
+        (true, false) if red.is_some() => ("! ", Role::Bad),
         (true, false) => ("✓ ", Role::Good),
         (false, false) => ("✗ ", Role::Bad),
         (true, true) => ("done: ", Role::Good),
         (false, true) => ("failed: ", Role::Bad),
     };
     let name = clean(&tool.name);
+    let red = red.map(|code| format!("  exit {code}")).unwrap_or_default();
     let took = duration(tool.duration_ms);
-    let room = columns.saturating_sub(width(mark) + width(&name) + width(&took) + 4);
+    let room = columns.saturating_sub(width(mark) + width(&name) + width(&red) + width(&took) + 4);
     let about = start.and_then(telling).map(|text| cut(&brief(text, 500), room));
     let mut line = Line::of(mark, role).and(name, Style::BOLD);
     if let Some(about) = about.filter(|about| !about.is_empty()) {
         line = line.and(format!("  {about}"), Role::Text);
     }
-    line.and(format!("  {took}"), Role::Dim)
+    line.and(red, Role::Bad).and(format!("  {took}"), Role::Dim)
+}
+
+/// What a command of a tool exited with: the Copilot CLI calls the tool a success whatever it
+/// is, and says it in the last line of the result, `<… exit code 1>`.
+pub(crate) fn exit_code(tool: &ToolEnd) -> Option<i32> {
+    let last = tool.result.trim_end().lines().next_back()?;
+    let inside = last.strip_prefix('<')?.strip_suffix('>')?;
+    inside.rsplit_once("exit code ")?.1.parse().ok()
+}
+
+/// What a tool printed, without the line that [`exit_code`] reads.
+fn printed(tool: &ToolEnd) -> &str {
+    let text = tool.result.trim_end();
+    match exit_code(tool) {
+        Some(_) => text.rsplit_once('\n').map_or("", |(text, _)| text),
+        None => text,
+    }
 }
 
 /// As much of a text as so many columns hold.
@@ -184,6 +205,22 @@ mod tests {
         assert_eq!(width(shown(long, "", extended, false).trim_end()), 40);
         let reader = Ui { screen_reader: true, ..extended };
         assert_eq!(shown(json!({}), "", reader, false), "done: bash  3.2 s\n");
+    }
+
+    #[test]
+    fn a_command_that_failed_is_no_success() {
+        let command = json!({ "command": "npm test" });
+        let red = "1 failed\n<shellId: 0 completed with exit code 1>";
+        let (ui, head) = (Ui::default(), "! bash  npm test  exit 1  3.2 s\n");
+        assert_eq!(shown(command.clone(), red, ui, false), format!("{head}  1 failed\n"));
+        let whole = shown(command.clone(), red, ui, true);
+        assert!(whole.contains("exit code 1"), "{whole}");
+        let green = "<shellId: 0 completed with exit code 0>";
+        assert_eq!(shown(command.clone(), green, ui, false), "✓ bash  npm test  3.2 s\n");
+        for other in ["exit code 1", "<exit code 1", "<exit code x>", "<exit code 1>\nmore", ""] {
+            let head = "✓ bash  npm test  3.2 s\n";
+            assert!(shown(command.clone(), other, ui, false).starts_with(head), "{other}");
+        }
     }
 
     #[test]

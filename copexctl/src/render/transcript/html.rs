@@ -10,6 +10,7 @@ use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd,
 use super::fold::Block;
 use crate::render::markdown::code::{Highlight, is_diff};
 use crate::render::styled::Role;
+use crate::render::tools::exit_code;
 use crate::render::{brief, clean, duration, telling};
 
 /// Before the first block.
@@ -43,11 +44,17 @@ pub(crate) fn block(block: &Block) -> String {
         ),
         Block::Note(text) => format!("<p class=\"dim\">{}</p>\n", escaped(text)),
         Block::Tool(start, end) => {
-            let (mark, class) = if end.success { ('✓', "good") } else { ('✗', "bad") };
+            let red = exit_code(end).filter(|code| *code != 0);
+            let (mark, class) = match (end.success, red) {
+                (true, None) => ('✓', "good"),
+                (true, Some(_)) => ('!', "bad"),
+                (false, _) => ('✗', "bad"),
+            };
+            let red = red.map(|code| format!(" exit {code}")).unwrap_or_default();
             let about = start.as_ref().and_then(telling).map(|text| brief(text, 200));
             let about = about.map(|text| format!(" <code>{}</code>", escaped(&text)));
             let head = format!(
-                "<span class=\"{class}\">{mark}</span> <b>{}</b>{} {}",
+                "<span class=\"{class}\">{mark}</span> <b>{}</b>{}{red} {}",
                 escaped(&end.name),
                 about.unwrap_or_default(),
                 duration(end.duration_ms)

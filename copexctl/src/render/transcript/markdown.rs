@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::fold::Block;
 use crate::render::markdown::code::is_diff;
+use crate::render::tools::exit_code;
 use crate::render::{brief, duration, telling};
 
 /// A block, with an empty line behind it.
@@ -17,12 +18,20 @@ pub(crate) fn block(block: &Block) -> String {
         }
         Block::Note(text) => format!("*{}*\n\n", escaped(text)),
         Block::Tool(start, end) => {
-            let mark = if end.success { '✓' } else { '✗' };
+            let red = exit_code(end).filter(|code| *code != 0);
+            let mark = match (end.success, red) {
+                (true, None) => '✓',
+                (true, Some(_)) => '!',
+                (false, _) => '✗',
+            };
             let mut text = format!("{mark} **{}**", escaped(&end.name));
             if let Some(about) = start.as_ref().and_then(telling) {
                 let about = brief(about, 200);
                 let ticks = fence(&about, 1);
                 let _ = write!(text, " {ticks} {about} {ticks}");
+            }
+            if let Some(code) = red {
+                let _ = write!(text, " exit {code}");
             }
             let _ = write!(text, " ({})\n\n", duration(end.duration_ms));
             let result = end.result.trim_end();

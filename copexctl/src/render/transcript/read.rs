@@ -69,7 +69,7 @@ mod tests {
             );
             assert!(text.starts_with(&begin), "{text}");
             for tool in [
-                "✓ **bash** ` exit 3 ` (",
+                "! **bash** ` exit 3 ` exit 3 (",
                 "✓ **bash** ` sleep 2; seq 1 12 ` (2.0 s)\n\n```\n1\n2\n",
             ] {
                 assert!(text.contains(tool), "{tool}: {text}");
