@@ -31,7 +31,7 @@ fn shell(ctl: &Ctl, sandbox: &Sandbox, (name, args): (&str, &[&str])) -> Option<
     let _ = std::os::unix::fs::symlink(program, bin.join("copexctl"));
     let script = ctl.run(["completions", name]).ok();
     let script = sandbox.write(format!("home/{name}.script"), &script);
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", bin.display(), copex_tests::env::path().display());
     let start = Launch::inside(sandbox, name).args(args).env("PATH", path).env("TERM", "xterm");
     let mut screen = Screen::start(start);
     screen.resize(40, 200);
