@@ -13,14 +13,17 @@ use copex_proto::ask::AskList;
 use copex_proto::config::key::KEYS;
 use copex_proto::health::{BackendQuery, ListResponse, ModelList};
 use copex_proto::session::SessionList;
+use copex_proto::skill::{SkillList, SkillState};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::commands::{help, models, runs};
 use crate::connect::Connection;
 use crate::context::Context;
+use crate::env::Env;
 use crate::render::brief;
 use crate::settings::{self, Given};
+use crate::skills;
 
 /// How long a shell may hang after Tab: what took longer feels broken.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -36,7 +39,7 @@ type Offer = fn(&OsStr) -> Vec<CompletionCandidate>;
 
 /// Where names are offered: the command, the argument's id, and what it takes. An empty
 /// command is any.
-const OFFERS: [(&[&str], &str, Offer); 25] = [
+const OFFERS: [(&[&str], &str, Offer); 29] = [
     (&["runs", "show"], "id", all_runs),
     (&["runs", "attach"], "id", all_runs),
     (&["runs", "cancel"], "id", active_runs),
@@ -53,9 +56,13 @@ const OFFERS: [(&[&str], &str, Offer); 25] = [
     (&["sessions", "fork"], "id", sessions),
     (&["sessions", "rm"], "ids", sessions),
     (&["sessions", "doctor"], "id", sessions),
+    (&["skills", "show"], "name", skills_known),
+    (&[], "skill", skills_known),
+    (&[], "disable_skill", skills_known),
     (&["breakers", "reset"], "model", models_known),
     (&["config", "set"], "key", keys),
     (&["help"], "topic", topics),
+    (&["man"], "command", verbs),
     (&["chat"], "resume", sessions),
     (&["ralph"], "resume", all_runs),
     (&["plan"], "resume", all_runs),
@@ -67,7 +74,27 @@ const OFFERS: [(&[&str], &str, Offer); 25] = [
 /// Answers a shell that asks what could follow, and then ends the process; returns at once
 /// when no shell asks.
 pub(crate) fn answer() {
-    CompleteEnv::with_factory(|| offering(crate::command())).complete();
+    CompleteEnv::with_factory(|| {
+        let command = offering(crate::command());
+        if begins_a_flag() { command } else { flags_last(command) }
+    })
+    .complete();
+}
+
+/// Whether the word at the cursor begins a flag, as the scripts of all shells hand it over.
+fn begins_a_flag() -> bool {
+    let words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let at = Env::read().get("_CLAP_COMPLETE_INDEX").and_then(|at| at.parse::<usize>().ok());
+    let word = at.map_or(words.last(), |at| words.get(at));
+    word.is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"))
+}
+
+/// The command with its flags kept back: they are offered where nothing else can be.
+fn flags_last(command: Command) -> Command {
+    let back = |arg: Arg| if arg.is_positional() { arg } else { arg.hide(true) };
+    // These two come with the last look at a command, and could not be kept back.
+    let command = command.disable_help_flag(true).disable_version_flag(true);
+    command.mut_args(back).mut_subcommands(flags_last)
 }
 
 /// The command line with all that is offered in it.
@@ -134,18 +161,34 @@ fn models_known(typed: &OsStr) -> Vec<CompletionCandidate> {
     that_fit(typed, models.into_iter().map(|model| (model.id, model.source)))
 }
 
+fn skills_known(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let list: Option<SkillList> = asked("skill.list", |ctx| {
+        let settings = settings::load(ctx, Given::default()).ok()?;
+        Some(json!({ "query": skills::query(ctx, &settings) }))
+    });
+    let skills = list.map(|list| list.skills).unwrap_or_default().into_iter();
+    let skills = skills.filter(|skill| skill.state != SkillState::Shadowed);
+    that_fit(typed, skills.map(|skill| (skill.name, skill.description)))
+}
+
 fn keys(typed: &OsStr) -> Vec<CompletionCandidate> {
     that_fit(typed, KEYS.iter().map(|key| (key.name.to_owned(), key.doc.to_owned())))
 }
 
 fn topics(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let topics = help::TOPICS.iter().map(|(name, about)| ((*name).to_owned(), (*about).to_owned()));
+    let mut all = that_fit(typed, topics);
+    all.extend(verbs(typed));
+    all
+}
+
+fn verbs(typed: &OsStr) -> Vec<CompletionCandidate> {
     let command = crate::command();
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| {
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         (verb.get_name().to_owned(), about)
     });
-    let topics = help::TOPICS.iter().map(|(name, about)| ((*name).to_owned(), (*about).to_owned()));
-    that_fit(typed, topics.chain(verbs))
+    that_fit(typed, verbs)
 }
 
 /// Asks a daemon that runs. No daemon, no answer in time, another version: nothing to offer.

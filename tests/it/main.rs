@@ -13,6 +13,7 @@ mod bell;
 mod cassettes;
 mod chat;
 mod cli_errors;
+mod completions;
 mod conformance;
 mod council;
 mod fake_copilot;
