@@ -133,8 +133,13 @@ impl Doing {
             self.words.drain(..from);
         }
         let what = brief(&self.words, MOST);
-        if !what.is_empty() {
-            self.what = format!("“{what}");
+        // Tags and JSON are said to copex, not to people.
+        let data = ["```", "{", "}", "]"].iter().any(|sign| what.starts_with(sign));
+        match what.strip_prefix("<promise>") {
+            Some(promise) => self.what = format!("promise: {}", promise.replace("</promise>", "")),
+            None if data => "writes it down".clone_into(&mut self.what),
+            None if !what.is_empty() => self.what = format!("“{what}"),
+            None => {}
         }
         self.until = None;
     }

@@ -26,6 +26,9 @@ impl Model {
             }
             Command::Tools => {
                 self.shown.results = !self.shown.results;
+                for block in self.open.iter_mut().flat_map(|open| &mut open.log.blocks) {
+                    block.by_hand = None;
+                }
                 self.forget_lines();
             }
             Command::Reasoning => {
@@ -45,6 +48,7 @@ impl Model {
                 let why = if none { "; this terminal shows no colours" } else { "" };
                 self.say(format!("theme: {}{why}", theme.as_str()));
             }
+            Command::Unfold => self.unfold(),
             Command::Refresh => {
                 let mut effects = self.look();
                 effects.push(Effect::Redraw);
@@ -120,10 +124,23 @@ impl Model {
                     open.only = Some(path);
                     open.show(Tab::Log);
                     open.scroll = super::run::Scroll::End;
+                } else if open.tab == Tab::Log {
+                    self.unfold();
                 }
                 Vec::new()
             }
             _ => self.open_run(run),
+        }
+    }
+
+    /// Opens the line of the log that is looked at, or closes it.
+    fn unfold(&mut self) {
+        let shown = self.shown;
+        let open =
+            self.open.as_mut().filter(|open| self.screen == Screen::Run && open.tab == Tab::Log);
+        let Some(open) = open else { return };
+        if !open.unfold(shown) {
+            self.say("↑ ↓ look at a line; those of tools, checks and plans can be opened");
         }
     }
 
