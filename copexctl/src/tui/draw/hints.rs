@@ -1,7 +1,7 @@
 //! The keys that do something here and now, at the foot of the screen.
 
 use copex_proto::event::AskKind;
-use copex_proto::run::RunState;
+use copex_proto::run::{Mode, RunState};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
@@ -41,7 +41,7 @@ fn of_screen(model: &Model) -> Vec<Hint> {
             let run = model.runs.selected();
             keys.extend(run.map(|_| ("Enter", "open")));
             keys.push(("n", "new"));
-            keys.extend(run.map(|run| of_run(run.state)).unwrap_or_default());
+            keys.extend(run.map(|run| of_run(run.mode, run.state)).unwrap_or_default());
             keys.extend(run.map(|_| ("/", "find")));
             keys.extend([("^P", "commands"), ("q", "leave")]);
         }
@@ -53,7 +53,7 @@ fn of_screen(model: &Model) -> Vec<Hint> {
                 Tab::Log => keys.push(("↑↓ x", "open a line")),
                 _ => {}
             }
-            keys.extend(of_run(open.summary.state));
+            keys.extend(of_run(open.summary.mode, open.summary.state));
             keys.extend((!open.answer().trim().is_empty()).then_some(("e", "editor")));
             keys.extend(open.plan.as_ref().map(|_| ("E", "edit plan")));
             if open.tab == Tab::Log {
@@ -85,13 +85,17 @@ fn of_screen(model: &Model) -> Vec<Hint> {
     keys
 }
 
-/// What can be done with a run that stands so.
-fn of_run(state: RunState) -> &'static [Hint] {
-    match state {
-        RunState::Asking => &[("a", "answer"), ("s", "say"), ("c", "cancel")],
-        RunState::Running => &[("s", "say"), ("c", "cancel")],
-        RunState::Queued => &[("w", "why"), ("c", "cancel")],
-        RunState::Parked => &[("w", "why"), ("r", "go on now"), ("c", "cancel")],
-        _ => &[("r", "resume")],
-    }
+/// What can be done with a run that stands so. Only a chat is told more while it works.
+fn of_run(mode: Mode, state: RunState) -> Vec<Hint> {
+    let at_work = !state.is_terminal();
+    let waits = matches!(state, RunState::Queued | RunState::Parked);
+    let keys = [
+        (state == RunState::Asking, ("a", "answer")),
+        (waits, ("w", "why")),
+        (state == RunState::Parked, ("r", "go on now")),
+        (at_work && !waits && mode == Mode::Chat, ("s", "say")),
+        (at_work, ("c", "cancel")),
+        (!at_work, ("r", "resume")),
+    ];
+    keys.into_iter().filter(|(is, _)| *is).map(|(_, key)| key).collect()
 }

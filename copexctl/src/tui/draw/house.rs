@@ -105,8 +105,9 @@ impl Canvas<'_> {
 
     fn daemon(&self, status: &DaemonStatus, width: u16) -> Vec<Line<'static>> {
         let since = age(self.model.now.saturating_sub(status.started_at));
+        let runs = if status.active_runs == 1 { "run" } else { "runs" };
         let text = format!(
-            "  copexd {} · pid {} · {since} · {} · {} runs not over",
+            "  copexd {} · pid {} · {since} · {} · {} {runs} not over",
             status.version,
             status.pid,
             bytes(status.rss_bytes),

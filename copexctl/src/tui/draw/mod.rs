@@ -27,6 +27,9 @@ use super::model::{Link, Model, Screen};
 /// Rows and columns below which nothing sensible can be drawn.
 const LEAST: (u16, u16) = (40, 10);
 
+/// Rows of a note, at most.
+const NOTE: usize = 4;
+
 /// Where lines are put.
 pub(super) struct Canvas<'a> {
     model: &'a Model,
@@ -154,7 +157,7 @@ impl Canvas<'_> {
     fn status(&mut self, area: Rect, y: u16) {
         let model = self.model;
         let line = if let Some(note) = &model.note {
-            self.span(if note.bad { Tone::Bad } else { Tone::Busy }, format!(" {}", note.text))
+            return self.note(area, y, &note.text, if note.bad { Tone::Bad } else { Tone::Busy });
         } else if let Link::Lost { why } = &model.link {
             self.span(Tone::Bad, format!(" {why}"))
         } else if model.screen == Screen::Runs && (model.finding || !model.runs.find.is_empty()) {
@@ -168,6 +171,21 @@ impl Canvas<'_> {
         };
         let text = text::cell(&line.content, area.width.into());
         self.put(area.x, y, area.width, &Line::from(Span::styled(text, line.style)));
+    }
+
+    /// What was just said: all of it, over the last lines of the screen where it is long.
+    fn note(&mut self, area: Rect, y: u16, text: &str, tone: Tone) {
+        let lines = text::plain(text, usize::from(area.width) - 2, self.style(tone));
+        let rows = lines.len().min(NOTE);
+        let first = y - u16::try_from(rows - 1).unwrap_or(0);
+        if rows > 1 {
+            self.rule(area, first - 1);
+        }
+        for (y, line) in (first..=y).zip(lines) {
+            let blank = Line::from(" ".repeat(area.width.into()));
+            self.put(area.x, y, area.width, &blank);
+            self.put(area.x + 1, y, area.width - 1, &line);
+        }
     }
 
     /// What the run that is looked at does, and for how long: that is never cut away.

@@ -80,7 +80,7 @@ pub(crate) const TABLE: [Entry; 25] = [
     entry(Command::Open, "Enter", "open the run"),
     entry(Command::New, "n, Ctrl+N", "new run"),
     entry(Command::Answer, "a", "answer the run's question"),
-    entry(Command::Say, "s", "say more to the agent at work (steer)"),
+    entry(Command::Say, "s", "say more to a chat at work (steer)"),
     entry(Command::Cancel, "c, Ctrl+C", "cancel the run"),
     entry(Command::Resume, "r", "resume the run; a parked one goes on now"),
     entry(Command::Explain, "w", "why the run waits"),

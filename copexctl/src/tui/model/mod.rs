@@ -322,6 +322,8 @@ impl Model {
     /// Shows a screen.
     fn go(&mut self, screen: Screen) -> Vec<Effect> {
         self.screen = screen;
+        // What was said of another screen does not stay.
+        self.note = None;
         self.house.top = 0;
         self.look()
     }

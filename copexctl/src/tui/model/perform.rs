@@ -1,7 +1,7 @@
 //! Commands, carried out.
 
 use copex_proto::id::RunId;
-use copex_proto::run::RunState;
+use copex_proto::run::{Mode, RunState};
 
 use super::call::{Call, Effect};
 use super::command::Command;
@@ -92,6 +92,9 @@ impl Model {
                 None => self.say("this run asks nothing"),
             },
             Command::Say if over => self.say("this run is over; r goes on with it"),
+            Command::Say if self.mode_of(run).is_some_and(|mode| mode != Mode::Chat) => {
+                self.say("only a chat is told more while it works");
+            }
             Command::Say => self.over = Some(Over::Say(Say::new(Purpose::Steer(run)))),
             Command::Cancel if over => self.say("this run is over"),
             Command::Cancel => self.over = Some(Over::Confirm(run)),
@@ -168,6 +171,11 @@ impl Model {
     pub(super) fn state_of(&self, run: RunId) -> Option<RunState> {
         let open = self.open.as_ref().filter(|open| open.run() == run);
         open.map(|open| open.summary.state).or_else(|| Some(self.runs.get(run)?.state))
+    }
+
+    fn mode_of(&self, run: RunId) -> Option<Mode> {
+        let open = self.open.as_ref().filter(|open| open.run() == run);
+        open.map(|open| open.summary.mode).or_else(|| Some(self.runs.get(run)?.mode))
     }
 
     /// Another form of the same log: its lines are made anew.
