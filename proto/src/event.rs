@@ -259,6 +259,9 @@ pub struct Step {
     pub title: String,
     /// Its new state.
     pub state: StepState,
+    /// Numbers of the steps that must be done first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<u32>,
     /// Why, where there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -12,11 +12,13 @@ use crate::product::{Product, shell};
 
 mod captures;
 mod modes;
+mod terminal;
 
 const ENTER: &str = "\r";
 const ESC: &str = "\u{1b}";
 const DOWN: &str = "\u{1b}[B";
 const CTRL_C: &str = "\u{3}";
+const CTRL_D: &str = "\u{4}";
 const CTRL_P: &str = "\u{10}";
 const DRAWN: &[u8] = b"\x1b[?2026l";
 const LEAVE: &str = "\u{1b}[?1049l";

@@ -141,6 +141,19 @@ impl Launch {
         })
     }
 
+    /// As [`Launch::start_on_one_terminal`], and nobody reads what is shown: the caller is the
+    /// line to it, as slow as it likes.
+    pub fn start_unread(self, rows: u16, columns: u16) -> (Running, std::fs::File) {
+        let size = nix::pty::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = nix::pty::openpty(Some(&size), None).expect("a terminal");
+        let mut command = self.command();
+        command.env("TERM", "xterm-256color");
+        command.stdin(pty.slave.try_clone().expect("a second handle on the terminal"));
+        command.stderr(pty.slave.try_clone().expect("a third handle on the terminal"));
+        command.stdout(pty.slave);
+        (Running::spawn(command, self.to_string(), None), pty.master.into())
+    }
+
     fn on_terminal(self, stderr: impl FnOnce(&mut Command, &OwnedFd)) -> Running {
         let size = nix::pty::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = nix::pty::openpty(Some(&size), None).expect("a terminal");

@@ -17,7 +17,7 @@ pub(super) fn retry_line(retry: &Retrying) -> String {
 
 /// A step's new state in a line.
 pub(super) fn step_line(step: &Step) -> String {
-    let Step { number, total, title, state, note, left_ms } = step;
+    let Step { number, total, title, state, note, left_ms, .. } = step;
     let state = match state {
         StepState::Pending => "is to be done",
         StepState::Running => "begins",

@@ -22,6 +22,7 @@ pub(crate) mod tests;
 use std::io::{self, IsTerminal as _};
 
 use copex_proto::config::Density;
+use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use self::link::Connection;
 use self::model::{Model, Shown};
@@ -68,11 +69,11 @@ pub(crate) fn run(mut ctx: Context, args: TuiArgs) -> Result<Exit> {
         ..Model::default()
     };
     let daemon = Connection::new(&ctx, stream)?;
-    let signals = Signals::catch()?;
+    let signals = Signals::catch_with(&[SIGINT, SIGQUIT])?;
     let stage = Stage::enter(mouse)
         .map_err(|error| Failure::failed(format!("the terminal cannot be used: {error}")))?;
     let editor = watch::editor(&ctx);
-    let shell = Shell { ctx: &ctx, flags: &flags, model, stage, daemon, signals, editor };
+    let shell = Shell { ctx: &ctx, flags: &flags, model, stage, daemon, signals, editor, looks: 0 };
     shell.run()?;
     Ok(Exit::Done)
 }

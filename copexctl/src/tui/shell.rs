@@ -31,6 +31,11 @@ const FRAME_MS: u64 = 33;
 /// look.
 const KEYS: Duration = Duration::from_millis(2);
 
+/// After keys it is looked for more, so often and so many milliseconds apart. What was read
+/// with another key waits inside of crossterm, and is not found where this process was made to
+/// wait just when it looked; then stdin has nothing that would wake it.
+const LOOKS: (u8, u64) = (2, 50);
+
 /// What the loop works with.
 pub(crate) struct Shell<'a> {
     /// The environment.
@@ -47,6 +52,8 @@ pub(crate) struct Shell<'a> {
     pub(crate) signals: Signals,
     /// The user's editor.
     pub(crate) editor: String,
+    /// How often it is still looked for more keys.
+    pub(crate) looks: u8,
 }
 
 /// Whether the loop goes on.
@@ -76,37 +83,54 @@ impl Shell<'_> {
                 self.model.update(msg);
                 dirty = true;
             }
+            self.stage.send()?;
             let frame = (painted_at + FRAME_MS).saturating_sub(now);
-            if dirty && frame == 0 {
+            // What is not sent yet comes first: on a slow line, frames are left out.
+            if dirty && frame == 0 && !self.stage.is_sending() {
                 self.model.size = terminal::size();
                 self.stage.paint(&self.model)?;
                 (dirty, painted_at) = (false, now);
+                #[cfg(debug_assertions)]
+                self.fall();
             }
-            let frame = dirty.then_some(frame.max(1));
-            let rests = [self.model.rest(), self.daemon.rest(now), frame];
+            let frame = (dirty && !self.stage.is_sending()).then_some(frame.max(1));
+            let looks = (self.looks > 0).then_some(LOOKS.1);
+            let clocks = [self.model.rest(), self.daemon.rest(now)].into_iter().flatten().min();
+            let rests = [clocks, frame, looks];
             match self.wait(rests.into_iter().flatten().min())? {
                 Some(Next::Leave) => return Ok(()),
                 Some(Next::On) => dirty = true,
                 // A clock went on; or nothing but a frame was due.
-                None => dirty |= frame.is_none(),
+                None => dirty |= clocks.is_some_and(|clock| now + clock <= clock::unix_ms()),
             }
         }
     }
 
-    /// Waits until something happens, and takes it; nothing when only time passed.
+    /// In a build with assertions a test may ask to see what a panic leaves behind.
+    #[cfg(debug_assertions)]
+    fn fall(&self) {
+        assert!(self.ctx.env.get("COPEX_TUI_PANICS").is_none(), "a test asked for this panic");
+    }
+
+    /// Waits until something happens, and takes it; nothing when only time passed, or when the
+    /// terminal takes more.
     fn wait(&mut self, rest: Option<u64>) -> Result<Option<Next>> {
-        let stdin = io::stdin();
+        let (stdin, stdout) = (io::stdin(), io::stdout());
         let mut fds = vec![
             PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
+        if self.stage.is_sending() {
+            fds.push(PollFd::new(stdout.as_fd(), PollFlags::POLLOUT));
+        }
+        let daemon = fds.len();
         fds.extend(self.daemon.wakes().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let rest = rest
             .map_or(PollTimeout::NONE, |ms| PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX));
         // A signal that interrupts it is found in the next round.
         let count = poll(&mut fds, rest).unwrap_or(0);
         let is = |index: usize| fds.get(index).is_some_and(|fd| fd.any().unwrap_or(true));
-        let (typed, signal, told) = (is(0), is(1), is(2));
+        let (typed, signal, told) = (is(0), is(1), is(daemon));
         let hung_up = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
         if hung_up {
             return Ok(Some(Next::Leave));
@@ -122,16 +146,23 @@ impl Shell<'_> {
                 }
             }
         }
+        let mut found = typed || signal || told;
         // A new size is told among the keys, too.
-        if (typed || signal) && self.typed()? == Next::Leave {
-            return Ok(Some(Next::Leave));
+        if typed || signal || (count == 0 && self.looks > 0) {
+            self.looks = if typed { LOOKS.0 } else { self.looks.saturating_sub(1) };
+            match self.typed()? {
+                Some(Next::Leave) => return Ok(Some(Next::Leave)),
+                keys => found |= keys.is_some(),
+            }
         }
-        Ok((count > 0).then_some(Next::On))
+        Ok(found.then_some(Next::On))
     }
 
-    /// Takes all keys that are there.
-    fn typed(&mut self) -> Result<Next> {
+    /// Takes all keys that are there; nothing when there are none.
+    fn typed(&mut self) -> Result<Option<Next>> {
+        let mut found = None;
         while ready(KEYS)? {
+            found = Some(Next::On);
             let msg = match read()? {
                 Event::Key(key)
                     if key.code == KeyCode::Char('z')
@@ -147,10 +178,10 @@ impl Shell<'_> {
             };
             let effects = self.model.update(msg);
             if self.carry_out(effects)? == Next::Leave {
-                return Ok(Next::Leave);
+                return Ok(Some(Next::Leave));
             }
         }
-        Ok(Next::On)
+        Ok(found)
     }
 
     fn signal(&mut self) -> Result<()> {

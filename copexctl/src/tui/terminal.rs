@@ -1,6 +1,9 @@
 //! The terminal: taken over, given back whatever happens.
 
-use std::io::{self, BufWriter, Stdout, Write as _};
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
 
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{
@@ -11,6 +14,8 @@ use crossterm::terminal::{
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -30,9 +35,31 @@ pub(crate) enum Mouse {
     Left,
 }
 
+/// Bytes that are given to the terminal at once. It says whether it takes some, not how many:
+/// on a slow line, keys wait until it has taken these.
+const PIECE: usize = 512;
+
+/// What is to be sent: one drawing at most, since the next is made when it is gone.
+#[derive(Debug, Default, Clone)]
+struct Outbox(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Outbox {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The terminal while it is ours. Dropping it gives it back.
 pub(crate) struct Stage {
-    backend: CrosstermBackend<BufWriter<Stdout>>,
+    backend: CrosstermBackend<Outbox>,
+    outbox: Outbox,
+    /// Bytes of it that were sent.
+    sent: usize,
     mouse: Mouse,
     /// What it shows; absent when that is not known.
     shown: Option<Buffer>,
@@ -45,8 +72,9 @@ impl Stage {
     /// When it cannot be written to or set.
     pub(crate) fn enter(mouse: Mouse) -> io::Result<Self> {
         restore_on_panic();
-        let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
-        let mut stage = Self { backend, mouse, shown: None };
+        let outbox = Outbox::default();
+        let backend = CrosstermBackend::new(outbox.clone());
+        let mut stage = Self { backend, outbox, sent: 0, mouse, shown: None };
         stage.take()?;
         Ok(stage)
     }
@@ -54,12 +82,41 @@ impl Stage {
     /// Takes it over again.
     pub(crate) fn take(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
+        // What was cut off is drawn anew.
+        self.outbox.0.borrow_mut().clear();
+        self.sent = 0;
         queue!(self.backend, EnterAlternateScreen, EnableBracketedPaste)?;
         if self.mouse == Mouse::Taken {
             queue!(self.backend, EnableMouseCapture)?;
         }
         self.clear();
-        io::Write::flush(&mut self.backend)
+        self.send()
+    }
+
+    /// Whether the last drawing is still on its way.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.outbox.0.borrow().is_empty()
+    }
+
+    /// Sends as much as the terminal takes now.
+    pub(crate) fn send(&mut self) -> io::Result<()> {
+        let mut bytes = self.outbox.0.borrow_mut();
+        let out = io::stdout();
+        while self.sent < bytes.len() {
+            let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+            if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 {
+                return Ok(());
+            }
+            let piece = &bytes[self.sent..bytes.len().min(self.sent + PIECE)];
+            match nix::unistd::write(&out, piece) {
+                Ok(count) => self.sent += count,
+                Err(Errno::EINTR | Errno::EAGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.clear();
+        self.sent = 0;
+        Ok(())
     }
 
     /// Everything is drawn anew by the next drawing.
@@ -86,7 +143,7 @@ impl Stage {
         }
         queue!(self.backend, EndSynchronizedUpdate)?;
         self.shown = Some(next);
-        io::Write::flush(&mut self.backend)
+        self.send()
     }
 }
 

@@ -448,6 +448,8 @@ pub struct StepFact {
     pub title: String,
     /// Its state.
     pub state: StepState,
+    /// Numbers of the steps that must be done first.
+    pub depends_on: Vec<u32>,
     /// Why, where there is something to say.
     pub note: Option<String>,
     /// How long the steps that are left will take, in milliseconds, by those that are done.

@@ -175,7 +175,7 @@ pub fn core_reply(answer: Answer) -> Reply {
 }
 
 fn wire_step(step: StepFact) -> Step {
-    let StepFact { number, total, title, state, note, left_ms } = step;
+    let StepFact { number, total, title, state, depends_on, note, left_ms } = step;
     let state = match state {
         machine::StepState::Pending => StepState::Pending,
         machine::StepState::Running => StepState::Running,
@@ -184,7 +184,7 @@ fn wire_step(step: StepFact) -> Step {
         machine::StepState::Skipped => StepState::Skipped,
         machine::StepState::Blocked => StepState::Blocked,
     };
-    Step { number, total, title, state, note, left_ms }
+    Step { number, total, title, state, depends_on, note, left_ms }
 }
 
 fn wire_task(task: TaskFact) -> Task {

@@ -198,10 +198,11 @@ fn people() -> Vec<EventBody> {
         },
         EventBody::Iteration { number: 3, max: 30 },
         EventBody::Step(Step {
-            number: 1,
+            number: 2,
             total: 3,
             title: text("Add the route"),
             state: StepState::Done,
+            depends_on: vec![1],
             note: Some(text("2 iterations")),
             left_ms: Some(90_000),
         }),

@@ -104,7 +104,7 @@ fn a_loop_shows_its_iterations_and_their_checks() {
 }
 
 /// What a council says: opinions, ballots, the chair's words.
-fn councillor(request: &RecordedRequest) -> Reply {
+pub(super) fn councillor(request: &RecordedRequest) -> Reply {
     let prompt = request.prompt();
     if prompt.contains("# Your decision") {
         let decision = json!({"decision": "Take **sled**.", "reasons": ["it is small"],

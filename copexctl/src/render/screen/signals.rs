@@ -15,22 +15,31 @@ use signal_hook::low_level::{emulate_default_handler, pipe};
 #[derive(Debug)]
 pub(crate) struct Signals {
     reader: UnixStream,
-    leaving: [(i32, Arc<AtomicBool>); 3],
+    leaving: Vec<(i32, Arc<AtomicBool>)>,
     handlers: Vec<SigId>,
 }
 
 impl Signals {
     /// Takes over the signals for this process.
     pub(crate) fn catch() -> io::Result<Self> {
+        Self::catch_with(&[])
+    }
+
+    /// The same, and others after which the terminal is somebody else's.
+    pub(crate) fn catch_with(others: &[i32]) -> io::Result<Self> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
-        let leaving = [SIGTSTP, SIGTERM, SIGHUP].map(|signal| (signal, Arc::default()));
+        let leaving: Vec<(i32, Arc<AtomicBool>)> = [SIGTSTP, SIGTERM, SIGHUP]
+            .iter()
+            .chain(others)
+            .map(|signal| (*signal, Arc::default()))
+            .collect();
         let mut handlers = Vec::new();
         for (signal, flag) in &leaving {
             handlers.push(signal_hook::flag::register(*signal, Arc::clone(flag))?);
         }
-        for signal in [SIGWINCH, SIGCONT, SIGTSTP, SIGTERM, SIGHUP] {
-            handlers.push(pipe::register(signal, writer.try_clone()?)?);
+        for signal in [SIGWINCH, SIGCONT].iter().chain(leaving.iter().map(|(signal, _)| signal)) {
+            handlers.push(pipe::register(*signal, writer.try_clone()?)?);
         }
         Ok(Self { reader, leaving, handlers })
     }

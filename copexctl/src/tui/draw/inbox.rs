@@ -11,14 +11,18 @@ use super::text::{cell, plain};
 use super::{Canvas, age};
 use crate::render::markdown::code::is_diff;
 use crate::render::tools;
+use crate::tui::model::hits::Hit;
 
 impl Canvas<'_> {
     pub(super) fn inbox(&mut self, area: Rect) {
         let model = self.model;
         let asks = &model.inbox.asks;
         let Some(current) = model.inbox.current() else {
-            let words =
-                if model.inbox.told { "nothing waits for you" } else { "reading the inbox" };
+            let words = if model.inbox.told {
+                "nothing waits for you; runs ask here for a yes, a choice or words"
+            } else {
+                "reading the inbox"
+            };
             let line = Line::from(self.span(Tone::Faint, format!("  {words}")));
             self.put(area.x, area.y + 1, area.width, &line);
             return;
@@ -30,6 +34,9 @@ impl Canvas<'_> {
         let top = top.min(asks.len().saturating_sub(rows.into()));
         let lines: Vec<_> = asks.iter().map(|entry| self.ask_row(entry, area.width)).collect();
         self.lines(list, &lines, top);
+        for (y, ask) in (list.y..list.bottom()).zip(top..) {
+            self.model.hits.add(Rect { y, height: 1, ..list }, Hit::Ask(ask));
+        }
         let y = area.y + u16::try_from(selected - top).unwrap_or(0);
         self.buffer.set_style(Rect { y, height: 1, ..area }, SELECTED);
         self.rule(area, list.bottom());

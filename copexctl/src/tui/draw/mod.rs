@@ -1,7 +1,10 @@
 //! From the state to cells. Pure: nothing here writes to a terminal.
 
+mod graph;
+mod hints;
 mod house;
 mod inbox;
+mod log;
 pub(crate) mod look;
 mod over;
 mod parts;
@@ -17,11 +20,15 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
 use self::look::{SELECTED, Tone};
+use super::model::hits::Hit;
 use super::model::runs::Group;
 use super::model::{Link, Model, Screen};
 
 /// Rows and columns below which nothing sensible can be drawn.
 const LEAST: (u16, u16) = (40, 10);
+
+/// Rows of a note, at most.
+const NOTE: usize = 4;
 
 /// Where lines are put.
 pub(super) struct Canvas<'a> {
@@ -35,9 +42,16 @@ pub(super) struct Canvas<'a> {
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer) -> Option<(u16, u16)> {
     let area = buffer.area;
     buffer.reset();
+    model.hits.clear();
     let mut canvas = Canvas { model, buffer, cursor: None };
     if area.width < LEAST.0 || area.height < LEAST.1 {
-        canvas.put(area.x, area.y, area.width, &Line::from("the window is too small"));
+        let (columns, rows) = LEAST;
+        let words = [
+            "too small a window".to_owned(),
+            format!("{}×{} now", area.width, area.height),
+            format!("{columns}×{rows} at least"),
+        ];
+        canvas.lines(area, &words.map(Line::from), 0);
         return None;
     }
     let body = Rect { y: area.y + 2, height: area.height - 5, ..area };
@@ -70,6 +84,10 @@ impl Canvas<'_> {
     fn put(&mut self, x: u16, y: u16, width: u16, line: &Line<'_>) {
         if y < self.buffer.area.bottom() {
             self.buffer.set_line(x, y, line, width);
+            if width > 0 && line.width() > width.into() {
+                let style = line.spans.last().map_or(line.style, |span| span.style);
+                self.buffer.set_string(x + width - 1, y, "…", style);
+            }
         }
     }
 
@@ -98,7 +116,11 @@ impl Canvas<'_> {
         ];
         let here = if model.screen == Screen::Run { Screen::Runs } else { model.screen };
         let mut spans = vec![self.span(Tone::Strong, " copex  ")];
+        let mut x = area.x + 8;
         for (screen, name) in screens {
+            let width = u16::try_from(name.width()).unwrap_or(0) + 2;
+            model.hits.add(Rect { x, y: area.y, width, height: 1 }, Hit::Screen(screen));
+            x += width + 1;
             let wants = screen == Screen::Inbox && waiting > 0;
             let tone = if wants { Tone::Wants } else { Tone::Plain };
             let style = self.style(tone);
@@ -135,24 +157,39 @@ impl Canvas<'_> {
     fn status(&mut self, area: Rect, y: u16) {
         let model = self.model;
         let line = if let Some(note) = &model.note {
-            self.span(if note.bad { Tone::Bad } else { Tone::Busy }, format!(" {}", note.text))
+            return self.note(area, y, &note.text, if note.bad { Tone::Bad } else { Tone::Busy });
         } else if let Link::Lost { why } = &model.link {
             self.span(Tone::Bad, format!(" {why}"))
-        } else if model.finding || !model.runs.find.is_empty() {
+        } else if model.screen == Screen::Runs && (model.finding || !model.runs.find.is_empty()) {
             if model.finding {
                 let column = 2 + u16::try_from(model.runs.find.width()).unwrap_or(0);
                 self.cursor = Some((area.x + column.min(area.width - 1), y));
             }
             self.span(Tone::Accent, format!(" /{}", model.runs.find))
         } else {
-            self.now()
+            return self.now(area, y);
         };
         let text = text::cell(&line.content, area.width.into());
         self.put(area.x, y, area.width, &Line::from(Span::styled(text, line.style)));
     }
 
-    /// What the run that is looked at does.
-    fn now(&self) -> Span<'static> {
+    /// What was just said: all of it, over the last lines of the screen where it is long.
+    fn note(&mut self, area: Rect, y: u16, text: &str, tone: Tone) {
+        let lines = text::plain(text, usize::from(area.width) - 2, self.style(tone));
+        let rows = lines.len().min(NOTE);
+        let first = y - u16::try_from(rows - 1).unwrap_or(0);
+        if rows > 1 {
+            self.rule(area, first - 1);
+        }
+        for (y, line) in (first..=y).zip(lines) {
+            let blank = Line::from(" ".repeat(area.width.into()));
+            self.put(area.x, y, area.width, &blank);
+            self.put(area.x + 1, y, area.width - 1, &line);
+        }
+    }
+
+    /// What the run that is looked at does, and for how long: that is never cut away.
+    fn now(&mut self, area: Rect, y: u16) {
         let model = self.model;
         let open = model.open.as_ref().filter(|_| model.screen == Screen::Run);
         let (state, doing) = match (open, model.screen) {
@@ -163,79 +200,19 @@ impl Canvas<'_> {
             }
             _ => (None, None),
         };
-        match (state, doing) {
-            (Some(state), Some(doing)) if !state.is_terminal() && !doing.what.is_empty() => {
-                let wait = doing.until.map(|until| until.saturating_sub(model.now));
-                let wait = wait.filter(|wait| *wait > 0);
-                let time = match wait {
-                    Some(wait) => format!("{} left", age(wait)),
-                    None => age(model.now.saturating_sub(doing.since)),
-                };
-                self.span(Tone::Busy, format!(" {} · {time}", doing.what))
-            }
-            _ => Span::raw(""),
+        let (Some(state), Some(doing)) = (state, doing) else { return };
+        if state.is_terminal() || doing.what.is_empty() {
+            return;
         }
-    }
-
-    /// The keys that matter here.
-    fn hints(&mut self, area: Rect, y: u16) {
-        let model = self.model;
-        let keys: &[(&str, &str)] = match model.screen {
-            _ if model.finding => &[("Enter", "take"), ("Esc", "all runs"), ("↑↓", "row")],
-            Screen::Runs => &[
-                ("Enter", "open"),
-                ("n", "new"),
-                ("a", "answer"),
-                ("s", "say"),
-                ("c", "cancel"),
-                ("r", "resume"),
-                ("/", "find"),
-                ("^P", "commands"),
-                ("q", "leave"),
-                ("?", "keys"),
-            ],
-            Screen::Run => &[
-                ("Tab", "view"),
-                ("s", "say"),
-                ("a", "answer"),
-                ("c", "cancel"),
-                ("r", "resume"),
-                ("e", "editor"),
-                ("^T", "output"),
-                ("^G", "thoughts"),
-                ("Esc", "back"),
-                ("?", "keys"),
-            ],
-            Screen::Inbox => &[
-                ("Enter", "answer"),
-                ("y", "yes"),
-                ("n", "no"),
-                ("A", "always"),
-                ("1-9", "choice"),
-                ("Esc", "runs"),
-                ("?", "keys"),
-            ],
-            Screen::Spend => &[("Tab", "next"), ("^L", "anew"), ("Esc", "runs"), ("?", "keys")],
-            Screen::Pool => &[
-                ("Tab", "next"),
-                ("^L", "anew"),
-                ("^P", "commands"),
-                ("Esc", "runs"),
-                ("?", "keys"),
-            ],
+        let wait = doing.until.map(|until| until.saturating_sub(model.now));
+        let time = match wait.filter(|wait| *wait > 0) {
+            Some(wait) => format!(" · {} left", age(wait)),
+            None => format!(" · {}", age(model.now.saturating_sub(doing.since))),
         };
-        // Where there is no room for all, those before the last are left out: that of help stays.
-        let width = |(key, words): &(&str, &str)| key.width() + words.width() + 3;
-        let mut keys = keys.to_vec();
-        while keys.len() > 1 && keys.iter().map(width).sum::<usize>() >= area.width.into() {
-            keys.remove(keys.len() - 2);
-        }
-        let mut spans = vec![Span::raw(" ")];
-        for (key, words) in keys {
-            spans.push(self.span(Tone::Accent, key));
-            spans.push(self.span(Tone::Faint, format!(" {words}  ")));
-        }
-        self.put(area.x, y, area.width, &Line::from(spans));
+        let room = usize::from(area.width).saturating_sub(time.width() + 2);
+        let what = text::cell(&doing.what, room);
+        let line = self.span(Tone::Busy, format!(" {}{time}", what.trim_end()));
+        self.put(area.x, y, area.width, &Line::from(line));
     }
 }
 

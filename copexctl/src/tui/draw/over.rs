@@ -88,7 +88,16 @@ impl Canvas<'_> {
         let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX - 2);
         let inner = self.frame(title, rows, area);
         let last = lines.len().saturating_sub(inner.height.into());
-        self.lines(inner, lines, top.min(last));
+        let top = top.min(last);
+        self.lines(inner, lines, top);
+        let words = match last - top {
+            0 if last > 0 => " ↑ scroll · Esc close ".to_owned(),
+            0 => " Esc close ".to_owned(),
+            more => format!(" {more} more ↓ · Esc close "),
+        };
+        let width = u16::try_from(words.width()).unwrap_or(0);
+        let foot = Line::from(self.span(Tone::Accent, words));
+        self.put(inner.right().saturating_sub(width), inner.bottom(), width, &foot);
     }
 
     fn help(&self) -> Vec<Line<'static>> {
@@ -117,7 +126,7 @@ impl Canvas<'_> {
             let marker = if at == selected { ">" } else { " " };
             let line = Line::from(vec![
                 Span::raw(format!("{marker} ")),
-                Span::raw(cell(entry.words, room)),
+                Span::raw(cell(entry.words, room - 1) + " "),
                 self.span(Tone::Accent, entry.keys),
             ]);
             self.put(list.x, y, list.width, &line);

@@ -2,17 +2,18 @@
 //! checks, a council's members and their ballots, a loop's iterations.
 
 use copex_proto::council::CouncilReport;
-use copex_proto::event::{StepState, Task};
-use copex_proto::run::{FleetTask, Mode, RunState};
+use copex_proto::event::{Step, StepState, Task};
+use copex_proto::run::{Mode, RunState};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::look::{SELECTED, Tone};
 use super::prose::prose;
 use super::text::cell;
-use super::{Canvas, age, runs, short};
-use crate::render::duration;
-use crate::tui::model::run::{Round, RunView};
+use super::{Canvas, age, graph, runs, short};
+use crate::render::{brief, duration};
+use crate::tui::model::hits::Hit;
+use crate::tui::model::run::{Member, Round, RunView};
 
 /// Columns from which on the graph stands beside the table.
 const WIDE: u16 = 130;
@@ -23,10 +24,9 @@ const GRAPH: u16 = 50;
 impl Canvas<'_> {
     pub(super) fn parts(&mut self, open: &RunView, area: Rect) {
         let (rows, below) = match open.summary.mode {
-            Mode::Fleet => return self.fleet(open, area),
-            Mode::Plan => (self.steps(open, area.width), Vec::new()),
+            Mode::Fleet | Mode::Plan => return self.with_graph(open, area),
             Mode::Council => (self.members(open, area.width), self.ballots(open, area.width)),
-            Mode::Ralph => (self.rounds(open, area.width), Vec::new()),
+            Mode::Ralph => (self.rounds(open), Vec::new()),
             Mode::Chat => return,
         };
         self.table(open, area, &rows, &below);
@@ -45,6 +45,9 @@ impl Canvas<'_> {
         let room = height.saturating_sub(below.len().min(height / 2));
         let top = open.part.saturating_sub(room / 2).min(rows.len().saturating_sub(room));
         let shown = rows.len().min(room);
+        for (y, part) in (area.y..area.bottom()).zip(top..top + shown) {
+            self.model.hits.add(Rect { y, height: 1, ..area }, Hit::Part(part));
+        }
         self.lines(Rect { height: u16::try_from(shown).unwrap_or(0), ..area }, rows, top);
         if let Some(row) = open.part.checked_sub(top).filter(|row| *row < shown) {
             let y = area.y + u16::try_from(row).unwrap_or(0);
@@ -54,23 +57,37 @@ impl Canvas<'_> {
         let used = u16::try_from(shown).unwrap_or(0);
         let rest = Rect { y: area.y + used, height: area.height - used, ..area };
         self.lines(rest, below, 0);
+        let hidden = below.len().saturating_sub(rest.height.into());
+        if hidden > 0 && rest.height > 0 {
+            let words = self.span(Tone::Wants, format!("{hidden} more in a larger window"));
+            self.right(rest, rest.bottom() - 1, words);
+        }
         if rows.is_empty() {
-            let words = Line::from(self.span(Tone::Faint, " nothing was told yet"));
+            let words = match open.summary.mode {
+                _ if open.summary.state.is_terminal() => " it ended before there was one",
+                Mode::Plan => " the plan is being made; its steps come here",
+                Mode::Council => " the members come here as they are asked",
+                Mode::Fleet => " the tasks come here as soon as the fleet is set up",
+                _ => " the iterations come here as they begin",
+            };
+            let words = Line::from(self.span(Tone::Faint, words));
             self.put(area.x, area.y, area.width, &words);
         }
     }
 
-    fn fleet(&mut self, open: &RunView, area: Rect) {
-        let graph = self.graph(&open.tasks);
-        if area.width >= WIDE {
-            let table = Rect { width: area.width - GRAPH - 2, ..area };
-            let rows = self.tasks(open, table.width);
-            self.table(open, table, &rows, &[]);
-            let x = table.right() + 2;
-            self.lines(Rect { x, width: GRAPH, ..area }, &graph, 0);
-        } else {
-            let rows = self.tasks(open, area.width);
-            self.table(open, area, &rows, &graph);
+    /// Tasks or steps, with who waits for whom.
+    fn with_graph(&mut self, open: &RunView, area: Rect) {
+        let graph = self.graph(open);
+        let beside = area.width >= WIDE && !graph.is_empty();
+        let width = if beside { area.width - GRAPH - 2 } else { area.width };
+        let table = Rect { width, ..area };
+        let rows = match open.summary.mode {
+            Mode::Fleet => self.tasks(open, width),
+            _ => self.steps(open, width),
+        };
+        self.table(open, table, &rows, if beside { &[] } else { &graph });
+        if beside {
+            self.lines(Rect { x: table.right() + 2, width: GRAPH, ..area }, &graph, 0);
         }
     }
 
@@ -99,58 +116,49 @@ impl Canvas<'_> {
         open.tasks.iter().map(row).collect()
     }
 
-    /// Who waits for whom: wave by wave, each with those that it needs.
-    fn graph(&self, tasks: &[Task]) -> Vec<Line<'static>> {
-        if tasks.iter().all(|task| task.depends_on.is_empty()) {
+    /// Who waits for whom, and how each stands.
+    fn graph(&self, open: &RunView) -> Vec<Line<'static>> {
+        let of_task = |task: &Task| (task.id.clone(), task.depends_on.clone());
+        let of_step = |step: &Step| {
+            (step.number.to_string(), step.depends_on.iter().map(u32::to_string).collect())
+        };
+        let fleet = open.summary.mode == Mode::Fleet;
+        let parts: Vec<(String, Vec<String>)> = if fleet {
+            open.tasks.iter().map(of_task).collect()
+        } else {
+            open.steps.iter().map(of_step).collect()
+        };
+        let rows = graph::rows(&parts);
+        if rows.is_empty() {
             return Vec::new();
         }
-        let plain: Vec<FleetTask> = tasks
-            .iter()
-            .map(|task| FleetTask {
-                id: task.id.clone(),
-                depends_on: task.depends_on.clone(),
-                ..FleetTask::default()
-            })
-            .collect();
-        let mut lines = vec![Line::from(self.span(Tone::Strong, " who waits for whom"))];
-        for (depth, wave) in copex_proto::fleet::waves(&plain).into_iter().enumerate() {
-            for (place, index) in wave.into_iter().enumerate() {
-                let task = &tasks[index];
-                let (tone, sign) = runs::sign(task.state);
-                let indent = "   ".repeat(depth);
-                let branch = if depth == 0 {
-                    ""
-                } else if place == 0 {
-                    "└─ "
-                } else {
-                    "   "
-                };
-                let needs = match task.depends_on.as_slice() {
-                    [] => String::new(),
-                    needed => format!(" ← {}", needed.join(", ")),
-                };
-                lines.push(Line::from(vec![
-                    Span::raw(format!(" {indent}{branch}")),
-                    self.span(tone, format!("{sign} ")),
-                    Span::raw(task.id.clone()),
-                    self.span(Tone::Faint, needs),
-                ]));
-            }
-        }
-        lines
+        let head = Line::from(self.span(Tone::Strong, " who waits for whom"));
+        let row = |graph::Row { branch, part, also }| {
+            let (tone, sign) = match open.steps.get(part).filter(|_| !fleet) {
+                Some(step) => of_step_state(step.state),
+                None => open.tasks.get(part).map_or((Tone::Faint, " "), |it| runs::sign(it.state)),
+            };
+            let name = match open.steps.get(part).filter(|_| !fleet) {
+                Some(step) => format!("{} {}", step.number, brief(&step.title, 40)),
+                None => parts[part].0.clone(),
+            };
+            let also =
+                if also.is_empty() { also } else { vec![format!(" ← {}", also.join(", "))] };
+            let sign = if sign == " " { "·" } else { sign };
+            Line::from(vec![
+                self.span(Tone::Faint, format!(" {branch}")),
+                self.span(tone, format!("{sign} ")),
+                Span::raw(name),
+                self.span(Tone::Faint, also.concat()),
+            ])
+        };
+        std::iter::once(head).chain(rows.into_iter().map(row)).collect()
     }
 
     fn steps(&self, open: &RunView, width: u16) -> Vec<Line<'static>> {
         let mut lines = Vec::new();
         for step in &open.steps {
-            let (tone, sign) = match step.state {
-                StepState::Pending => (Tone::Faint, " "),
-                StepState::Running => (Tone::Busy, "●"),
-                StepState::Done => (Tone::Good, "✓"),
-                StepState::Failed => (Tone::Bad, "✗"),
-                StepState::Skipped => (Tone::Faint, "-"),
-                StepState::Blocked => (Tone::Bad, "!"),
-            };
+            let (tone, sign) = of_step_state(step.state);
             let here = |round: &&Round| {
                 round.path.split('/').next() == Some(step.number.to_string().as_str())
             };
@@ -162,18 +170,18 @@ impl Canvas<'_> {
                 count => format!("{count} iterations"),
             };
             let left = usize::from(width).saturating_sub(10 + 15) / 2;
-            let note = step.note.clone().unwrap_or_default();
+            let needed: Vec<_> = step.depends_on.iter().map(u32::to_string).collect();
+            let waits = step.state == StepState::Pending && !needed.is_empty();
+            let waits = waits.then(|| format!("after {}", needed.join(", ")));
+            let note = step.note.clone().or(waits).unwrap_or_default();
             let mut spans = vec![
                 self.span(tone, format!("  [{sign}] ")),
                 Span::raw(format!("{:>2} ", step.number)),
                 Span::raw(cell(&step.title, left) + " "),
                 self.span(Tone::Faint, cell(&count, 14)),
             ];
-            if note.is_empty() {
-                spans.extend(gates);
-            } else {
-                spans.push(self.span(tone, note));
-            }
+            spans.extend(gates);
+            spans.push(self.span(tone, note));
             lines.push(Line::from(spans));
         }
         lines
@@ -183,12 +191,14 @@ impl Canvas<'_> {
         let gate = |(command, code): &(String, Option<i32>)| {
             let (tone, sign) =
                 if *code == Some(0) { (Tone::Good, "✓") } else { (Tone::Bad, "✗") };
-            self.span(tone, format!("{sign} {}  ", crate::render::brief(command, 40)))
+            self.span(tone, format!("{sign} {}  ", brief(command, 40)))
         };
-        round.gates.iter().map(gate).collect()
+        let checks = round.checks.as_ref();
+        let checks = checks.map(|it| self.span(Tone::Busy, format!("▸ {}  ", brief(it, 40))));
+        round.gates.iter().map(gate).chain(checks).collect()
     }
 
-    fn rounds(&self, open: &RunView, width: u16) -> Vec<Line<'static>> {
+    fn rounds(&self, open: &RunView) -> Vec<Line<'static>> {
         let row = |(at, round): (usize, &Round)| {
             let last = open.rounds.get(at + 1).is_none();
             let over = open.summary.state.is_terminal();
@@ -209,7 +219,6 @@ impl Canvas<'_> {
                 self.span(Tone::Faint, format!("{:>12}   ", age(end.saturating_sub(round.since)))),
             ];
             spans.extend(self.gates(round));
-            let _ = width;
             Line::from(spans)
         };
         open.rounds.iter().enumerate().map(row).collect()
@@ -217,13 +226,14 @@ impl Canvas<'_> {
 
     fn members(&self, open: &RunView, width: u16) -> Vec<Line<'static>> {
         let named = (usize::from(width) / 3).min(40);
-        let row = |member: &crate::tui::model::run::Member| {
+        let row = |member: &Member| {
             let (tone, sign) = runs::sign(member.state);
             Line::from(vec![
                 self.span(tone, format!("  {sign} ")),
                 Span::raw(cell(&member.name, named) + " "),
                 self.span(Tone::Accent, cell(&member.stage, 10)),
                 self.span(tone, cell(&crate::commands::runs::state_name(member.state), 11)),
+                self.span(Tone::Accent, ballot(member)),
                 self.span(Tone::Faint, member.note.clone()),
             ])
         };
@@ -261,13 +271,19 @@ impl Canvas<'_> {
         lines
     }
 
+    /// Each ballot, with the names that stood behind the letters.
     fn reviews(&self, report: &CouncilReport) -> Vec<Line<'static>> {
+        let name = |label: &String| {
+            let member = report.members.iter().find(|member| member.label.as_ref() == Some(label));
+            member.map_or_else(|| label.clone(), |member| member.name.clone())
+        };
         let ballot = |member: &copex_proto::council::MemberReport| {
             let review = member.review.as_ref()?;
             let agrees = if review.agree { "all agree" } else { "they differ" };
+            let ranking: Vec<String> = review.ranking.iter().map(name).collect();
             Some(Line::from(vec![
                 Span::raw(format!("  {}: ", member.name)),
-                self.span(Tone::Accent, review.ranking.join(" > ")),
+                self.span(Tone::Accent, ranking.join(" > ")),
                 self.span(Tone::Faint, format!("  {agrees}")),
             ]))
         };
@@ -278,5 +294,22 @@ impl Canvas<'_> {
         let mut lines = vec![Line::from(self.span(Tone::Strong, " ballots"))];
         lines.extend(ballots);
         lines
+    }
+}
+
+/// A ballot while the names behind its letters are not told.
+fn ballot(member: &Member) -> String {
+    let ballot = member.ballot.as_ref();
+    ballot.map(|(ranking, _)| format!("ranks {}  ", ranking.join(" > "))).unwrap_or_default()
+}
+
+fn of_step_state(state: StepState) -> (Tone, &'static str) {
+    match state {
+        StepState::Pending => (Tone::Faint, " "),
+        StepState::Running => (Tone::Busy, "●"),
+        StepState::Done => (Tone::Good, "✓"),
+        StepState::Failed => (Tone::Bad, "✗"),
+        StepState::Skipped => (Tone::Faint, "-"),
+        StepState::Blocked => (Tone::Bad, "!"),
     }
 }

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::look::{SELECTED, Tone};
 use super::text::cell;
 use super::{Canvas, age, since};
+use crate::tui::model::hits::Hit;
 use crate::tui::model::runs::Group;
 use crate::tui::model::{Link, Model};
 
@@ -63,7 +64,6 @@ impl Canvas<'_> {
         let height = usize::from(area.height);
         // The row that is looked at stays in the middle; its group's name is seen with it.
         let top = at.saturating_sub(height / 2).min(rows.len().saturating_sub(height));
-        let mut drawn = Vec::new();
         for (y, row) in (area.y..area.bottom()).zip(&rows[top..]) {
             let line = match row {
                 Row::Head(group, count) => {
@@ -74,7 +74,7 @@ impl Canvas<'_> {
                     ])
                 }
                 Row::Run(run) => {
-                    drawn.push((y, run.run));
+                    model.hits.add(Rect { y, height: 1, ..area }, Hit::Run(run.run));
                     self.row(run, area.width)
                 }
             };
@@ -84,7 +84,6 @@ impl Canvas<'_> {
                 self.buffer.set_style(row, SELECTED);
             }
         }
-        *model.runs.rows.borrow_mut() = drawn;
     }
 
     /// A list without runs says what to do.

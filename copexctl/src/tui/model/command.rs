@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Find,
     /// Shows tools and checks in full, or in a line.
     Tools,
+    /// Opens or closes the line of the log that is looked at.
+    Unfold,
     /// Shows reasoning, or hides it.
     Reasoning,
     /// The effort of new runs.
@@ -70,7 +72,7 @@ const fn entry(command: Command, keys: &'static str, words: &'static str) -> Ent
 }
 
 /// Everything, in the order of the help.
-pub(crate) const TABLE: [Entry; 24] = [
+pub(crate) const TABLE: [Entry; 25] = [
     entry(Command::Runs, "1", "all runs"),
     entry(Command::Inbox, "2", "inbox: questions that wait for you"),
     entry(Command::Spend, "3", "spend and limits"),
@@ -78,14 +80,19 @@ pub(crate) const TABLE: [Entry; 24] = [
     entry(Command::Open, "Enter", "open the run"),
     entry(Command::New, "n, Ctrl+N", "new run"),
     entry(Command::Answer, "a", "answer the run's question"),
-    entry(Command::Say, "s", "say more to the agent at work (steer)"),
+    entry(Command::Say, "s", "say more to a chat at work (steer)"),
     entry(Command::Cancel, "c, Ctrl+C", "cancel the run"),
     entry(Command::Resume, "r", "resume the run; a parked one goes on now"),
     entry(Command::Explain, "w", "why the run waits"),
     entry(Command::View, "e", "open the answer in $EDITOR"),
     entry(Command::EditPlan, "E", "edit the run's plan in $EDITOR"),
     entry(Command::Find, "/", "find a run"),
-    entry(Command::Tools, "Ctrl+T", "show what tools and checks printed, or hide it"),
+    entry(
+        Command::Unfold,
+        "x, Space",
+        "open the tool, check or plan of the log's line, or close it",
+    ),
+    entry(Command::Tools, "Ctrl+T", "the same for all: what tools and checks printed"),
     entry(Command::Reasoning, "Ctrl+G", "show the model's reasoning, or hide it"),
     entry(Command::Effort, "Ctrl+E", "effort of new runs: the next one"),
     entry(Command::Theme, "", "theme: the next one"),
@@ -138,6 +145,7 @@ pub(crate) fn of_key(key: KeyEvent) -> Option<Command> {
         KeyCode::Char('w') => Command::Explain,
         KeyCode::Char('e') => Command::View,
         KeyCode::Char('E') => Command::EditPlan,
+        KeyCode::Char('x' | ' ') => Command::Unfold,
         KeyCode::Char('/') => Command::Find,
         KeyCode::Char(':') => Command::Palette,
         KeyCode::Char('q') => Command::Quit,

@@ -132,9 +132,15 @@ impl Doing {
             let from = self.words.ceil_char_boundary(self.words.len() - MOST);
             self.words.drain(..from);
         }
-        let what = brief(&self.words, MOST);
-        if !what.is_empty() {
-            self.what = format!("“{what}");
+        let what = brief(&self.words, MOST).replace("**", "").replace('`', "");
+        // Tags and JSON are said to copex, not to people.
+        let said = self.words.trim();
+        let data = ["```", "{", "}", "]"].iter().any(|sign| said.starts_with(sign));
+        match what.strip_prefix("<promise>") {
+            Some(promise) => self.what = format!("promise: {}", promise.replace("</promise>", "")),
+            None if data => "writes it down".clone_into(&mut self.what),
+            None if !what.is_empty() => self.what = format!("“{what}"),
+            None => {}
         }
         self.until = None;
     }

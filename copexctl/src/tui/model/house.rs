@@ -1,5 +1,7 @@
 //! What belongs to the house and to no run: money, runtimes, breakers.
 
+use std::cell::Cell;
+
 use copex_proto::breaker::BreakerList;
 use copex_proto::health::{DaemonStatus, PoolStatus};
 use copex_proto::spend::SpendReport;
@@ -17,4 +19,6 @@ pub(crate) struct House {
     pub(crate) status: Option<DaemonStatus>,
     /// The first line that is shown.
     pub(crate) top: usize,
+    /// As many lines above it as there can be, as it was drawn last.
+    pub(crate) last: Cell<usize>,
 }

@@ -1,7 +1,7 @@
 //! Keys, what is pasted, and the mouse.
 
 use copex_proto::event::{Answer, AskKind};
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::call::{Call, Effect};
 use super::command::{Command, of_key};
@@ -10,9 +10,6 @@ use super::over::{Over, Purpose, Say};
 use super::run::Tab;
 use super::{Model, Screen};
 use crate::asks::read_answer;
-
-/// Rows of one turn of the mouse's wheel.
-const WHEEL: isize = 3;
 
 /// Lines of a question that are turned at once: as many as the smallest screen shows.
 const PAGE: usize = 8;
@@ -207,23 +204,27 @@ impl Model {
         true
     }
 
-    fn go_by(&mut self, by: isize) {
+    pub(super) fn go_by(&mut self, by: isize) {
         let among = |at: usize, all: usize| at.saturating_add_signed(by).min(all.saturating_sub(1));
         match self.screen {
             Screen::Runs => self.runs.step(by),
             Screen::Run => {
                 let Some(open) = &mut self.open else { return };
-                if open.tab == Tab::Parts && open.parts() > 0 {
-                    open.part = among(open.part, open.parts());
-                } else {
-                    open.scroll_by(by);
+                match open.tab {
+                    Tab::Parts if open.parts() > 0 => open.part = among(open.part, open.parts()),
+                    Tab::Log => open.look_by(by),
+                    _ => open.scroll_by(by),
                 }
             }
             Screen::Inbox => {
                 self.inbox.top = 0;
                 self.inbox.selected = among(self.inbox.selected, self.inbox.asks.len());
             }
-            Screen::Spend | Screen::Pool => self.house.top = among(self.house.top, usize::MAX / 2),
+            Screen::Spend | Screen::Pool => {
+                let house = &mut self.house;
+                house.top = house.top.min(house.last.get()).saturating_add_signed(by);
+                house.top = house.top.min(house.last.get());
+            }
         }
     }
 
@@ -270,29 +271,10 @@ impl Model {
         }
         Vec::new()
     }
-
-    /// The wheel goes up and down, and a click looks at a row; a second one opens it.
-    pub(super) fn mouse(&mut self, mouse: MouseEvent) -> Vec<Effect> {
-        match mouse.kind {
-            MouseEventKind::ScrollUp => self.go_by(-WHEEL),
-            MouseEventKind::ScrollDown => self.go_by(WHEEL),
-            MouseEventKind::Down(_) if self.over.is_none() && self.screen == Screen::Runs => {
-                let rows = self.runs.rows.borrow();
-                let hit = rows.iter().find(|(row, _)| *row == mouse.row).map(|(_, run)| *run);
-                drop(rows);
-                if hit.is_some() && self.runs.selected == hit {
-                    return self.perform(Command::Open);
-                }
-                self.runs.selected = hit.or(self.runs.selected);
-            }
-            _ => {}
-        }
-        Vec::new()
-    }
 }
 
 /// Where a text is scrolled to by a key; none when the key closes it.
-fn scrolled(top: usize, key: KeyEvent) -> Option<usize> {
+pub(super) fn scrolled(top: usize, key: KeyEvent) -> Option<usize> {
     const PAGE: usize = 10;
     match key.code {
         KeyCode::Up | KeyCode::Char('k') => Some(top.saturating_sub(1)),

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use copex_proto::event::{AnsweredBy, EventBody, RunEvent, StepState};
-use copex_proto::run::RunState;
+use copex_proto::run::{Mode, RunState};
 
+use super::Shown;
+use super::said::{self, Piece};
 use crate::render::markdown::code::is_diff;
 use crate::render::tools;
 use crate::render::{brief, duration, telling};
@@ -22,6 +24,9 @@ const LINE: usize = 300;
 
 /// Bytes of a result that are kept: what a person looks at before opening the log.
 const RESULT: usize = 4 * 1024;
+
+/// Lines of an output that are shown where all are.
+pub(crate) const OUTPUT: usize = 12;
 
 /// How far back a piece of text looks for the block that it goes on with.
 const NEAR: usize = 256;
@@ -88,6 +93,8 @@ pub(crate) struct Block {
     pub(crate) wrapped: Wrapped,
     /// The same of the agent's words.
     pub(crate) prose: Prose,
+    /// Whether a person opened or closed it by itself.
+    pub(crate) by_hand: Option<bool>,
 }
 
 impl Block {
@@ -95,6 +102,43 @@ impl Block {
     pub(crate) fn forget(&mut self) {
         self.wrapped.forget();
         self.prose.forget();
+    }
+
+    /// Whether all of it is shown, and not a line.
+    pub(crate) fn is_open(&self, shown: Shown) -> bool {
+        let red = match &self.kind {
+            Kind::Tool { end, .. } => matches!(end, Some((false, _))),
+            Kind::Gate { end, .. } => matches!(end, Some((code, _)) if *code != Some(0)),
+            _ => false,
+        };
+        self.by_hand.unwrap_or(shown.results || red)
+    }
+
+    /// Opens or closes it. One that was open with all others is shown to its end first.
+    pub(crate) fn unfold(&mut self, shown: Shown) {
+        let (text, most) = match &self.kind {
+            Kind::Tool { change: Some(change), .. } => (change.as_str(), tools::CHANGE),
+            Kind::Tool { result: text, .. } | Kind::Gate { output: text, .. } => {
+                (text.as_str(), OUTPUT)
+            }
+            _ => ("", OUTPUT),
+        };
+        let more = self.by_hand.is_none() && text.lines().count() > most;
+        self.by_hand = Some(more || !self.is_open(shown));
+        self.wrapped.forget();
+    }
+
+    /// Whether there is more of it than a line.
+    pub(crate) fn opens(&self, mode: Mode) -> bool {
+        match &self.kind {
+            Kind::Tool { result, change, .. } => change.is_some() || !result.is_empty(),
+            Kind::Gate { output, .. } => !output.is_empty(),
+            Kind::Words { whole } => {
+                let pieces = said::pieces(mode, &self.text, *whole).unwrap_or_default();
+                pieces.iter().any(|piece| matches!(piece, Piece::Plan(_)))
+            }
+            Kind::Thoughts | Kind::Mark(_) => false,
+        }
     }
 }
 
@@ -104,8 +148,8 @@ pub(crate) struct Log {
     /// From the first to the last.
     pub(crate) blocks: VecDeque<Block>,
     bytes: usize,
-    /// Whether earlier ones were let go.
-    pub(crate) clipped: bool,
+    /// How many earlier ones were let go: the number of the first that is there.
+    pub(crate) gone: u64,
 }
 
 impl Log {
@@ -171,15 +215,20 @@ impl Log {
         }
     }
 
+    /// The block of this number, while it is there.
+    pub(crate) fn block(&mut self, number: u64) -> Option<&mut Block> {
+        self.blocks.get_mut(usize::try_from(number.checked_sub(self.gone)?).ok()?)
+    }
+
     fn push(&mut self, path: Option<&str>, kind: Kind, text: String) {
         self.bytes += text.len();
         let path = path.map(str::to_owned);
         let (wrapped, prose) = (Wrapped::default(), Prose::default());
-        self.blocks.push_back(Block { path, kind, text, wrapped, prose });
+        self.blocks.push_back(Block { path, kind, text, wrapped, prose, by_hand: None });
         while self.blocks.len() > BLOCKS || (self.bytes > BYTES && self.blocks.len() > 1) {
             let Some(first) = self.blocks.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(first.text.len());
-            self.clipped = true;
+            self.gone += 1;
         }
     }
 
@@ -204,6 +253,7 @@ impl Log {
     fn close_words(&mut self, path: Option<&str>) {
         if let Some(block) = self.open_words(path) {
             block.kind = Kind::Words { whole: true };
+            block.wrapped.forget();
         }
     }
 
@@ -212,6 +262,7 @@ impl Log {
         if let Some(block) = self.open_words(path) {
             // Its lines stay: what is added comes behind them.
             block.text.push_str(text);
+            block.wrapped.forget();
         } else {
             self.bytes -= text.len();
             self.push(path, Kind::Words { whole: false }, text.to_owned());
@@ -225,6 +276,7 @@ impl Log {
                 block.forget();
             }
             block.kind = Kind::Words { whole: true };
+            block.wrapped.forget();
         } else if !text.is_empty() {
             self.push(path, Kind::Words { whole: true }, text.to_owned());
         }
@@ -423,6 +475,6 @@ mod tests {
             feed(&mut log, None, EventBody::Message { text: number.to_string() });
         }
         assert_eq!(log.blocks.len(), BLOCKS);
-        assert!(log.clipped && log.blocks[0].text == "10");
+        assert!(log.gone > 0 && log.blocks[0].text == "10");
     }
 }

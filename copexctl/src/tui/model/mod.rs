@@ -5,10 +5,12 @@
 
 pub(crate) mod call;
 pub(crate) mod command;
+pub(crate) mod cursor;
 pub(crate) mod doing;
 pub(crate) mod field;
 pub(crate) mod form;
 mod fuzzy;
+pub(crate) mod hits;
 pub(crate) mod house;
 mod keys;
 pub(crate) mod log;
@@ -17,6 +19,7 @@ mod perform;
 mod replies;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod said;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -31,6 +34,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use serde_json::value::RawValue;
 
 use self::call::{Call, Effect};
+use self::hits::Hits;
 use self::house::House;
 use self::over::{Over, Purpose};
 use self::run::RunView;
@@ -174,6 +178,8 @@ pub(crate) struct Model {
     pub(crate) house: House,
     /// What lies over the screen.
     pub(crate) over: Option<Over>,
+    /// What the mouse may hit, as it was drawn last.
+    pub(crate) hits: Hits,
     /// A note at the bottom.
     pub(crate) note: Option<Note>,
     /// Whether what is searched for is being typed.
@@ -316,6 +322,8 @@ impl Model {
     /// Shows a screen.
     fn go(&mut self, screen: Screen) -> Vec<Effect> {
         self.screen = screen;
+        // What was said of another screen does not stay.
+        self.note = None;
         self.house.top = 0;
         self.look()
     }

@@ -1,7 +1,7 @@
 //! Commands, carried out.
 
 use copex_proto::id::RunId;
-use copex_proto::run::RunState;
+use copex_proto::run::{Mode, RunState};
 
 use super::call::{Call, Effect};
 use super::command::Command;
@@ -26,6 +26,9 @@ impl Model {
             }
             Command::Tools => {
                 self.shown.results = !self.shown.results;
+                for block in self.open.iter_mut().flat_map(|open| &mut open.log.blocks) {
+                    block.by_hand = None;
+                }
                 self.forget_lines();
             }
             Command::Reasoning => {
@@ -45,6 +48,7 @@ impl Model {
                 let why = if none { "; this terminal shows no colours" } else { "" };
                 self.say(format!("theme: {}{why}", theme.as_str()));
             }
+            Command::Unfold => self.unfold(),
             Command::Refresh => {
                 let mut effects = self.look();
                 effects.push(Effect::Redraw);
@@ -88,6 +92,9 @@ impl Model {
                 None => self.say("this run asks nothing"),
             },
             Command::Say if over => self.say("this run is over; r goes on with it"),
+            Command::Say if self.mode_of(run).is_some_and(|mode| mode != Mode::Chat) => {
+                self.say("only a chat is told more while it works");
+            }
             Command::Say => self.over = Some(Over::Say(Say::new(Purpose::Steer(run)))),
             Command::Cancel if over => self.say("this run is over"),
             Command::Cancel => self.over = Some(Over::Confirm(run)),
@@ -120,10 +127,23 @@ impl Model {
                     open.only = Some(path);
                     open.show(Tab::Log);
                     open.scroll = super::run::Scroll::End;
+                } else if open.tab == Tab::Log {
+                    self.unfold();
                 }
                 Vec::new()
             }
             _ => self.open_run(run),
+        }
+    }
+
+    /// Opens the line of the log that is looked at, or closes it.
+    fn unfold(&mut self) {
+        let shown = self.shown;
+        let open =
+            self.open.as_mut().filter(|open| self.screen == Screen::Run && open.tab == Tab::Log);
+        let Some(open) = open else { return };
+        if !open.unfold(shown) {
+            self.say("↑ ↓ look at a line; those of tools, checks and plans can be opened");
         }
     }
 
@@ -151,6 +171,11 @@ impl Model {
     pub(super) fn state_of(&self, run: RunId) -> Option<RunState> {
         let open = self.open.as_ref().filter(|open| open.run() == run);
         open.map(|open| open.summary.state).or_else(|| Some(self.runs.get(run)?.state))
+    }
+
+    fn mode_of(&self, run: RunId) -> Option<Mode> {
+        let open = self.open.as_ref().filter(|open| open.run() == run);
+        open.map(|open| open.summary.mode).or_else(|| Some(self.runs.get(run)?.mode))
     }
 
     /// Another form of the same log: its lines are made anew.

@@ -1,6 +1,6 @@
 //! One run in full, folded from its events.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 
 use copex_proto::error::ErrorInfo;
@@ -8,8 +8,10 @@ use copex_proto::event::{Ask, EventBody, Outcome, RunEvent, Step, Task, Usage};
 use copex_proto::id::{RunId, SessionId};
 use copex_proto::run::{Mode, RunDetail, RunState, RunSummary};
 
+use super::cursor::Spot;
 use super::doing::Doing;
 use super::log::Log;
+use super::said::{self, Piece};
 use crate::tui::draw::text::Wrapped;
 
 /// Tasks, steps, members and iterations that are kept. Nobody has more.
@@ -50,6 +52,8 @@ pub(crate) struct Member {
     pub(crate) stage: String,
     /// Why, where there is something to say.
     pub(crate) note: String,
+    /// How it ranked the opinions, the best first, and whether it finds that all agree.
+    pub(crate) ballot: Option<(Vec<String>, bool)>,
 }
 
 /// An iteration.
@@ -63,6 +67,8 @@ pub(crate) struct Round {
     pub(crate) since: u64,
     /// Its checks that ended: the command and its exit status.
     pub(crate) gates: Vec<(String, Option<i32>)>,
+    /// The check that is under way.
+    pub(crate) checks: Option<String>,
 }
 
 /// The run.
@@ -108,6 +114,10 @@ pub(crate) struct RunView {
     pub(crate) laid: Wrapped,
     /// Lines of the view and of the screen for it, as it was drawn last.
     pub(crate) seen: Cell<(usize, usize)>,
+    /// The line of the log that is looked at.
+    pub(crate) spot: Option<Spot>,
+    /// The log's blocks and how many lines each has, as they were drawn last.
+    pub(crate) drawn: RefCell<Vec<(u64, usize)>>,
 }
 
 impl RunView {
@@ -134,6 +144,8 @@ impl RunView {
             scroll: Scroll::End,
             laid: Wrapped::default(),
             seen: Cell::new((0, 0)),
+            spot: None,
+            drawn: RefCell::default(),
         }
     }
 
@@ -173,6 +185,9 @@ impl RunView {
                     self.summary.model.clone_from(&usage.model);
                 }
             }
+            EventBody::Message { text } if self.summary.mode == Mode::Council => {
+                self.vote(event.path.as_deref(), text);
+            }
             EventBody::Message { text } if event.path.is_none() => {
                 self.words.clone_from(text);
                 self.laid.forget();
@@ -184,15 +199,20 @@ impl RunView {
             }
             EventBody::Iteration { number, .. } => {
                 let path = event.path.clone().unwrap_or_default();
-                let round = Round { path, number: *number, since: event.at, gates: Vec::new() };
+                let (number, since) = (*number, event.at);
+                let round = Round { path, number, since, ..Round::default() };
                 if self.rounds.len() < PARTS {
                     self.rounds.push(round);
                 }
             }
+            EventBody::GateStart { command } => {
+                if let Some(round) = self.round(event.path.as_deref()) {
+                    round.checks = Some(command.clone());
+                }
+            }
             EventBody::Gate { command, exit_code, .. } => {
-                let path = event.path.as_deref().unwrap_or_default();
-                let round = self.rounds.iter_mut().rev().find(|round| round.path == path);
-                if let Some(round) = round {
+                if let Some(round) = self.round(event.path.as_deref()) {
+                    round.checks = None;
                     round.gates.push((command.clone(), *exit_code));
                 }
             }
@@ -226,18 +246,40 @@ impl RunView {
 
     fn member(&mut self, name: &str, state: RunState, stage: Option<&str>, note: Option<&str>) {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let told = Member { name: name.to_owned(), state, stage: text(stage), note: text(note) };
+        let (stage, note) = (text(stage), text(note));
+        let told = Member { name: name.to_owned(), state, stage, note, ballot: None };
         if let Some(member) = self.members.iter_mut().find(|member| member.name == name) {
-            *member = told;
+            let ballot = member.ballot.take();
+            *member = Member { ballot, ..told };
         } else if self.members.len() < PARTS {
             self.members.push(told);
+        }
+    }
+
+    /// The iteration at this place.
+    fn round(&mut self, path: Option<&str>) -> Option<&mut Round> {
+        let path = path.unwrap_or_default();
+        self.rounds.iter_mut().rev().find(|round| round.path == path)
+    }
+
+    /// A review has its ballot.
+    fn vote(&mut self, path: Option<&str>, text: &str) {
+        let pieces = said::pieces(Mode::Council, text, true).unwrap_or_default();
+        let member = self.members.iter_mut().find(|it| Some(it.name.as_str()) == path);
+        let ballot = pieces.into_iter().find_map(|piece| match piece {
+            Piece::Ballot { ranking, agree } => Some((ranking, agree)),
+            _ => None,
+        });
+        if let (Some(member), Some(ballot)) = (member, ballot) {
+            member.ballot = Some(ballot);
         }
     }
 
     /// Takes what the daemon knows of it beside its events.
     pub(crate) fn detail(&mut self, detail: RunDetail) {
         self.request = Some(detail.request);
-        self.summary.model = detail.summary.model.or(self.summary.model.take());
+        // Its events are newer.
+        self.summary.model = self.summary.model.take().or(detail.summary.model);
         self.summary.resumed_from = detail.summary.resumed_from;
     }
 
@@ -295,6 +337,7 @@ impl RunView {
         if self.tab != tab {
             self.tab = tab;
             self.scroll = if tab == Tab::Log { Scroll::End } else { Scroll::At(0) };
+            self.spot = None;
         }
     }
 
@@ -309,6 +352,7 @@ impl RunView {
         let top = top.saturating_add_signed(lines).min(last);
         self.scroll =
             if top == last && self.tab == Tab::Log { Scroll::End } else { Scroll::At(top) };
+        self.keep_in_sight();
     }
 }
 

@@ -1,6 +1,5 @@
 //! All runs: those that need a person, those at work, those that are over.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use copex_proto::event::RunEvent;
@@ -65,8 +64,6 @@ pub(crate) struct Runs {
     pub(crate) waiting: u32,
     /// Whether the daemon has told.
     pub(crate) told: bool,
-    /// Which run stood in which row when it was drawn last.
-    pub(crate) rows: RefCell<Vec<(u16, RunId)>>,
 }
 
 impl Runs {
@@ -129,6 +126,13 @@ impl Runs {
             let model = run.model.as_deref().unwrap_or_default();
             format!("{} {} {} {model} {}", run.mode.as_str(), run.title, run.cwd, run.run)
         };
+        // Letters that are there as they were typed are meant; others are a guess.
+        let wanted = self.find.trim().to_lowercase();
+        let found = |run: &&RunSummary| text(run).to_lowercase().contains(&wanted);
+        let exact: Vec<_> = runs.iter().copied().filter(found).collect();
+        if !exact.is_empty() {
+            return exact;
+        }
         runs.retain(|run| fuzzy::score(&self.find, &text(run)).is_some());
         runs
     }
@@ -193,9 +197,15 @@ mod tests {
         assert_eq!(runs.selected().unwrap().title, "working");
         runs.apply(vec![summary(2, RunState::Done, "working")], 1, false);
         assert_eq!(runs.selected().unwrap().title, "working", "it is still looked at");
-        runs.find = "seco".to_owned();
-        runs.settle();
-        assert_eq!(ids(&runs), ["second"]);
+        for find in ["seco", "scond"] {
+            runs.find = find.to_owned();
+            runs.settle();
+            assert_eq!(ids(&runs), ["second"]);
+        }
+        // As letters alone, these are in more than one.
+        runs.find = "ask".to_owned();
+        assert_eq!(ids(&runs), ["asks"]);
+        runs.find = "second".to_owned();
         assert_eq!(runs.selected().unwrap().title, "second");
         runs.find.clear();
         runs.step(-100);

@@ -388,12 +388,12 @@ impl Plan {
             };
             let told = (step.title.clone(), state);
             if self.progress.told.get(&number) != Some(&told) {
-                news.push((number, told, note));
+                news.push((number, told, (step.depends_on.clone(), note)));
             }
         }
         let left_ms = self.left_ms();
         let mut effects = Vec::with_capacity(news.len());
-        for (number, (title, state), note) in news {
+        for (number, (title, state), (depends_on, note)) in news {
             self.progress.told.insert(number, (title.clone(), state));
             let at_work = matches!(state, StepState::Running | StepState::Done);
             let left_ms = left_ms.filter(|_| at_work);
@@ -402,6 +402,7 @@ impl Plan {
                 total,
                 title,
                 state,
+                depends_on,
                 note,
                 left_ms,
             })));

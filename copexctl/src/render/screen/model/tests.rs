@@ -43,7 +43,15 @@ pub(crate) fn gate(command: &str, code: i32, output: &str) -> EventBody {
 
 pub(crate) fn step(number: u32, title: &str, state: StepState) -> EventBody {
     let (title, total) = (title.to_owned(), 3);
-    EventBody::Step(Step { number, total, title, state, note: None, left_ms: None })
+    EventBody::Step(Step {
+        number,
+        total,
+        title,
+        state,
+        depends_on: Vec::new(),
+        note: None,
+        left_ms: None,
+    })
 }
 
 pub(crate) fn ask(id: &str) -> EventBody {
