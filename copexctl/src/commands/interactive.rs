@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use copex_proto::config::{Theme, Ui};
 use copex_proto::session::SessionDetail;
 use serde_json::json;
 
@@ -83,7 +84,7 @@ pub(crate) fn run(mut ctx: Context, args: InteractiveArgs) -> Result<Exit> {
     let typist = if classic {
         Typist::Lines(Lines::default(), "copilot> ")
     } else {
-        typist(&ctx, settings.config.ui.screen_reader, &known)?
+        typist(&ctx, settings.config.ui, &known)?
     };
     let conversation = Conversation::new(ctx, flags, settings);
     let mut desk = Desk {
@@ -134,15 +135,15 @@ fn refuse(flags: &ChatFlags, audit: bool) -> Result<()> {
     }
 }
 
-fn typist(ctx: &Context, aloud: bool, known: &Shared) -> Result<Typist> {
+fn typist(ctx: &Context, ui: Ui, known: &Shared) -> Result<Typist> {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let term = ctx.env.get("TERM").unwrap_or_default();
     // A line that is drawn anew with each key, and a row that counts, cannot be read aloud.
-    let able = !aloud && !term.is_empty() && term != "dumb";
+    let able = !ui.screen_reader && !term.is_empty() && term != "dumb";
     if !terminal || !io::stderr().is_terminal() || !able {
         return Ok(Typist::Lines(Lines::default(), "> "));
     }
-    let color = ctx.env.get("NO_COLOR").is_none();
+    let color = ctx.env.get("NO_COLOR").is_none() && ui.theme != Theme::Mono;
     let editor = Editor::new(&history(ctx), Arc::clone(known), color)?;
     Ok(Typist::Editor(Box::new(editor)))
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::id::AskId;
 
 use crate::clock;
 use crate::follow::View;
@@ -54,6 +55,8 @@ pub(crate) struct Countdown<V, E: Write> {
     park: Option<(String, u64)>,
     /// Tools at work: the call, what is said of it, since when.
     tools: Vec<(String, String, u64)>,
+    /// Questions that wait: what is typed stands where the line would.
+    asked: Vec<AskId>,
     /// Whether the cursor may stand behind a text of somebody else.
     inside_line: bool,
     drawn: bool,
@@ -62,7 +65,15 @@ pub(crate) struct Countdown<V, E: Write> {
 impl<V, E: Write> Countdown<V, E> {
     /// Over `inner`; the line is drawn on `err`.
     pub(crate) fn new(inner: V, err: E) -> Self {
-        Self { inner, err, park: None, tools: Vec::new(), inside_line: false, drawn: false }
+        Self {
+            inner,
+            err,
+            park: None,
+            tools: Vec::new(),
+            asked: Vec::new(),
+            inside_line: false,
+            drawn: false,
+        }
     }
 
     fn wipe(&mut self) {
@@ -82,7 +93,8 @@ impl<V, E: Write> Countdown<V, E> {
             let left = until.saturating_sub(now).checked_sub(1)?;
             return Some(Duration::from_millis(left % 1_000 + 1));
         }
-        let (_, words, since) = self.tools.last().filter(|_| !self.inside_line)?;
+        let free = !self.inside_line && self.asked.is_empty();
+        let (_, words, since) = self.tools.last().filter(|_| free)?;
         let passed = now.saturating_sub(*since);
         if passed < QUICK_MS {
             return Some(Duration::from_millis(QUICK_MS - passed));
@@ -119,6 +131,8 @@ impl<V, E: Write> Countdown<V, E> {
             EventBody::MessageDelta { .. } | EventBody::ReasoningDelta { .. } => {
                 self.inside_line = true;
             }
+            EventBody::Ask(ask) => self.asked.push(ask.ask.clone()),
+            EventBody::Answered { ask, .. } => self.asked.retain(|it| it != ask),
             // Whatever was at work is not any more.
             EventBody::Attempt(_) => self.tools.clear(),
             body if body.is_terminal() => self.tools.clear(),
@@ -246,6 +260,16 @@ mod tests {
         };
         view.event(&event(4, EventBody::ToolEnd(end)), "").unwrap();
         assert!(view.draw(since + 2_000).is_some());
+        let ask = copex_proto::event::Ask {
+            ask: AskId("q".to_owned()),
+            kind: copex_proto::event::AskKind::Permission,
+            title: "shell".to_owned(),
+            detail: String::new(),
+            choices: Vec::new(),
+            expires_at: None,
+        };
+        view.event(&event(5, EventBody::Ask(ask)), "").unwrap();
+        assert_eq!(view.draw(since + 3_000), None, "an answer is being typed");
         drop(view);
         let drawn = String::from_utf8(err).unwrap();
         let first = "\r· bash npm test  3 s\u{1b}[K\r\u{1b}[K";

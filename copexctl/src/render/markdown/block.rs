@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{
+    Alignment, BrokenLink, CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd,
+};
 
 use super::Shape;
-use super::inline::{self, Mark, Words};
+use super::inline::{self, Mark, Underline, Words};
 use super::lay::{Leaf, Matter, Rendered, lay};
+use super::refer::{Referred, defined, is_link, referred};
+use super::split::held;
 use super::table::{Side, Table};
 use crate::render::styled::{Line, Role, Span, Style};
 
@@ -46,14 +50,32 @@ pub(super) fn render(
         leaves: Vec::new(),
         stack: Vec::new(),
         lists: Vec::new(),
+        links: Vec::new(),
+        held: usize::MAX,
+        task: None,
         words: None,
         code: None,
         table: None,
     };
-    for (event, range) in Parser::new_ext(source, options).into_offset_iter() {
+    let named = |link: BrokenLink<'_>| {
+        let named = matches!(link.link_type, LinkType::Reference | LinkType::Collapsed);
+        (named && is_link(source, &link.span)).then(|| (" ".into(), "".into()))
+    };
+    let parser = Parser::new_with_broken_link_callback(source, options, Some(named));
+    let mut events = parser.into_offset_iter();
+    for (event, range) in events.by_ref() {
         walk.event(event, &range);
     }
     walk.end_words(source.len());
+    for (name, it) in events.reference_definitions().iter() {
+        // Words behind it would make it none.
+        if end == End::Open && !source[it.span.start..].contains('\n') {
+            continue;
+        }
+        // Its title may come on a line of its own, after it was shown.
+        let words = defined(name, &it.dest, "", shape);
+        walk.define(it.span.clone(), words);
+    }
     lay(&walk.leaves, source, shape, end)
 }
 
@@ -71,6 +93,12 @@ struct Walk<'a> {
     leaves: Vec<Leaf>,
     stack: Vec<Container>,
     lists: Vec<Option<u64>>,
+    /// The open links; with what is behind their words where it is no address.
+    links: Vec<Option<Referred>>,
+    /// From where on the present words may yet be cells of a table.
+    held: usize,
+    /// The mark of a task that is a table.
+    task: Option<Span>,
     words: Option<(usize, Words)>,
     code: Option<(String, String)>,
     table: Option<Table>,
@@ -80,7 +108,7 @@ impl Walk<'_> {
     fn event(&mut self, event: Event<'_>, range: &Range<usize>) {
         // What ends here may end elsewhere when its mark goes on.
         let behind = self.source.get(range.end..).unwrap_or_default();
-        let last = behind.chars().all(|it| "*_~`".contains(it));
+        let last = behind.chars().all(|it| "*_~`".contains(it)) || range.end > self.held;
         match event {
             Event::Start(tag) => self.start(&tag, range),
             Event::End(tag) => self.end(tag, range, last),
@@ -98,17 +126,13 @@ impl Walk<'_> {
             },
             Event::InlineHtml(text) => {
                 let text = text.replace('\n', " ");
-                self.words(range).push(&text, Some(Role::Dim), None);
+                let held = range.end > self.held;
+                self.words(range).push(&text, Some(Role::Dim), held.then_some(0));
             }
             Event::SoftBreak | Event::HardBreak => self.words(range).line_break(),
             Event::Rule => self.leaf(range.clone(), Matter::Rule),
             Event::TaskListMarker(done) => {
-                let mark = match (self.shape.plain, done) {
-                    (true, true) => "[x] ",
-                    (true, false) => "[ ] ",
-                    (false, true) => "☑ ",
-                    (false, false) => "☐ ",
-                };
+                let mark = task(self.shape, done);
                 self.words(range).push(mark, Some(Role::Marker), None);
             }
             Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
@@ -119,11 +143,17 @@ impl Walk<'_> {
 
     /// The words that are being read; begins them.
     fn words(&mut self, range: &Range<usize>) -> &mut Words {
+        if self.words.is_none() {
+            let bar = self.source.get(range.start..).and_then(held);
+            self.held = bar.map_or(usize::MAX, |bar| range.start + bar);
+        }
         &mut self.words.get_or_insert_with(|| (range.start, Words::default())).1
     }
 
     fn text(&mut self, text: &str, range: &Range<usize>) {
-        let doubt = inline::doubt(self.source, range);
+        self.words(range);
+        let held = (self.held < range.end).then(|| self.held.saturating_sub(range.start));
+        let doubt = inline::doubt(self.source, range).into_iter().chain(held).min();
         // Where an entity stands, places in the source are none in the text.
         let same = self.source.get(range.clone()) == Some(text);
         let text = text.replace(['\t', '\n'], " ");
@@ -135,9 +165,17 @@ impl Walk<'_> {
             Tag::Strong => self.words(range).begin(Mark::Strong),
             Tag::Emphasis => self.words(range).begin(Mark::Emphasis),
             Tag::Strikethrough => self.words(range).begin(Mark::Strike),
-            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
-                let address = crate::render::clean(dest_url);
-                self.words(range).begin_link(&address);
+            Tag::Link { dest_url, link_type, .. } | Tag::Image { dest_url, link_type, .. } => {
+                let named = referred(self.source, range, *link_type);
+                match &named {
+                    None => {
+                        let address = crate::render::clean(dest_url);
+                        self.words(range).begin_link(&address);
+                    }
+                    Some(Referred::Link(_)) => self.words(range).begin(Mark::Reference),
+                    Some(Referred::Text(before, _)) => self.words(range).push(before, None, None),
+                }
+                self.links.push(named);
             }
             _ => {
                 self.end_words(range.start);
@@ -148,8 +186,8 @@ impl Walk<'_> {
 
     fn start_block(&mut self, tag: &Tag<'_>, range: &Range<usize>) {
         match tag {
-            // One that is underlined is a paragraph: it may have been shown as one.
-            Tag::Heading { level, .. } if self.source[range.start..].starts_with('#') => {
+            // The words of one that is underlined may have been shown as a paragraph.
+            Tag::Heading { level, .. } if underline(self.source, range).is_none() => {
                 let mut words = Words::of(Style::from(Role::Heading));
                 if self.shape.marks {
                     let marks = "#".repeat(*level as usize);
@@ -194,7 +232,15 @@ impl Walk<'_> {
                     Alignment::Left | Alignment::None => Side::Left,
                 };
                 let sides = sides.iter().map(side).collect();
-                self.table = Some(Table { sides, rows: Vec::new() });
+                // The parser drops it there, and it was shown before this was a table.
+                let before = self.source[..range.start].trim_end();
+                let item = self.stack.last().is_some_and(|item| item.first.is_some());
+                let done = [("[ ]", false), ("[x]", true), ("[X]", true)];
+                let done = done.iter().find(|(mark, _)| item && before.ends_with(mark));
+                self.task = done.map(|(_, done)| Span::new(task(self.shape, *done), Role::Marker));
+                let bar = self.source[range.start..].trim_start().starts_with('|');
+                let open = !bar || self.task.is_some();
+                self.table = Some(Table { open, sides, rows: Vec::new() });
             }
             Tag::TableHead | Tag::TableRow => {
                 if let Some(table) = &mut self.table {
@@ -211,19 +257,37 @@ impl Walk<'_> {
             TagEnd::Emphasis => self.words(range).end(Mark::Emphasis, last),
             TagEnd::Strikethrough => self.words(range).end(Mark::Strike, last),
             TagEnd::Link | TagEnd::Image => {
-                let address = self.words(range).end_link(last);
+                let address = match self.links.pop().flatten() {
+                    None => self.words(range).end_link(last),
+                    Some(Referred::Link(name)) => {
+                        self.words(range).end(Mark::Reference, last);
+                        self.words(range).push(&name, Some(Role::Dim), None);
+                        None
+                    }
+                    Some(Referred::Text(_, behind)) => {
+                        self.words(range).push(&behind, None, last.then_some(0));
+                        None
+                    }
+                };
                 if let Some(address) = address.filter(|_| !self.shape.links) {
                     self.words(range).push(&format!(" ({address})"), Some(Role::Dim), None);
                 }
             }
             TagEnd::TableCell => {
                 let (_, words) = self.words.take().unwrap_or_default();
-                let cell = words.lines().concat();
-                if let Some(row) = self.table.as_mut().and_then(|table| table.rows.last_mut()) {
-                    row.push(cell);
-                }
+                let mut cell = words.lines().concat();
+                cell.splice(0..0, self.task.take());
+                let Some(table) = &mut self.table else { return };
+                table
+                    .rows
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|row| row.push(std::mem::take(&mut cell)));
             }
             _ => {
+                if let (TagEnd::Heading(_), Some((_, words))) = (tag, &mut self.words) {
+                    words.underline = underline(self.source, range);
+                }
                 self.end_words(range.end);
                 self.end_block(tag, range);
             }
@@ -266,6 +330,20 @@ impl Walk<'_> {
         }
     }
 
+    /// A definition stands where it was found, in what the block before it is in.
+    fn define(&mut self, range: Range<usize>, words: Words) {
+        let at = self.leaves.partition_point(|leaf| leaf.range.start < range.start);
+        // They may yet be its title.
+        if let Some(Leaf { matter: Matter::Words(words), range, .. }) = self.leaves.get_mut(at)
+            && self.source[range.start..].starts_with(['"', '\'', '('])
+        {
+            words.doubt();
+        }
+        let around = at.checked_sub(1).map(|before| self.leaves[before].rest.clone());
+        let (first, rest) = (around.clone().unwrap_or_default(), around.unwrap_or_default());
+        self.leaves.insert(at, Leaf { range, first, rest, matter: Matter::Words(words) });
+    }
+
     /// A block that holds no others, behind what its containers have before it.
     fn leaf(&mut self, range: Range<usize>, matter: Matter) {
         let mut first = Line::default();
@@ -274,5 +352,21 @@ impl Walk<'_> {
         }
         let rest = Line { spans: self.stack.iter().map(|it| it.rest.clone()).collect() };
         self.leaves.push(Leaf { range, first, rest, matter });
+    }
+}
+
+/// What a heading is underlined with, where it is one of that kind: its line is not its only one.
+fn underline(source: &str, range: &Range<usize>) -> Option<Underline> {
+    let (_, last) = source.get(range.clone())?.trim_end().rsplit_once('\n')?;
+    Some(if last.contains('=') { Underline::Double } else { Underline::Single })
+}
+
+/// The mark of a task.
+fn task(shape: &Shape, done: bool) -> &'static str {
+    match (shape.plain, done) {
+        (true, true) => "[x] ",
+        (true, false) => "[ ] ",
+        (false, true) => "☑ ",
+        (false, false) => "☐ ",
     }
 }

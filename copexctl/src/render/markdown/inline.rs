@@ -23,7 +23,18 @@ pub(super) struct Words {
     /// Where each open style or link began: at this piece, with this address.
     open: Vec<(usize, Option<String>)>,
     style: Style,
-    depth: [usize; 3],
+    depth: [usize; 4],
+    /// What it is underlined with, where it is a heading of that kind.
+    pub(super) underline: Option<Underline>,
+}
+
+/// What a heading is underlined with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Underline {
+    /// `===`: the first level.
+    Double,
+    /// `---`: the second.
+    Single,
 }
 
 /// What words may be.
@@ -35,6 +46,8 @@ pub(super) enum Mark {
     Emphasis = 1,
     /// Struck through.
     Strike = 2,
+    /// What is looked up by a name.
+    Reference = 3,
 }
 
 impl Words {
@@ -46,6 +59,11 @@ impl Words {
     /// Whether it is a heading.
     pub(super) fn is_heading(&self) -> bool {
         self.style.role == Role::Heading
+    }
+
+    /// More text may change all of it.
+    pub(super) fn doubt(&mut self) {
+        self.doubt = Some((0, 0));
     }
 
     /// Whether no more text can change any of it.
@@ -89,7 +107,7 @@ impl Words {
     }
 
     fn restyle(&mut self) {
-        let [strong, emphasis, strike] = self.depth;
+        let [strong, emphasis, strike, _] = self.depth;
         self.style.bold = strong > 0 || self.style.role == Role::Heading;
         self.style.italic = emphasis > 0;
         self.style.strike = strike > 0;
@@ -106,7 +124,9 @@ impl Words {
         let mut style = self.style;
         if let Some(role) = role {
             style.role = role;
-        } else if link.is_some() && style.role == Role::Text {
+        } else if (link.is_some() || self.depth[Mark::Reference as usize] > 0)
+            && style.role == Role::Text
+        {
             style.role = Role::Link;
         }
         self.pieces.push(Piece::Words(Span { text: text.to_owned(), style, link }));
@@ -193,7 +213,13 @@ fn is_no_link(text: &str) -> bool {
             _ => {}
         }
         if depth == 0 {
-            return text[at + 1..].chars().next().is_some_and(|next| !"([:".contains(next));
+            let rest = &text[at + 1..];
+            // A name behind it that is whole would have made it a link.
+            return match rest.chars().next() {
+                Some('[') => rest.contains(']'),
+                // The parser takes an escaped bracket for one.
+                next => next.is_some_and(|next| !"(:\\".contains(next)),
+            };
         }
     }
     false

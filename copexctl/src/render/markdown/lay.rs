@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::Shape;
 use super::block::End;
 use super::code::Highlight;
-use super::inline::Words;
+use super::inline::{Underline, Words};
+use super::split::held;
 use super::table::Table;
 use crate::render::styled::{Line, Role, Span};
 use crate::render::wrap::{self, Margin, settled};
@@ -59,7 +60,16 @@ pub(super) fn lay(leaves: &[Leaf], source: &str, shape: &Shape, end: End) -> Ren
     let mut all = Rendered::default();
     let mut before: Option<&Leaf> = None;
     for (number, leaf) in leaves.iter().enumerate() {
-        let last = number + 1 == leaves.len() && end == End::Open;
+        // What a line that is not whole begins may yet be of a table.
+        let row = |it: &Leaf| !rest(source, it).contains('\n');
+        let table = || match &leaf.matter {
+            Matter::Table(_) => true,
+            Matter::Words(_) => held(rest(source, leaf)).is_some(),
+            _ => false,
+        };
+        let next = leaves.get(number + 1);
+        let still = next.is_some_and(row) && table();
+        let last = (next.is_none() || still) && end == End::Open;
         let from = all.lines.len();
         if let Some(before) = before.filter(|before| apart(before, leaf, source)) {
             let depth = before.rest.spans.len().min(leaf.rest.spans.len());
@@ -67,21 +77,26 @@ pub(super) fn lay(leaves: &[Leaf], source: &str, shape: &Shape, end: End) -> Ren
             all.lines.push(line.trimmed());
         }
         let begin = all.lines.len();
-        let (first, rest) = (margin(&leaf.first, shape.width), margin(&leaf.rest, shape.width));
-        let margin = Margin { first: &first, rest: &rest };
+        let (first, others) = (margin(&leaf.first, shape.width), margin(&leaf.rest, shape.width));
+        let margin = Margin { first: &first, rest: &others };
         if last {
             let (lines, partial) = sure(&leaf.matter, margin, shape, source);
             let any = !lines.is_empty() || partial.is_some();
             all.certain = if any { begin + lines.len() } else { from };
             all.lines.extend(lines);
             all.partial = partial;
-        } else {
-            all.lines.extend(lines(&leaf.matter, margin, shape));
-            all.certain = all.lines.len();
+            break;
         }
+        all.lines.extend(lines(&leaf.matter, margin, shape));
+        all.certain = all.lines.len();
         before = Some(leaf);
     }
     all
+}
+
+/// What the source has from a block on.
+fn rest<'a>(source: &'a str, leaf: &Leaf) -> &'a str {
+    source.get(leaf.range.start..).unwrap_or_default()
 }
 
 /// Whether an empty line stands between two blocks.
@@ -105,7 +120,11 @@ fn margin(line: &Line, width: usize) -> Line {
 
 fn lines(matter: &Matter, margin: Margin<'_>, shape: &Shape) -> Vec<Line> {
     match matter {
-        Matter::Words(words) => broken(&words.lines(), margin, shape),
+        Matter::Words(words) => {
+            let mut lines = broken(&words.lines(), margin, shape);
+            lines.extend(words.underline.map(|it| underline(it, &lines, margin, shape)));
+            lines
+        }
         Matter::Code { info, text, indent } => {
             let mut code = Code::new(info, *indent);
             behind(text.lines().flat_map(|line| code.line(line, margin.rest, shape)), margin)
@@ -131,6 +150,9 @@ fn sure(
 ) -> (Vec<Line>, Option<Line>) {
     match matter {
         Matter::Words(words) if !words.is_heading() => {
+            if words.underline.is_some() && source.ends_with('\n') {
+                return (lines(matter, margin, shape), None);
+            }
             let mut all = words.sure();
             // Behind a whole line come others.
             if source.ends_with('\n') && words.is_sure() {
@@ -206,6 +228,19 @@ impl Code {
         let margin = before.clone().and(self.indent.as_str(), Role::Text);
         wrap::code(&line.spans, Margin { first: &margin, rest: &margin }, shape.width)
     }
+}
+
+/// A rule as wide as the words above it.
+fn underline(kind: Underline, above: &[Line], margin: Margin<'_>, shape: &Shape) -> Line {
+    let wide = |line: &Line| line.width().saturating_sub(margin.rest.width());
+    let columns = above.iter().map(wide).max().unwrap_or(0);
+    let text = match (kind, shape.plain) {
+        (Underline::Double, true) => "===".to_owned(),
+        (Underline::Single, true) => "---".to_owned(),
+        (Underline::Double, false) => "═".repeat(columns),
+        (Underline::Single, false) => "─".repeat(columns),
+    };
+    after(margin.rest, &Line::of(text, Role::Marker))
 }
 
 fn after(before: &Line, line: &Line) -> Line {

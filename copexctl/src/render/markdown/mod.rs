@@ -1,7 +1,7 @@
 //! Markdown as lines, while it arrives.
 //!
 //! A text is cut to blocks ([`split`]), each is parsed on its own ([`block`], [`inline`],
-//! [`table`], [`code`]) and laid out ([`lay`]), and [`stream`] gives every line out once, as
+//! [`table`], [`code`], [`refer`]) and laid out ([`lay`]), and [`stream`] gives every line out once, as
 //! soon as no further text can change it. How lines are written is not known here.
 
 mod block;
@@ -9,6 +9,7 @@ pub(crate) mod code;
 mod inline;
 mod lang;
 mod lay;
+mod refer;
 mod split;
 mod stream;
 mod table;

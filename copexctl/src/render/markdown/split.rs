@@ -1,9 +1,11 @@
 //! What a line of Markdown begins, at the top level of a text.
 //!
 //! A text is cut to its blocks here, so that each is read on its own as soon as it ends. What
-//! this costs: a name for a link that is defined in another block is not found, a heading is
-//! not underlined, and a table stands in no other block and its rows begin with a bar. Else a
-//! paragraph could not be shown before the line after it.
+//! this costs: a name for a link that is defined in another block is not looked up, the words
+//! of a heading that is underlined are plain, and the head of a table without a bar before it is
+//! the first line of its block. Else a paragraph could not be shown before the line after it.
+
+use super::refer::may_be_definition;
 
 /// What a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +126,31 @@ fn item(text: &str, indent: usize) -> Option<Kind> {
 /// Whether more characters cannot make this line another kind of line.
 pub(super) fn is_decided(line: &str) -> bool {
     const UNCLEAR: &str = "*-_=+#`~<>|.) \t\n0123456789";
-    line.chars().any(|it| !UNCLEAR.contains(it))
+    !may_be_definition(line) && line.chars().any(|it| !UNCLEAR.contains(it))
+}
+
+/// Whether a paragraph before this line becomes a heading by it.
+pub(super) fn underlines(line: &str) -> bool {
+    let text = trim(line);
+    let all = |mark| text.chars().all(|it| it == mark);
+    indent(line) < 4 && !text.is_empty() && (all('-') || all('='))
+}
+
+/// Whether a line can stand between the head of a table and its rows.
+pub(super) fn delimits(line: &str) -> bool {
+    indent(line) < 4
+        && line.contains('|')
+        && line.contains('-')
+        && line.chars().all(|it| "|:- \t".contains(it))
+}
+
+/// Where the first bar stands in a paragraph that may yet be a table: its second line is not
+/// known, or looks as one that [`delimits`].
+pub(super) fn held(paragraph: &str) -> Option<usize> {
+    let (first, rest) = paragraph.split_once('\n').unwrap_or((paragraph, ""));
+    let bar = first.find('|')?;
+    // A mark of a quote may stand before it.
+    (!rest.contains('\n') && rest.chars().all(|it| "|:->  \t".contains(it))).then_some(bar)
 }
 
 /// Whether this line ends a block of code that began with so many of these marks.

@@ -6,7 +6,8 @@
 use super::Shape;
 use super::block::{End, Tables, render};
 use super::lay::{Code, Rendered};
-use super::split::{Kind, closes, indent, is_decided, kind, trim};
+use super::refer::definition;
+use super::split::{Kind, closes, delimits, indent, is_decided, kind, trim, underlines};
 use crate::render::is_harmless;
 use crate::render::styled::Line;
 
@@ -123,6 +124,11 @@ impl Stream {
             return;
         }
         if !std::mem::take(&mut self.placed) {
+            if matches!(self.open, Open::Paragraph) && underlines(line) {
+                self.source.push_str(line);
+                self.source.push('\n');
+                return self.close(out);
+            }
             match kind(line) {
                 Kind::Blank => return self.blank(out),
                 kind => self.place(line, kind, shape, out),
@@ -133,6 +139,9 @@ impl Stream {
         }
         self.source.push_str(line);
         self.source.push('\n');
+        if matches!(self.open, Open::Paragraph) && self.is_table_head() {
+            self.open = Open::Table;
+        }
         self.refresh(None, out);
     }
 
@@ -156,7 +165,13 @@ impl Stream {
         }
         self.close(out);
         let before = self.number.take();
-        self.shape = Some(shape());
+        let shape = shape();
+        if kind == Kind::Text
+            && let Some(lines) = definition(line, &shape)
+        {
+            return self.give(lines, out);
+        }
+        self.shape = Some(shape);
         self.open = match kind {
             Kind::Blank => Open::Nothing,
             Kind::Text => Open::Paragraph,
@@ -194,18 +209,32 @@ impl Stream {
         match self.open {
             Open::Nothing | Open::Fence { .. } => false,
             Open::Paragraph => match kind {
-                // Else the lines before it would be a heading.
-                Kind::Text => !trim(line).chars().all(|it| it == '='),
-                Kind::Indented | Kind::Html => true,
+                Kind::Text | Kind::Indented | Kind::Html => true,
+                Kind::Row => delimits(line) && self.is_one_line_with_a_bar(),
                 Kind::Item { number, empty, .. } => empty || number.is_some_and(|it| it != 1),
                 _ => false,
             },
             Open::Item(offset, _) => indent(line) >= offset || lazy,
             Open::Quote => kind == Kind::Quote || lazy,
-            Open::Table => kind == Kind::Row,
+            Open::Table => kind == Kind::Row || kind == Kind::Text && line.contains('|'),
             Open::Html => true,
             Open::Indented => kind == Kind::Indented,
         }
+    }
+
+    fn is_one_line_with_a_bar(&self) -> bool {
+        self.source
+            .find('\n')
+            .is_some_and(|end| end + 1 == self.source.len() && self.source.contains('|'))
+    }
+
+    /// Whether the paragraph is the first two lines of a table.
+    fn is_table_head(&self) -> bool {
+        let mut lines = self.source.lines();
+        let (first, second) = (lines.next(), lines.next());
+        lines.next().is_none()
+            && first.is_some_and(|it| it.contains('|'))
+            && second.is_some_and(delimits)
     }
 
     /// Shows of the line that is not whole what is sure of it.
@@ -214,7 +243,9 @@ impl Stream {
         if !matches!(self.open, Open::Fence { .. }) && is_decided(&tail) {
             if !self.placed {
                 let kind = kind(&tail);
-                let shows = matches!(kind, Kind::Text | Kind::Item { .. } | Kind::Quote);
+                // It may yet be a row.
+                let text = kind == Kind::Text && !matches!(self.open, Open::Table);
+                let shows = text || matches!(kind, Kind::Item { .. } | Kind::Quote);
                 let inside = matches!(self.open, Open::Item(offset, _) if indent(&tail) >= offset);
                 if shows || inside {
                     self.place(&tail, kind, shape, out);
@@ -271,8 +302,8 @@ impl Stream {
     fn render(&self, source: &str, end: End) -> Rendered {
         let Some(shape) = self.shape else { return Rendered::default() };
         let (tables, number) = match self.open {
-            Open::Item(_, number) => (Tables::No, number),
-            Open::Table => (Tables::Yes, None),
+            Open::Item(_, number) => (Tables::Yes, number),
+            Open::Table | Open::Quote => (Tables::Yes, None),
             _ => (Tables::No, None),
         };
         render(source, (tables, number), &shape, end)

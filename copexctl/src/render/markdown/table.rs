@@ -1,7 +1,7 @@
 //! Tables: columns as wide as they must be and the terminal allows.
 
 use super::Shape;
-use crate::render::styled::{Line, Role, Span, Style};
+use crate::render::styled::{Line, Role, Span};
 use crate::render::wrap::{self, Margin, width};
 
 /// Between two columns.
@@ -24,6 +24,8 @@ pub(super) enum Side {
 /// A table.
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    /// Whether no bar stands before its head: the head's first words may be out already.
+    pub(super) open: bool,
     /// Of each column.
     pub(super) sides: Vec<Side>,
     /// The first row is the head; each cell is a line.
@@ -36,14 +38,19 @@ impl Table {
         let Some((head, rows)) = self.rows.split_first() else { return Vec::new() };
         let columns = self.sides.len().max(1);
         let widths = widths(&self.natural(columns), most.saturating_sub(3 * (columns - 1)));
-        let Some(widths) = widths.filter(|_| !shape.plain) else {
-            return list(head, rows, most);
+        // They stand at the left of one line then, as they are.
+        let begun = head.first().filter(|_| self.open);
+        let fits = |widths: &Vec<usize>| begun.is_none_or(|cell| wide(cell) <= widths[0]);
+        let Some(widths) = widths.filter(|it| !shape.plain && fits(it)) else {
+            let mut lines = begun.map_or_else(Vec::new, |_| plain(head, most));
+            lines.extend(list(head, rows, most));
+            return lines;
         };
-        let mut lines = self.row(head, &widths, Style { bold: true, ..Style::from(Role::Text) });
+        let mut lines = self.row(head, &widths, true);
         let under: Vec<_> = widths.iter().map(|width| "─".repeat(*width)).collect();
         lines.push(Line::of(under.join("─┼─"), Role::Dim));
         for row in rows {
-            lines.extend(self.row(row, &widths, Style::default()));
+            lines.extend(self.row(row, &widths, false));
         }
         lines
     }
@@ -54,7 +61,8 @@ impl Table {
         (0..columns).map(|column| most(column).unwrap_or(0).max(1)).collect()
     }
 
-    fn row(&self, row: &[Vec<Span>], widths: &[usize], style: Style) -> Vec<Line> {
+    fn row(&self, row: &[Vec<Span>], widths: &[usize], head: bool) -> Vec<Line> {
+        let begun = |column| head && self.open && column == 0;
         let nothing = Line::default();
         let margin = Margin { first: &nothing, rest: &nothing };
         let cells: Vec<_> = widths
@@ -63,7 +71,7 @@ impl Table {
             .map(|(column, width)| {
                 let mut spans = row.get(column).cloned().unwrap_or_default();
                 for span in &mut spans {
-                    span.style.bold |= style.bold;
+                    span.style.bold |= head && !begun(column);
                 }
                 wrap::words(&spans, margin, *width)
             })
@@ -79,6 +87,7 @@ impl Table {
                 let text = cell.get(number).unwrap_or(&empty);
                 let free = width.saturating_sub(text.width());
                 let left = match self.sides.get(column) {
+                    _ if begun(column) => 0,
                     Some(Side::Right) => free,
                     Some(Side::Middle) => free / 2,
                     _ => 0,
@@ -104,6 +113,13 @@ fn widths(natural: &[usize], most: usize) -> Option<Vec<usize>> {
     let cap = (1..=widest).rev().find(|cap| cut(*cap).sum::<usize>() <= most)?;
     let cuts = natural.iter().any(|it| *it > cap);
     (cap >= NARROWEST || !cuts).then(|| cut(cap).collect())
+}
+
+/// A head without columns.
+fn plain(head: &[Vec<Span>], most: usize) -> Vec<Line> {
+    let nothing = Line::default();
+    let spans = head.join(&Span::new(" | ", Role::Text));
+    wrap::words(&spans, Margin { first: &nothing, rest: &nothing }, most)
 }
 
 /// Without columns: each cell on its own line behind the name of its column.

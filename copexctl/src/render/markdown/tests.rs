@@ -47,7 +47,7 @@ const SAMPLE: &str = "# Title\n\nSome **bold words** and *slanted* ones with `co
 1. a\n1. b\n\n   more of b\n\n7. c\n\n> quoted *words*\n> > twice\nlazy\n\n\
 ```python\ndef f(x):\n    return \"é日本\"  # comment\n\n\n```\n\n\
 | name | what it is | n |\n|:-----|:----------:|--:|\n| a | a long cell that has to be broken | 1 |\n| `b` | 日本語 | 22 |\n\n\
----\nText\n===\nMore\n---\n\n- [ ] open\n- [x] done\n\n    indented code\n\n    more\n\n<details>\n<summary>x</summary>\n</details>\n\n\
+---\nText\n===\nMore\n---\n\n- [ ] open\n- [x] done\n\n    indented code\n\n    more\n\nhead | of\n:-- | --:\na | table\n\n- k | v\n  --|--\n  1 | 2\n- [some words][1] and [x]\n\n> | q | r |\n> |---|---|\n> | 1 | 2 |\n\n[1]: http://a.b/c\n\n<details>\n<summary>x</summary>\n</details>\n\n\
 日本語の文章はスペースがないので途中で折り返す必要がありますそうですね。\nend ❤️ 👩‍👩‍👧 e\u{301}";
 
 #[test]
@@ -64,6 +64,34 @@ fn a_text_has_the_same_lines_however_it_is_cut() {
 }
 
 #[test]
+fn what_a_second_line_decides_is_the_same_however_it_is_cut() {
+    let sources = [
+        "- [ ] --- | ---\n  |--|--|\n  a | b",
+        "- [x] | a | b |\n  |--|--|\n",
+        "> --|*\n> - :-|-:\n",
+        "a long head that takes more than a line of it | b\n--|--\nc | d\n",
+        "head | b\n--|--\n",
+        "> *Title\n> --x*\n",
+        "![a\n]\\[x][1]",
+        "- [word]:- x",
+        "- ```\n[1]: http://u\n(x)\n  ",
+        "[1]: http://u\n\"no title\nof it",
+    ];
+    for (source, plain) in sources.iter().flat_map(|it| [(it, false), (it, true)]) {
+        let shape = Shape { width: 24, plain, ..SHAPE };
+        let each: Vec<_> =
+            source.char_indices().map(|(at, c)| &source[at..at + c.len_utf8()]).collect();
+        assert_eq!(streamed(each, shape), streamed([*source], shape), "{source}");
+    }
+    let narrow = lines(sources[3], Shape { width: 24, ..SHAPE });
+    assert_eq!(
+        text(&narrow),
+        "a long head that takes\nmore than a line of it |\nb\na long head that takes\nmore than a line of it:\nc\nb: d\n"
+    );
+    assert_eq!(text(&lines(sources[4], Shape { plain: true, ..SHAPE })), "head | b\n");
+}
+
+#[test]
 fn each_kind_of_block_has_its_form() {
     let cases = [
         ("# A *b*\nwords", "A b\nwords\n"),
@@ -72,12 +100,30 @@ fn each_kind_of_block_has_its_form() {
         ("1. a\n1. b\n\ntext\n\n1. c\n5. d", "1. a\n2. b\n\ntext\n\n1. c\n5. d\n"),
         ("> a\n> - b", "│ a\n│ • b\n"),
         ("```\na\n  b\n```\nc", "  a\n    b\nc\n"),
-        ("a\n---\nb\n===", "a\n────────\nb\n===\n"),
+        ("a b\n---\nb\n===\nc", "a b\n───\nb\n═\nc\n"),
+        ("> a\n> ===\n\n- b\n  ---", "│ a\n│ ═\n\n• b\n  ─\n"),
+        ("***\n===", "────────\n===\n"),
         ("- [x] a\n- [ ] b", "• ☑ a\n• ☐ b\n"),
         ("[a](http://b) <http://c>", "a (http://b) http://c\n"),
         ("![a](b.png)", "a (b.png)\n"),
         ("| a | b |\n|---|--:|\n| c | 10 |", "a │  b\n──┼───\nc │ 10\n"),
         ("a | b", "a | b\n"),
+        ("a | b\nc", "a | b\nc\n"),
+        ("a | b\n--- | --:\nc | 10\nd", "a │  b\n──┼───\nc │ 10\nd\n"),
+        ("a | b\n|---|---|\n| c | 10 |", "a │ b\n──┼───\nc │ 10\n"),
+        (
+            "- x\n\n  | a | b |\n  |---|---|\n  | c | 10 |\n- y",
+            "• x\n\n  a │ b\n  ──┼───\n  c │ 10\n• y\n",
+        ),
+        ("> | a | b |\n> |---|---|\n> | c | 10 |\n\nd", "│ a │ b\n│ ──┼───\n│ c │ 10\n\nd\n"),
+        ("- a | b\n  --|--\n  c | d", "• a │ b\n  ──┼──\n  c │ d\n"),
+        (
+            "[x][1] y [z][]\n\n[1]: http://a\n[z]: <b> \"T\"",
+            "x [1] y z\n\n[1]: http://a\n[z]: b \"T\"\n",
+        ),
+        ("a[i][j] as [1][2] say [k]", "a[i][j] as [1][2] say [k]\n"),
+        ("- a[k][] b[x][k] ![y][k]\n\n  [k]: c", "• a[k][] b[x][k] y [k]\n\n  [k]: c\n"),
+        ("- [k] a [x][k]\n\n  [k]: http://a\n- b", "• [k] a x [k]\n\n  [k]: http://a\n• b\n"),
         ("a &amp; b \\* c", "a & b * c\n"),
         ("x <T> y", "x <T> y\n"),
         ("", ""),
@@ -194,6 +240,17 @@ fn piece() -> impl Strategy<Value = String> {
         "\n- ",
         "\n1. ",
         "\n> ",
+        "a | b",
+        "| c",
+        "--- | ---\n",
+        ":-|-:\n",
+        "\n===\n",
+        "\n---\n",
+        "\n> --",
+        "[x][1]",
+        "[x][]",
+        "[1]: http://u\n",
+        "\n[x]: v",
     ];
     prop_oneof![4 => proptest::sample::select(WORDS).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)]
 }
