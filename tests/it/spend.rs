@@ -92,6 +92,32 @@ fn calls_are_summed_by_run_day_repository_and_model_and_survive_a_kill() {
 }
 
 #[test]
+fn a_compaction_is_in_the_books() {
+    let product = Product::with(|builder| builder.config(PRICES));
+    product.model.push(Reply::text("a story").usage(USAGE));
+    let first = product.chat(["tell me a story", "--json"]).expect_code(0).json();
+    product.model.push(Reply::text("a summary of it all").usage(USAGE));
+    let mut rpc = product.rpc();
+    let more = json!({
+        "session": {"resume": first["session"]},
+        "compact": true,
+        "prices": {"scripted-1": {"input": 10.0, "output": 1000.0, "cached": 1.0}},
+    });
+    let run = product.submit(&mut rpc, "", more);
+    let events = follow(&mut rpc, &run);
+    let told = of_type(&events, "usage");
+    assert_eq!(told.len(), 1, "{events:#?}");
+    assert_eq!(events.last().unwrap()["usage"]["output_tokens"], 50, "{events:#?}");
+    let runs = spend(&mut rpc, "run");
+    let usage = &line(&runs, &run)["usage"];
+    let sums = ["calls", "input_tokens", "output_tokens", "cached_tokens"].map(|it| &usage[it]);
+    assert_eq!(sums, [1, 200, 50, 100], "{runs}");
+    close(&usage["estimated_cost"], PRICE);
+    let models = spend(&mut rpc, "model");
+    assert_eq!(line(&models, MODEL)["usage"]["calls"], 2, "{models}");
+}
+
+#[test]
 fn a_killed_daemon_counts_no_call_twice_and_none_is_lost() {
     let (product, gate) = (Product::start(), Gate::new());
     product.model.push(Reply::tool("bash", &shell("true")).usage(USAGE));

@@ -29,6 +29,8 @@ pub mod metrics;
 pub mod moment;
 pub mod pattern;
 pub mod plan;
+#[cfg(test)]
+mod player;
 pub mod policy;
 pub mod ralph;
 pub mod redact;

@@ -66,7 +66,14 @@ impl Desk {
     pub(super) async fn next(&mut self) -> Vec<Input> {
         tokio::select! {
             biased;
-            Some(done) = self.operations.next() => self.done(done),
+            Some(done) = self.operations.next() => {
+                // What a compaction took was said before it had ended.
+                let compacted = matches!(done, Done::Input(Input::Compacted(_)));
+                let said = listen(self.lease.as_ref().filter(|_| compacted)).now_or_never();
+                let mut inputs = said.unwrap_or_default();
+                inputs.extend(self.done(done));
+                inputs
+            }
             inputs = listen(self.lease.as_ref()) => inputs,
             timer = expire(&self.timers) => {
                 self.timers.remove(&timer);

@@ -29,6 +29,8 @@ fn a_session_types_every_slash_command() {
     let shown = says("/cost", "this conversation");
     assert!(shown.contains("1 turn, 11 tokens in"), "{shown}");
     says("/compact", "was compacted");
+    let shown = says("/cost", "this conversation");
+    assert!(shown.contains("2 turns, 22 tokens in"), "{shown}");
     says("/models", "provider");
     says("/status", "copexd");
     says("/inbox", "nothing waits");

@@ -60,6 +60,7 @@ impl Converter {
             }),
             "tool.execution_complete" => one(tool_end(data)),
             "assistant.usage" => one(Signal::Usage(usage(data))),
+            "session.compaction_complete" => compaction(data).map_or_else(Vec::new, one),
             "model.call_start" => one(Signal::Requesting(true)),
             "model.call_finished" => one(Signal::Requesting(false)),
             "model.call_failure" => {
@@ -170,6 +171,14 @@ pub fn usage(data: &Value) -> CallUsage {
     }
 }
 
+/// The calls that a compaction made: they have no event of their own.
+fn compaction(data: &Value) -> Option<Signal> {
+    let used = Some(&data["compactionTokensUsed"]).filter(|used| used.is_object())?;
+    let calls = used["requestCount"].as_u64().unwrap_or(1);
+    let model = used["model"].as_str().or_else(|| data["model"].as_str()).map(str::to_owned);
+    Some(Signal::Usage(CallUsage { model, calls, ..usage(used) }))
+}
+
 /// The wish in a permission event, or in an entry of the list of pending requests.
 pub fn permission(data: &Value) -> Option<Signal> {
     let request = data["requestId"].as_str()?.to_owned();
@@ -215,6 +224,19 @@ mod tests {
         let event =
             json!({"id": id, "timestamp": "", "parentId": null, "type": kind, "data": data});
         serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn what_a_compaction_took_is_told_by_its_end() {
+        let mut converter = Converter::default();
+        let used = json!({"inputTokens": 7, "outputTokens": 3, "cacheReadTokens": 2, "model": "m"});
+        let end = |id, data| event(id, "session.compaction_complete", data);
+        let told =
+            converter.convert(&end(1, json!({"success": true, "compactionTokensUsed": used})));
+        let [Signal::Usage(usage)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((usage.calls, usage.input_tokens, usage.output_tokens), (1, 7, 3));
+        assert_eq!((usage.cached_tokens, usage.model.as_deref()), (2, Some("m")));
+        assert_eq!(converter.convert(&end(2, json!({"success": false}))), vec![]);
     }
 
     #[test]

@@ -40,6 +40,10 @@ const SIGNALS: usize = 16_384;
 /// sessions and so is not condemned for it.
 const COMPACT_TIMEOUT: Duration = Duration::from_mins(12);
 
+/// How long the event that ends a compaction may take after the answer, which follows it: both
+/// come by the same pipe.
+const TOLD_TIMEOUT: Duration = Duration::from_secs(2);
+
 type Questions = Arc<Mutex<HashMap<String, oneshot::Sender<Option<String>>>>>;
 
 /// A session and the pump that turns its events into signals.
@@ -135,7 +139,7 @@ async fn pump(
     runtime: Arc<Runtime>,
     link: Link,
 ) {
-    let mut converter = Converter::new(link);
+    let (told, mut converter) = (link.clone(), Converter::new(link));
     let (death, heard) = (runtime.death(), runtime.heard().clone());
     // Holding the runtime itself would keep a dead one alive for as long as its pump.
     drop(runtime);
@@ -146,6 +150,7 @@ async fn pump(
             () = signals.closed() => return,
         };
         heard.now();
+        let compacted = matches!(&event, Ok(it) if it.event_type == "session.compaction_complete");
         let converted = match event {
             Ok(event) => converter.convert(&event),
             Err(error) if matches!(error.kind(), RecvErrorKind::Lagged(_)) => {
@@ -158,6 +163,9 @@ async fn pump(
             if signals.send(signal).await.is_err() {
                 return;
             }
+        }
+        if compacted {
+            told.compacted.notify_waiters();
         }
     }
     let failure = Failure::new(FailureClass::RuntimeDied, "the Copilot runtime died");
@@ -197,12 +205,18 @@ impl Session for SdkSession {
         let history = self.session.rpc();
         let history = history.history();
         let doing = "compacting the conversation";
+        let told = self.link.compacted.notified();
+        tokio::pin!(told);
+        told.as_mut().enable();
         let compact = self.runtime.call(doing, Duration::MAX, history.compact());
         let Ok(done) = tokio::time::timeout(COMPACT_TIMEOUT, compact).await else {
             let class = FailureClass::Timeout(Watchdog::Total);
             return Err(Failure::new(class, format!("{doing} took too long")));
         };
-        done.map(drop)
+        done?;
+        // What it took comes as an event, which the run hears before it goes on.
+        let _ = tokio::time::timeout(TOLD_TIMEOUT, told).await;
+        Ok(())
     }
 
     async fn send(&self, prompt: &str) -> Result<String, Failure> {

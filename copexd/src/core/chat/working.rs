@@ -12,6 +12,9 @@ impl Chat {
     }
 
     pub(super) fn signal(&mut self, signal: Signal, moment: Moment) -> Vec<Effect> {
+        if let (Phase::Compacting, Signal::Usage(_)) = (self.phase, &signal) {
+            return self.turn.fold(&signal, moment).into_iter().map(Effect::Emit).collect();
+        }
         let listens =
             matches!(self.phase, Phase::Sending | Phase::Working | Phase::Stopping | Phase::Ending);
         if !listens {

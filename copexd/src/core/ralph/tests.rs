@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::approval::{Mode, Policy};
-use crate::core::chat::{Choice, OnLostSession};
+use crate::core::chat::Choice;
 use crate::core::machine::{Found, GateResult, MAIN, Opened};
+use crate::core::player::chat_spec;
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::{CallUsage, Signal};
 
@@ -19,19 +19,9 @@ const KEPT: &str = "<promise>DONE</promise>";
 fn spec() -> RalphSpec {
     RalphSpec {
         chat: ChatSpec {
-            run: "r".to_owned(),
-            asks: "r".to_owned(),
-            prompt: String::new(),
-            compact: false,
-            policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
             choices: vec![Choice { model: Some("m".to_owned()), ..Choice::default() }],
-            strict_model: false,
-            idle_ms: 300_000,
-            ask_timeout_ms: 1_000,
             patient: false,
-            max_duration_ms: None,
-            on_lost_session: OnLostSession::Ask,
-            warnings: Vec::new(),
+            ..chat_spec("r", "m")
         },
         task: "the task".to_owned(),
         promise: Some("done".to_owned()),

@@ -29,16 +29,7 @@ pub(super) struct Head {
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) session: Option<String>,
-    /// What the request is for, in the CLI's words.
-    pub(super) purpose: String,
     pub(super) websocket: bool,
-}
-
-impl Head {
-    /// Whether nobody tells what it cost: the CLI is silent about compactions.
-    pub(super) fn unpriced(&self) -> bool {
-        self.purpose.contains("compaction")
-    }
 }
 
 /// A request on its way.
@@ -71,7 +62,6 @@ impl Exchange {
             method: text("method"),
             url: text("url"),
             headers,
-            purpose: text("interactionType"),
             session: params["sessionId"].as_str().map(str::to_owned),
             websocket: params["transport"] == "websocket",
         });

@@ -341,10 +341,8 @@ impl Asking<'_> {
         let idle = Duration::from_millis(self.errand.idle_ms);
         if respond::pass_on(client, id, (self.head, idle), answer, &mut broke).await? {
             passing.report(&Report::Answered);
-            if !self.head.unpriced() {
-                // Its usage is on the way and settles what was reserved.
-                passing.reservation = None;
-            }
+            // Its usage is on the way and settles what was reserved.
+            passing.reservation = None;
             self.link.succeeded();
         }
         Ok(())

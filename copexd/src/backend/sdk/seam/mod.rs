@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use github_copilot_sdk::Client;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::errand::Errand;
@@ -45,12 +45,19 @@ pub struct Link {
     signals: mpsc::Sender<Signal>,
     errand: Arc<Mutex<Option<Errand>>>,
     given_up: Arc<Mutex<Option<Failure>>>,
+    /// Fires when it was told what a compaction took.
+    pub compacted: Arc<Notify>,
 }
 
 impl Link {
     /// A link that tells through `signals`. Nobody works in the session yet.
     pub fn new(signals: mpsc::Sender<Signal>) -> Self {
-        Self { signals, errand: Arc::default(), given_up: Arc::default() }
+        Self {
+            signals,
+            errand: Arc::default(),
+            given_up: Arc::default(),
+            compacted: Arc::default(),
+        }
     }
 
     /// A run works in the session from now on.

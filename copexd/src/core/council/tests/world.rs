@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::super::*;
-use crate::core::approval::{Mode, Policy};
-use crate::core::chat::{Choice, OnLostSession};
-use crate::core::machine::{Found, Opened};
+use crate::core::player::{Sessions, chat_spec};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
@@ -13,21 +11,7 @@ use crate::core::stored::Stored;
 pub(super) const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
 fn seat(name: &str, asks: &str) -> Chair {
-    let chat = ChatSpec {
-        run: "r".to_owned(),
-        asks: asks.to_owned(),
-        prompt: String::new(),
-        compact: false,
-        policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
-        choices: vec![Choice { label: name.to_owned(), ..Choice::default() }],
-        strict_model: false,
-        idle_ms: 300_000,
-        ask_timeout_ms: 1_000,
-        patient: true,
-        max_duration_ms: None,
-        on_lost_session: OnLostSession::Ask,
-        warnings: Vec::new(),
-    };
+    let chat = chat_spec(asks, name);
     Chair { name: name.to_owned(), models: vec![name.to_owned()], chat }
 }
 
@@ -75,8 +59,7 @@ pub(super) enum Way {
 /// What outlasts a crash: what the sessions have.
 #[derive(Default)]
 pub(super) struct World {
-    /// Prompts of each session, with their answers.
-    pub(super) sessions: Vec<Vec<(String, String)>>,
+    pub(super) sessions: Sessions,
     /// Prompts by lane and what they ask for.
     pub(super) asked: Vec<(Lane, &'static str, String)>,
     /// How lanes behave that do not do as they should: from this prompt of theirs on.
@@ -260,34 +243,7 @@ impl Rig {
     }
 
     fn open(&mut self, lane: Lane) {
-        let turn = self.council.turn(lane);
-        let known = turn.session.as_ref().and_then(|it| it.parse::<usize>().ok());
-        let session = known.unwrap_or_else(|| {
-            self.world.sessions.push(Vec::new());
-            self.world.sessions.len() - 1
-        });
-        let messages = &self.world.sessions[session];
-        let before = usize::try_from(turn.user_messages).unwrap();
-        let found = match messages.get(before) {
-            Some((_, answer)) if turn.sent => Found::Finished { messages: vec![answer.clone()] },
-            _ => Found::Nothing,
-        };
-        let user_messages = match found {
-            Found::Nothing => messages.len() as u64,
-            _ => turn.user_messages,
-        };
-        let opened = Opened {
-            session: session.to_string(),
-            user_messages,
-            backend: "scripted".to_owned(),
-            found,
-            candidate: 0,
-            reason: None,
-            can_rerun: true,
-            can_steer: true,
-            said: Vec::new(),
-            repaired: None,
-        };
+        let opened = self.world.sessions.open(&self.council.turn(lane));
         self.of(lane, Input::Opened(opened));
     }
 
@@ -308,13 +264,10 @@ impl Rig {
             Some(_) => "hm".to_owned(),
             None => self.answer(lane, wanted, &prompt),
         };
-        let session: usize = self.council.turn(lane).session.unwrap().parse().unwrap();
-        self.world.sessions[session].push((prompt, answer.clone()));
+        let said = self.world.sessions.answer(&self.council.turn(lane), prompt, answer);
         let commits = self.commits;
         self.of(lane, Input::Sent("m".to_owned()));
-        for signal in
-            [Signal::Message { text: answer, answers: Some("m".to_owned()) }, Signal::Idle]
-        {
+        for signal in said {
             // What a dead daemon would have heard is read from the transcript.
             if self.commits > commits + 2 || self.end.is_some() {
                 return;

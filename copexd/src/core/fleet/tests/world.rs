@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 
 use super::super::*;
-use crate::core::approval::{Mode, Policy};
-use crate::core::chat::{Choice, OnLostSession};
 use crate::core::failure::Scope;
-use crate::core::machine::{Found, GateResult, Opened, TaskState};
+use crate::core::machine::{GateResult, TaskState};
+use crate::core::player::{Sessions, chat_spec};
 use crate::core::policy::{Next, Otherwise};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
@@ -16,28 +15,10 @@ use crate::core::worktrees::{
 
 pub(super) const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
-fn chat_spec(asks: &str) -> ChatSpec {
-    ChatSpec {
-        run: "r".to_owned(),
-        asks: asks.to_owned(),
-        prompt: String::new(),
-        compact: false,
-        policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
-        choices: vec![Choice { label: "m".to_owned(), ..Choice::default() }],
-        strict_model: false,
-        idle_ms: 300_000,
-        ask_timeout_ms: 1_000,
-        patient: true,
-        max_duration_ms: None,
-        on_lost_session: OnLostSession::Ask,
-        warnings: Vec::new(),
-    }
-}
-
 pub(super) fn task(id: &str, depends_on: &[Lane]) -> TaskSpec {
     TaskSpec {
         id: id.to_owned(),
-        chat: chat_spec(&format!("r-{id}")),
+        chat: chat_spec(&format!("r-{id}"), "m"),
         prompt: vec![Piece::Text(format!("do {id}"))],
         depends_on: depends_on.to_vec(),
         goes_on: false,
@@ -63,7 +44,7 @@ pub(super) fn spec() -> FleetSpec {
     }
     tasks[4].gates = vec!["true".to_owned()];
     FleetSpec {
-        chat: chat_spec("r"),
+        chat: chat_spec("r", "m"),
         tasks,
         max_concurrent: 3,
         fail_fast: false,
@@ -76,8 +57,7 @@ pub(super) fn spec() -> FleetSpec {
 /// What outlasts a crash: what the sessions and the repository have.
 #[derive(Default)]
 pub(super) struct World {
-    /// Prompts of each session, with their answers.
-    pub(super) sessions: Vec<Vec<(String, String)>>,
+    pub(super) sessions: Sessions,
     /// Tasks in the order in which their prompts came.
     pub(super) prompts: Vec<Lane>,
     /// Tasks that fail.
@@ -281,34 +261,7 @@ impl Rig {
     }
 
     fn open(&mut self, lane: Lane) {
-        let turn = self.fleet.turn(lane);
-        let known = turn.session.as_ref().and_then(|it| it.parse::<usize>().ok());
-        let session = known.unwrap_or_else(|| {
-            self.world.sessions.push(Vec::new());
-            self.world.sessions.len() - 1
-        });
-        let messages = &self.world.sessions[session];
-        let before = usize::try_from(turn.user_messages).unwrap();
-        let found = match messages.get(before) {
-            Some((_, answer)) if turn.sent => Found::Finished { messages: vec![answer.clone()] },
-            _ => Found::Nothing,
-        };
-        let user_messages = match found {
-            Found::Nothing => messages.len() as u64,
-            _ => turn.user_messages,
-        };
-        let opened = Opened {
-            session: session.to_string(),
-            user_messages,
-            backend: "scripted".to_owned(),
-            found,
-            candidate: 0,
-            reason: None,
-            can_rerun: true,
-            can_steer: true,
-            said: Vec::new(),
-            repaired: None,
-        };
+        let opened = self.world.sessions.open(&self.fleet.turn(lane));
         self.of(lane, Input::Opened(opened));
     }
 
@@ -325,14 +278,10 @@ impl Rig {
             return;
         }
         let answer = format!("did {}", self.fleet.id(lane));
-        let turn = self.fleet.turn(lane);
-        let session: usize = turn.session.unwrap().parse().unwrap();
-        self.world.sessions[session].push((prompt, answer.clone()));
+        let said = self.world.sessions.answer(&self.fleet.turn(lane), prompt, answer);
         let commits = self.commits;
         self.of(lane, Input::Sent("m".to_owned()));
-        for signal in
-            [Signal::Message { text: answer, answers: Some("m".to_owned()) }, Signal::Idle]
-        {
+        for signal in said {
             // What a dead daemon would have heard is read from the transcript.
             if self.commits > commits + 2 || self.end.is_some() {
                 return;

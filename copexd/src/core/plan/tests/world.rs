@@ -3,37 +3,18 @@
 use std::collections::VecDeque;
 
 use super::super::*;
-use crate::core::approval::{Mode, Policy};
-use crate::core::chat::{Choice, OnLostSession};
 use crate::core::commits::{Baseline, Made};
-use crate::core::machine::{Found, GateResult, Opened, StepState};
+use crate::core::machine::{GateResult, StepState};
+use crate::core::player::{Sessions, chat_spec};
 use crate::core::signal::Signal;
 use crate::core::stored::Stored;
 
 pub(super) const NOW: Moment = Moment { now_ms: 10_000, chance: 0.5 };
 
-fn chat_spec() -> ChatSpec {
-    ChatSpec {
-        run: "r".to_owned(),
-        asks: "r".to_owned(),
-        prompt: String::new(),
-        compact: false,
-        policy: Policy::try_new(Mode::Workspace, &[], &[], "/repo").unwrap(),
-        choices: vec![Choice { label: "m".to_owned(), ..Choice::default() }],
-        strict_model: false,
-        idle_ms: 300_000,
-        ask_timeout_ms: 1_000,
-        patient: true,
-        max_duration_ms: None,
-        on_lost_session: OnLostSession::Ask,
-        warnings: Vec::new(),
-    }
-}
-
 pub(super) fn spec() -> PlanSpec {
     PlanSpec {
-        chat: chat_spec(),
-        draft: ChatSpec { asks: "r-d".to_owned(), ..chat_spec() },
+        chat: chat_spec("r", "m"),
+        draft: ChatSpec { asks: "r-d".to_owned(), ..chat_spec("r", "m") },
         task: "build it".to_owned(),
         file: "/plans/r.md".to_owned(),
         given: Given::Nothing,
@@ -64,8 +45,7 @@ pub(super) fn outline() -> Outline {
 #[derive(Default)]
 pub(super) struct World {
     pub(super) file: Option<Result<Outline, String>>,
-    /// Prompts of each session, with their answers.
-    pub(super) sessions: Vec<Vec<(String, String)>>,
+    pub(super) sessions: Sessions,
     /// Steps in the order in which their prompts came.
     pub(super) prompts: Vec<u32>,
     /// Answers in a row that are no plan.
@@ -220,47 +200,16 @@ impl Rig {
     }
 
     fn open(&mut self, lane: Lane) {
-        let turn = self.plan.turn(lane);
-        let known = turn.session.as_ref().and_then(|it| it.parse::<usize>().ok());
-        let session = known.unwrap_or_else(|| {
-            self.world.sessions.push(Vec::new());
-            self.world.sessions.len() - 1
-        });
-        let messages = &self.world.sessions[session];
-        let before = usize::try_from(turn.user_messages).unwrap();
-        let found = match messages.get(before) {
-            Some((_, answer)) if turn.sent => Found::Finished { messages: vec![answer.clone()] },
-            _ => Found::Nothing,
-        };
-        let user_messages = match found {
-            Found::Nothing => messages.len() as u64,
-            _ => turn.user_messages,
-        };
-        let opened = Opened {
-            session: session.to_string(),
-            user_messages,
-            backend: "scripted".to_owned(),
-            found,
-            candidate: 0,
-            reason: None,
-            can_rerun: true,
-            can_steer: true,
-            said: Vec::new(),
-            repaired: None,
-        };
+        let opened = self.world.sessions.open(&self.plan.turn(lane));
         self.of(lane, Input::Opened(opened));
     }
 
     fn send(&mut self, lane: Lane, prompt: String) {
         let answer = self.answer(lane, &prompt);
-        let turn = self.plan.turn(lane);
-        let session: usize = turn.session.unwrap().parse().unwrap();
-        self.world.sessions[session].push((prompt, answer.clone()));
+        let said = self.world.sessions.answer(&self.plan.turn(lane), prompt, answer);
         let commits = self.commits;
         self.of(lane, Input::Sent("m".to_owned()));
-        for signal in
-            [Signal::Message { text: answer, answers: Some("m".to_owned()) }, Signal::Idle]
-        {
+        for signal in said {
             // What a dead daemon would have heard is read from the transcript.
             if self.commits > commits + 2 || self.end.is_some() {
                 return;
