@@ -38,6 +38,10 @@ fn each_mode_names_the_next_command() {
             let last = told.stderr.lines().rev().find(|line| line.starts_with("hint: "));
             let last = last.unwrap_or_else(|| panic!("{mode:?} {way:?}: {}", told.stderr));
             assert!(WAYS.iter().all(|it| last.contains(it)), "{mode:?} {way:?}: {last}");
+            // A process for each: one is enough to see that both forms say the same.
+            if !way.is_empty() && mode[0] != "chat" {
+                continue;
+            }
             let error = &run(&["--json"]).json()["error"];
             assert_eq!(error["class"], "auth", "{mode:?} {way:?}: {error}");
             let hint = error["hint"].as_str().unwrap_or_default();

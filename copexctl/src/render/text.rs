@@ -21,7 +21,7 @@ use crate::render::tally::{self, Tally};
 use crate::render::theme::Look;
 use crate::render::tools::Tools;
 use crate::render::words::{
-    gate, member_line, retry_line, step_line, summary, tool_failed, tool_start,
+    gate, member_line, retry_line, step_line, summary, told, tool_failed, tool_start,
 };
 use crate::render::{answer, brief, clean, countdown};
 
@@ -150,13 +150,8 @@ impl<O: Write, E: Write> Text<O, E> {
         if self.style.progress == Shown::No {
             return Ok(());
         }
-        let aloud = self.style.asides.is_some_and(|look| look.ui.screen_reader);
-        // A rule is for the eye.
-        let text = if aloud { text.trim_matches(['─', ' ']) } else { text };
-        match self.part.clone() {
-            Some(part) => self.aside(&format!("[{part}] {text}")),
-            None => self.aside(text),
-        }
+        let part = self.part.as_ref().map(|part| format!("[{part}] ")).unwrap_or_default();
+        self.aside(&format!("{part}{}", told(text, self.style.asides)))
     }
 
     fn tell(&mut self, text: &str) -> io::Result<()> {

@@ -3,7 +3,14 @@
 use copex_proto::event::{Outcome, Retrying, Step, StepState, ToolEnd, ToolStart};
 use copex_proto::run::RunState;
 
+use crate::render::theme::Look;
 use crate::render::{brief, cost, duration, telling};
+
+/// A line as it is told: without rules where it is read aloud, since they are for the eye.
+pub(super) fn told(text: &str, look: Option<Look>) -> &str {
+    let aloud = look.is_some_and(|look| look.ui.screen_reader);
+    if aloud { text.trim_matches(['─', ' ']) } else { text }
+}
 
 /// A retry in a line.
 pub(super) fn retry_line(retry: &Retrying) -> String {
