@@ -82,15 +82,14 @@ impl Canvas<'_> {
         match block.kind {
             Kind::Words { whole } if !block.text.trim().is_empty() => {
                 let place = block.path.as_ref().map(|path| format!("[{path}]"));
-                match said::pieces(mode, &block.text, whole) {
-                    None => {
-                        let text = (block.text.as_str(), whole);
-                        block.prose.at(&self.model.look, width, text, place.as_deref())
-                    }
-                    Some(pieces) => block
-                        .wrapped
-                        .at(width, || self.pieces(block, &pieces, place.as_deref(), width)),
+                if block.is_plain(mode, whole) {
+                    let text = (block.text.as_str(), whole);
+                    return block.prose.at(&self.model.look, width, text, place.as_deref());
                 }
+                block.wrapped.at(width, || {
+                    let pieces = said::pieces(mode, &block.text, whole).unwrap_or_default();
+                    self.pieces(block, &pieces, place.as_deref(), width)
+                })
             }
             _ => block.wrapped.at(width, || self.block(block, width)),
         }

@@ -1,5 +1,6 @@
 //! What happened in a run, as blocks that a person reads from top to bottom.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use copex_proto::event::{AnsweredBy, EventBody, RunEvent, StepState};
@@ -95,6 +96,8 @@ pub(crate) struct Block {
     pub(crate) prose: Prose,
     /// Whether a person opened or closed it by itself.
     pub(crate) by_hand: Option<bool>,
+    /// Whether all of so many bytes, the last of them or not, are words for people.
+    plain: Cell<Option<(usize, bool, bool)>>,
 }
 
 impl Block {
@@ -102,6 +105,20 @@ impl Block {
     pub(crate) fn forget(&mut self) {
         self.wrapped.forget();
         self.prose.forget();
+        self.plain.set(None);
+    }
+
+    /// Whether all of its words are for people. A text is looked through once, not each time
+    /// that it is drawn.
+    pub(crate) fn is_plain(&self, mode: Mode, whole: bool) -> bool {
+        match self.plain.get() {
+            Some((length, end, plain)) if (length, end) == (self.text.len(), whole) => plain,
+            _ => {
+                let plain = said::pieces(mode, &self.text, whole).is_none();
+                self.plain.set(Some((self.text.len(), whole, plain)));
+                plain
+            }
+        }
     }
 
     /// Whether all of it is shown, and not a line.
@@ -224,7 +241,15 @@ impl Log {
         self.bytes += text.len();
         let path = path.map(str::to_owned);
         let (wrapped, prose) = (Wrapped::default(), Prose::default());
-        self.blocks.push_back(Block { path, kind, text, wrapped, prose, by_hand: None });
+        self.blocks.push_back(Block {
+            path,
+            kind,
+            text,
+            wrapped,
+            prose,
+            by_hand: None,
+            plain: Cell::default(),
+        });
         while self.blocks.len() > BLOCKS || (self.bytes > BYTES && self.blocks.len() > 1) {
             let Some(first) = self.blocks.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(first.text.len());

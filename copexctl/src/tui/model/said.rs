@@ -32,6 +32,10 @@ pub(crate) enum Piece<'a> {
 
 /// The pieces of a text; none when all of it is for people. `whole` once nothing is added.
 pub(crate) fn pieces(mode: Mode, text: &str, whole: bool) -> Option<Vec<Piece<'_>>> {
+    // Most texts are words alone; one letter is quickly looked for.
+    if !(text.contains('<') || text.contains('{') || text.contains("```")) {
+        return None;
+    }
     match mode {
         Mode::Chat => None,
         Mode::Plan | Mode::Council => data(mode, text, whole).or_else(|| promise(text, whole)),

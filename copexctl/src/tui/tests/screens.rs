@@ -279,6 +279,27 @@ fn no_size_and_no_text_breaks_it() {
         let text = rig.text(width, height);
         assert!(!text.contains('\u{1b}'), "{text}");
     }
+    let all: [fn(&mut Rig); 5] = [
+        |rig| drop(rig.press(KeyCode::Char('?'))),
+        |rig| drop(rig.control('p')),
+        |rig| drop(rig.press(KeyCode::Char('a'))),
+        |rig| drop(rig.control('c')),
+        |rig| rig.model.complain(&"a long complaint ".repeat(40)),
+    ];
+    for over in all {
+        let mut rig = house();
+        rig.asks(vec![permission(), choice()]);
+        over(&mut rig);
+        for (width, height) in [(1, 1), (40, 10), (41, 11), (130, 10), (40, 60), (80, 24)] {
+            for key in ['1', '2', '3', '4'] {
+                let over = rig.model.over.take();
+                let note = rig.model.note.take();
+                rig.press(KeyCode::Char(key));
+                (rig.model.over, rig.model.note) = (over, note);
+                rig.text(width, height);
+            }
+        }
+    }
     let mut rig = opened(Mode::Fleet, &"x\u{7}\u{1b}]0;evil\u{7}".repeat(30));
     rig.press(KeyCode::Tab);
     for (width, height) in [(40, 10), (41, 11), (131, 12)] {
