@@ -113,8 +113,16 @@ fn daemon_rows(daemon: &DaemonStatus) -> Vec<Vec<String>> {
                 bytes(daemon.rss_bytes),
             ),
         ),
-        row("socket", format!("{} ({})", daemon.socket, daemon.supervisor)),
+        row("socket", socket(daemon)),
     ]
+}
+
+/// Where it listens, and who keeps it running where somebody does.
+fn socket(daemon: &DaemonStatus) -> String {
+    match daemon.supervisor.as_str() {
+        "none" => daemon.socket.clone(),
+        supervisor => format!("{} (kept by {supervisor})", daemon.socket),
+    }
 }
 
 fn pool_rows(pool: &PoolStatus) -> Vec<Vec<String>> {
