@@ -62,7 +62,7 @@ impl Editor {
                 Guarded::unkept(pastes.clone())?
             }
         };
-        let menu = ColumnarMenu::default().with_name(MENU).with_columns(1);
+        let menu = ColumnarMenu::default().with_name(MENU).with_columns(1).with_marker("> ");
         let line = Reedline::create()
             .with_history(Box::new(history))
             .with_completer(Box::new(Words { known: Arc::clone(&known) }))
