@@ -2,11 +2,18 @@
 //!
 //! Topics are sections of the two READMEs, so that there is one text of each.
 
+use std::io::{self, IsTerminal as _};
+
 use copex_proto::config::doc;
 
+use crate::cli::UiFlags;
+use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::render;
+use crate::render::printer::Printer;
+use crate::render::theme::Look;
+use crate::request;
 
 /// What one can read about, and what is in it.
 pub(crate) const TOPICS: [(&str, &str); 11] = [
@@ -27,12 +34,12 @@ const PRODUCT: &str = include_str!("../../../README.md");
 const CLIENT: &str = include_str!("../../README.md");
 
 /// Prints it.
-pub(crate) fn run(words: &[String]) -> Result<Exit> {
+pub(crate) fn run(words: &[String], ctx: Option<&Context>) -> Result<Exit> {
     let mut command = crate::command();
     if let [topic] = words
         && let Some(text) = topic_text(topic)
     {
-        render::text(text.as_bytes())?;
+        render::text(looking(&text, ctx).as_bytes())?;
         if command.find_subcommand(topic).is_some() {
             render::text(format!("\nThe command: copexctl {topic} --help\n").as_bytes())?;
         }
@@ -50,6 +57,19 @@ pub(crate) fn run(words: &[String]) -> Result<Exit> {
         render::text(format!("\nTopics (copexctl help TOPIC):\n{topics}").as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// Markdown as an answer looks on this terminal; as it is, where that can show none.
+fn looking(text: &str, ctx: Option<&Context>) -> String {
+    let able = |ctx: &&Context| ctx.env.get("TERM").is_some_and(|term| term != "dumb");
+    let Some(ctx) = ctx.filter(|_| io::stdout().is_terminal()).filter(able) else {
+        return text.to_owned();
+    };
+    // A configuration that cannot be read is no reason to say nothing.
+    let ui = request::ui(ctx, &UiFlags::default()).unwrap_or_default();
+    let mut printer = Printer::new(Look::of(&ctx.env, ui, true));
+    let begun = printer.push(text);
+    begun + &printer.finish()
 }
 
 /// The command of these words, and its whole name, for `verb` (`help`, `man`). Topics may be
