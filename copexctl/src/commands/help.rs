@@ -16,17 +16,19 @@ use crate::render::theme::Look;
 use crate::request;
 
 /// What one can read about, and what is in it.
-pub(crate) const TOPICS: [(&str, &str); 11] = [
+pub(crate) const TOPICS: [(&str, &str); 13] = [
     ("config", "files, their order, and every key"),
     ("environment", "variables, and what of them travels with a run"),
     ("exit-codes", "what a script can rely on"),
     ("failures", "what happens when the model fails, and what you can say about it"),
     ("inbox", "questions that wait for you"),
+    ("mcp", "tool servers that a run is given"),
     ("notifications", "a command that is told of runs, the desktop and the bell"),
     ("permissions", "what the agent may do without asking"),
     ("providers", "a model endpoint of your own"),
     ("python", "what differs from Python copex"),
     ("recovery", "what survives what"),
+    ("skills", "what a skill is, and which folders are looked in"),
     ("spend", "what runs cost, and limits of it"),
 ];
 
@@ -124,11 +126,13 @@ fn topic_text(name: &str) -> Option<String> {
         "exit-codes" => section(CLIENT, "Exit codes")?,
         "failures" => section(PRODUCT, "When the model fails")?,
         "inbox" => section(PRODUCT, "The inbox")?,
+        "mcp" => section(PRODUCT, "MCP servers")?,
         "notifications" => section(PRODUCT, "Notifications")?,
         "permissions" => section(PRODUCT, "Permissions")?,
         "providers" => section(PRODUCT, "Providers")?,
         "python" => section(PRODUCT, "Coming from Python copex")?,
         "recovery" => section(PRODUCT, "What survives what")?,
+        "skills" => section(PRODUCT, "Skills")?,
         "spend" => section(PRODUCT, "Spend")?,
         _ => return None,
     };
