@@ -128,7 +128,8 @@ impl Asks {
         let Some(ask) = self.waiting.front() else { return Ok(None) };
         let Some(answer) = read_answer(ask, line) else {
             if !line.is_empty() {
-                view.note(&format!("`{}` is no answer to this", brief(line, 40)))?;
+                let way = if ask.kind == AskKind::Permission { PERMITTING } else { "" };
+                view.note(&format!("`{}` is no answer to this{way}", brief(line, 40)))?;
             }
             view.question(&question(ask))?;
             return Ok(None);
@@ -149,6 +150,9 @@ impl Asks {
         view.question(&question(next))
     }
 }
+
+/// What else may be said of a tool.
+const PERMITTING: &str = "; `no, REASON` tells the agent why";
 
 /// Whether a line asks for the editor: `e` where a plan is to be approved, or a choice that
 /// begins with `edit`.

@@ -88,6 +88,19 @@ fn several_lines_and_a_paste_of_5000_are_one_prompt() {
 }
 
 #[test]
+fn what_is_typed_and_the_model_beside_it_never_touch() {
+    let product = Product::start();
+    let mut screen = begin(&product, []);
+    let long = "x".repeat(77);
+    screen.keys(&long);
+    let shown = screen.wait(&format!("> {long}"));
+    assert!(!shown.lines().last().unwrap().contains("scripted"), "{shown}");
+    screen.keys("\x1b\rtwo");
+    let shown = screen.wait("two");
+    assert!(shown.contains(&format!("> {long}\n")), "{shown}");
+}
+
+#[test]
 fn a_pipe_gives_one_prompt_a_line_and_the_answers_alone() {
     let product = Product::start();
     let output = product.ctl().stdin("one\n\n/model other\ntwo").run(["interactive"]);
