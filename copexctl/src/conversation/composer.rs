@@ -298,7 +298,7 @@ impl View for Composer<'_> {
         let over = matches!(event.body, EventBody::ToolStart(_) | EventBody::Restarted { .. });
         if over || event.body.is_terminal() {
             let notes = self.held.ended();
-            self.tell_all(notes)?;
+            self.tell_all(&notes)?;
         }
         if event.body.is_terminal() {
             // What is printed last stands where the next prompt begins.
@@ -308,7 +308,7 @@ impl View for Composer<'_> {
         self.inner.event(event, raw)?;
         if matches!(event.body, EventBody::Message { .. }) {
             let notes = self.held.ended();
-            self.tell_all(notes)?;
+            self.tell_all(&notes)?;
         }
         self.draw()
     }

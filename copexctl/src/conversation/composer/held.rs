@@ -69,7 +69,7 @@ impl Composer<'_> {
         Ok(())
     }
 
-    pub(super) fn tell_all(&mut self, notes: Vec<String>) -> io::Result<()> {
+    pub(super) fn tell_all(&mut self, notes: &[String]) -> io::Result<()> {
         self.held_last = None;
         notes.iter().try_for_each(|note| self.inner.note(note))
     }
@@ -84,7 +84,7 @@ impl Composer<'_> {
         };
         self.inner.event(&part(before), raw)?;
         let notes = self.held.over();
-        self.tell_all(notes)?;
+        self.tell_all(&notes)?;
         self.inner.event(&part(after), raw)
     }
 }
