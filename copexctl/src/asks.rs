@@ -128,7 +128,8 @@ impl Asks {
         let Some(ask) = self.waiting.front() else { return Ok(None) };
         let Some(answer) = read_answer(ask, line) else {
             if !line.is_empty() {
-                view.note(&format!("`{}` is no answer to this", brief(line, 40)))?;
+                let way = if ask.kind == AskKind::Permission { PERMITTING } else { "" };
+                view.note(&format!("`{}` is no answer to this{way}", brief(line, 40)))?;
             }
             view.question(&question(ask))?;
             return Ok(None);
@@ -149,6 +150,13 @@ impl Asks {
         view.question(&question(next))
     }
 }
+
+/// Lines before a change that only programs read.
+const HEADS: [&str; 7] =
+    ["diff --git ", "index ", "create file ", "new file ", "old mode ", "--- ", "+++ "];
+
+/// What else may be said of a tool.
+const PERMITTING: &str = "; `no, REASON` tells the agent why";
 
 /// Whether a line asks for the editor: `e` where a plan is to be approved, or a choice that
 /// begins with `edit`.
@@ -196,7 +204,12 @@ fn question(ask: &Ask) -> Vec<Line> {
         clean(&ask.title).lines().map(|line| Line::of(line, Style::BOLD)).collect();
     if !ask.detail.is_empty() && !ask.title.contains(&ask.detail) {
         lines.extend(if is_diff(&ask.detail) {
-            clean(&ask.detail).lines().map(|line| diff(&line.replace('\t', "    "))).collect()
+            // The question names the file; what else git says of it is none of a person's cares.
+            let text = clean(&ask.detail);
+            let told =
+                |line: &str| !(line.is_empty() || HEADS.iter().any(|it| line.starts_with(it)));
+            let shown: Vec<&str> = text.lines().skip_while(|line| !told(line)).collect();
+            shown.iter().map(|line| diff(&line.replace('\t', "    "))).collect()
         } else {
             plain(&ask.detail)
         });
@@ -289,6 +302,9 @@ mod tests {
         let change = [Role::Hunk, Role::Removed, Role::Added, Role::Text];
         assert_eq!(roles[1..5], change);
         assert_eq!((roles.len(), lines[3].plain().as_str()), (6, "+    new"));
+        let head = "\ndiff --git a/x b/x\nindex 0..1\n--- a/x\n+++ b/x\n";
+        write.detail.insert_str(0, head);
+        assert_eq!(question(&write), lines, "the question names the file already");
         write.detail = "-rf x".to_owned();
         assert_eq!(question(&write)[1].spans[0].style.role, Role::Text, "no change");
     }

@@ -110,10 +110,12 @@ fn a_log_of_copexd_is_rendered_and_bad_lines_are_skipped() {
         page.contains("<h1>Title</h1>") && !page.contains("<script") && !page.contains("<b>it"),
         "{page}"
     );
-    let missing = product.ctl().run(["render", "-i", "/none"]).expect_code(1);
-    assert!(missing.stderr.contains("cannot read /none"), "{missing:?}");
+    let missing = product.ctl().run(["render", "-i", "/none"]).expect_code(2);
+    assert!(missing.stderr.contains("cannot read /none: no such file"), "{missing:?}");
     let none = product.ctl().stdin("x\n").run(["render", "-"]).expect_code(1);
-    assert!(none.stderr.contains("is no log"), "{none:?}");
+    assert!(none.stderr.contains("stdin is no log"), "{none:?}");
+    let empty = product.ctl().stdin("").run(["render", "-"]).expect_code(0);
+    assert!(empty.stderr.contains("stdin has no events"), "{empty:?}");
 }
 
 #[test]

@@ -2,24 +2,33 @@
 //!
 //! Topics are sections of the two READMEs, so that there is one text of each.
 
+use std::io::{self, IsTerminal as _};
+
 use copex_proto::config::doc;
 
+use crate::cli::UiFlags;
+use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::render;
+use crate::render::printer::Printer;
+use crate::render::theme::Look;
+use crate::request;
 
 /// What one can read about, and what is in it.
-pub(crate) const TOPICS: [(&str, &str); 11] = [
+pub(crate) const TOPICS: [(&str, &str); 13] = [
     ("config", "files, their order, and every key"),
     ("environment", "variables, and what of them travels with a run"),
     ("exit-codes", "what a script can rely on"),
     ("failures", "what happens when the model fails, and what you can say about it"),
     ("inbox", "questions that wait for you"),
+    ("mcp", "tool servers that a run is given"),
     ("notifications", "a command that is told of runs, the desktop and the bell"),
     ("permissions", "what the agent may do without asking"),
     ("providers", "a model endpoint of your own"),
     ("python", "what differs from Python copex"),
     ("recovery", "what survives what"),
+    ("skills", "what a skill is, and which folders are looked in"),
     ("spend", "what runs cost, and limits of it"),
 ];
 
@@ -27,12 +36,12 @@ const PRODUCT: &str = include_str!("../../../README.md");
 const CLIENT: &str = include_str!("../../README.md");
 
 /// Prints it.
-pub(crate) fn run(words: &[String]) -> Result<Exit> {
+pub(crate) fn run(words: &[String], ctx: Option<&Context>) -> Result<Exit> {
     let mut command = crate::command();
     if let [topic] = words
         && let Some(text) = topic_text(topic)
     {
-        render::text(text.as_bytes())?;
+        render::text(looking(&text, ctx).as_bytes())?;
         if command.find_subcommand(topic).is_some() {
             render::text(format!("\nThe command: copexctl {topic} --help\n").as_bytes())?;
         }
@@ -50,6 +59,19 @@ pub(crate) fn run(words: &[String]) -> Result<Exit> {
         render::text(format!("\nTopics (copexctl help TOPIC):\n{topics}").as_bytes())?;
     }
     Ok(Exit::Done)
+}
+
+/// Markdown as an answer looks on this terminal; as it is, where that can show none.
+fn looking(text: &str, ctx: Option<&Context>) -> String {
+    let able = |ctx: &&Context| ctx.env.get("TERM").is_some_and(|term| term != "dumb");
+    let Some(ctx) = ctx.filter(|_| io::stdout().is_terminal()).filter(able) else {
+        return text.to_owned();
+    };
+    // A configuration that cannot be read is no reason to say nothing.
+    let ui = request::ui(ctx, &UiFlags::default()).unwrap_or_default();
+    let mut printer = Printer::new(Look::of(&ctx.env, ui, true));
+    let begun = printer.push(text);
+    begun + &printer.finish()
 }
 
 /// The command of these words, and its whole name, for `verb` (`help`, `man`). Topics may be
@@ -104,11 +126,13 @@ fn topic_text(name: &str) -> Option<String> {
         "exit-codes" => section(CLIENT, "Exit codes")?,
         "failures" => section(PRODUCT, "When the model fails")?,
         "inbox" => section(PRODUCT, "The inbox")?,
+        "mcp" => section(PRODUCT, "MCP servers")?,
         "notifications" => section(PRODUCT, "Notifications")?,
         "permissions" => section(PRODUCT, "Permissions")?,
         "providers" => section(PRODUCT, "Providers")?,
         "python" => section(PRODUCT, "Coming from Python copex")?,
         "recovery" => section(PRODUCT, "What survives what")?,
+        "skills" => section(PRODUCT, "Skills")?,
         "spend" => section(PRODUCT, "Spend")?,
         _ => return None,
     };

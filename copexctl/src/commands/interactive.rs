@@ -2,6 +2,7 @@
 
 mod learn;
 mod perform;
+mod shell;
 mod turn;
 
 use std::io::{self, IsTerminal as _};
@@ -20,7 +21,6 @@ use crate::connect::Connection;
 use crate::context::Context;
 use crate::conversation::ahead;
 use crate::conversation::complete::Known;
-use crate::conversation::composer::unknown;
 use crate::conversation::editor::{Editor, Read, Shared};
 use crate::conversation::lines::Lines;
 use crate::conversation::slash::{self, Line};
@@ -60,6 +60,8 @@ pub(crate) struct Desk {
     learned: bool,
     /// Whether a signal ends us at once: nothing of the terminal is ours then.
     idle: Arc<AtomicBool>,
+    /// The same for Ctrl-C: nothing that it could end is under way.
+    waits: Arc<AtomicBool>,
     /// What was typed while the agent worked.
     begun: String,
     /// When Ctrl-C was pressed last, in Unix milliseconds.
@@ -93,6 +95,7 @@ pub(crate) fn run(mut ctx: Context, args: InteractiveArgs) -> Result<Exit> {
         known,
         learned: false,
         idle: Arc::new(AtomicBool::new(true)),
+        waits: Arc::new(AtomicBool::new(true)),
         begun: String::new(),
         interrupted: 0,
         left: false,
@@ -156,9 +159,10 @@ fn history(ctx: &Context) -> PathBuf {
 impl Desk {
     /// While nothing of the terminal is ours, signals do what they do to anybody.
     fn catch(&self) -> Result<()> {
-        use signal_hook::consts::{SIGHUP, SIGTERM};
-        for signal in [SIGTERM, SIGHUP] {
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&self.idle))?;
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let (idle, waits) = (&self.idle, &self.waits);
+        for (signal, when) in [(SIGTERM, idle), (SIGHUP, idle), (SIGINT, waits)] {
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(when))?;
         }
         Ok(())
     }
@@ -270,7 +274,8 @@ impl Desk {
                 self.turn(source)
             }
             Line::Slash(slash, rest) => self.perform(slash, &rest),
-            Line::Unknown { name, near } => Err(Failure::usage(unknown(&name, near))),
+            Line::Bang(command) => self.shell(&command),
+            Line::Wrong(what) => Err(Failure::usage(what)),
         }
     }
 
@@ -280,8 +285,10 @@ impl Desk {
             Typist::Lines(..) => (String::new(), None),
         };
         self.idle.store(false, Ordering::Relaxed);
+        self.waits.store(false, Ordering::Relaxed);
         let turned = turn::follow(&mut self.conversation, source, editor, begun);
         self.idle.store(true, Ordering::Relaxed);
+        self.waits.store(true, Ordering::Relaxed);
         let Turn { exit, left, begun } = turned?;
         self.begun = begun;
         self.last = exit;

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::{Failure, Result, reason};
 use crate::exit::Exit;
 use crate::process;
+use crate::render;
 use crate::settings::{self, Given};
 
 /// Becomes the Copilot CLI with the words that sign in or out: `login` is a command of its
@@ -17,6 +18,9 @@ pub(crate) fn run(ctx: &Context, words: &[&str], passed: &PassedOn) -> Result<Ex
     let named = merged.entry("cli_path").and_then(|entry| entry.value.as_str().map(PathBuf::from));
     let program = find(ctx, named.as_deref())
         .ok_or_else(|| Failure::unavailable("the Copilot CLI was not found").with_hint(INSTALL))?;
+    if words.contains(&"/logout") && passed.arguments.is_empty() {
+        render::note("signing out is the Copilot CLI's: it opens and does so; /exit leaves it");
+    }
     let error = process::command(&program).args(words).args(&passed.arguments).exec();
     Err(Failure::unavailable(format!("cannot start {}: {}", program.display(), reason(&error))))
 }

@@ -55,7 +55,7 @@ pub(crate) fn carry_out(cli: Cli, ctx: impl FnOnce() -> Result<Context>) -> Resu
     };
     match command {
         Command::Completions { shell } => completions::run(shell),
-        Command::Help { topic } => help::run(&topic),
+        Command::Help { topic } => help::run(&topic, ctx().ok().as_ref()),
         Command::Man { command, out } => man::run(&command, out.as_deref()),
         Command::Other(words) => Err(other(&words)),
         command => with_context(ctx()?, command),

@@ -37,6 +37,7 @@ pub(crate) fn run(ctx: &Context, args: &RenderArgs) -> Result<Exit> {
         args.since.as_deref().map(|text| when::since(text, clock::unix_ms())).transpose()?;
     let ui = request::ui(ctx, &args.ui)?;
     let input = Input::open(path, args.follow)?;
+    let name = if path == Path::new("-") { "stdin".into() } else { path.display().to_string() };
     let mut shown: Box<dyn Show> = match args.format {
         Format::Text => {
             Box::new(Told::new(Look::of(&ctx.env, ui, io::stdout().is_terminal()), args))
@@ -53,7 +54,7 @@ pub(crate) fn run(ctx: &Context, args: &RenderArgs) -> Result<Exit> {
             Err(words) => {
                 bad += 1;
                 if bad <= TOLD {
-                    render::note(&format!("{}:{}: {words}; skipped", path.display(), line.number));
+                    render::note(&format!("{name}:{}: {words}; skipped", line.number));
                 }
                 continue;
             }
@@ -73,10 +74,10 @@ pub(crate) fn run(ctx: &Context, args: &RenderArgs) -> Result<Exit> {
         render::note(&format!("{bad} lines in all were skipped"));
     }
     if good == 0 && bad > 0 {
-        return Err(Failure::failed(format!(
-            "{} is no log: no line of it is an event",
-            path.display()
-        )));
+        return Err(Failure::failed(format!("{name} is no log: no line of it is an event")));
+    }
+    if good == 0 {
+        render::note(&format!("{name} has no events"));
     }
     Ok(Exit::Done)
 }

@@ -74,7 +74,7 @@ fn list(ctx: &Context, folders: SkillFolders) -> Result<Exit> {
         .collect();
     render::text(render::table(&rows).as_bytes())?;
     if rows.is_empty() {
-        render::note("no skills are found; the README says which folders are looked in");
+        render::note("no skills are found; `copexctl help skills` says where they are looked for");
     }
     for problem in &list.problems {
         render::note(&format!("no skill: {}: {}", problem.path, render::clean(&problem.message)));

@@ -161,7 +161,10 @@ pub(super) fn view(
         notes: Shown::from(!flags.quiet),
         terminal: Shown::from(terminal),
         color: Shown::from(
-            err_terminal && !(flags.raw || ui.screen_reader) && ctx.env.get("NO_COLOR").is_none(),
+            err_terminal
+                && able
+                && !(flags.raw || ui.screen_reader)
+                && ctx.env.get("NO_COLOR").is_none(),
         ),
         drawing: flags.drawing,
         whole: Shown::from(flags.whole),

@@ -57,6 +57,9 @@ impl Known {
         if let Some(path) = before[word..].strip_prefix('@') {
             return self.paths(path, word + 1);
         }
+        if word > 0 && before.starts_with('!') {
+            return self.paths(&before[word..], word);
+        }
         let Some(rest) = before.strip_prefix('/') else { return Vec::new() };
         let Some((name, typed)) = rest.split_once(char::is_whitespace) else {
             let commands = TABLE.iter().map(|slash| {
@@ -185,5 +188,7 @@ mod tests {
         assert_eq!(texts(&mut known, "look at @Main"), ["src/main.rs"]);
         assert_eq!(texts(&mut known, "@"), ["readme.md", "src/main.rs"]);
         assert_eq!(known.candidates("a @re", 5)[0].from, 3);
+        assert_eq!(texts(&mut known, "!cat src"), ["src/main.rs"]);
+        assert_eq!(texts(&mut known, "!re"), Vec::<String>::new(), "a program is none of them");
     }
 }

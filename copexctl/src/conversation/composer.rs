@@ -9,6 +9,7 @@
 
 mod bar;
 pub(crate) mod entry;
+mod held;
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -33,6 +34,7 @@ use crate::render::screen::signals::{Signals, obey};
 use crate::render::styled;
 use bar::Bar;
 use entry::Entry;
+use held::Held;
 
 /// Between two drawings when nothing is typed.
 const TICK: Duration = Duration::from_secs(1);
@@ -40,6 +42,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long is waited for another key once there was one. A wait of nothing would not even
 /// look.
 const KEYS: Duration = Duration::from_millis(2);
+
+/// How long a note that waits for the end of a paragraph stands in the bar, in milliseconds:
+/// long enough to be read.
+const SHOWN_MS: u64 = 3_000;
 
 /// Characters of a prompt in a note.
 const BRIEF: usize = 60;
@@ -73,6 +79,9 @@ pub(crate) struct Composer<'a> {
     waiting: Vec<(u64, About)>,
     /// Words that the run's log does not have yet.
     words: Vec<String>,
+    /// Notes that wait, and the last with the time when it was made.
+    held: Held,
+    held_last: Option<(String, u64)>,
 }
 
 impl<'a> Composer<'a> {
@@ -106,6 +115,8 @@ impl<'a> Composer<'a> {
             leaving: VecDeque::new(),
             waiting: Vec::new(),
             words: Vec::new(),
+            held: Held::default(),
+            held_last: None,
         };
         composer.bar.enter()?;
         composer.draw()?;
@@ -128,7 +139,9 @@ impl<'a> Composer<'a> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let seconds = clock::unix_ms().saturating_sub(self.since) / 1_000;
+        let now = clock::unix_ms();
+        let seconds = now.saturating_sub(self.since) / 1_000;
+        self.held_last.take_if(|(_, at)| now.saturating_sub(*at) > SHOWN_MS);
         let queued = self.conversation.next.len();
         let waits = match queued {
             0 => String::new(),
@@ -136,6 +149,8 @@ impl<'a> Composer<'a> {
         };
         let status = if let Some(choices) = self.line.choices() {
             choices
+        } else if let Some((note, _)) = &self.held_last {
+            note.clone()
         } else if self.is_asked() {
             format!("your answer and Enter{waits} · Ctrl-C cancels")
         } else {
@@ -156,7 +171,13 @@ impl<'a> Composer<'a> {
             KeyCode::Enter if alt => {
                 let text = self.take();
                 self.keep(&text);
-                self.queue(&text);
+                // What is no prompt waits for the end of the turn whichever way it is sent.
+                match slash::read(&text) {
+                    Line::Empty => {}
+                    Line::Prompt(text) => self.queue(&text),
+                    // As with a prompt, a note that cannot be shown loses nothing.
+                    _ => drop(self.said(&text)),
+                }
             }
             KeyCode::Enter if key.modifiers.contains(KeyModifiers::SHIFT) => self.edit(key),
             KeyCode::Enter => return self.enter(),
@@ -212,7 +233,7 @@ impl<'a> Composer<'a> {
             }
         };
         // A note that cannot be shown is no reason to lose a prompt.
-        let _ = self.inner.note(&told);
+        let _ = self.tell(&told);
     }
 
     /// Shows a tool call in full, below what stands there.
@@ -258,7 +279,7 @@ impl View for Composer<'_> {
         match &event.body {
             EventBody::Steered { text } => {
                 self.forget(text);
-                self.inner.note(&format!("told the agent: {}", brief(text, BRIEF)))?;
+                self.tell(&format!("told the agent: {}", brief(text, BRIEF)))?;
             }
             EventBody::Ask(ask) => self.asked.push(ask.ask.clone()),
             EventBody::Answered { ask, answer, by } => {
@@ -270,12 +291,25 @@ impl View for Composer<'_> {
             }
             _ => {}
         }
+        if let EventBody::MessageDelta { text } = &event.body {
+            self.agent(event, text, raw)?;
+            return self.draw();
+        }
+        let over = matches!(event.body, EventBody::ToolStart(_) | EventBody::Restarted { .. });
+        if over || event.body.is_terminal() {
+            let notes = self.held.ended();
+            self.tell_all(&notes)?;
+        }
         if event.body.is_terminal() {
             // What is printed last stands where the next prompt begins.
             self.give_back();
             return self.inner.event(event, raw);
         }
         self.inner.event(event, raw)?;
+        if matches!(event.body, EventBody::Message { .. }) {
+            let notes = self.held.ended();
+            self.tell_all(&notes)?;
+        }
         self.draw()
     }
 
@@ -336,11 +370,15 @@ impl View for Composer<'_> {
             Line::Slash(slash, rest) if slash.verb == Verb::Expand => self.expand(&rest)?,
             Line::Slash(slash, _) => {
                 self.conversation.next.push_back(Next::Line(line.to_owned()));
-                self.note(&format!("after this turn: /{}", slash.name))?;
+                self.tell(&format!("after this turn: /{}", slash.name))?;
             }
-            Line::Unknown { name, near } => self.note(&unknown(&name, near))?,
+            Line::Bang(command) => {
+                self.conversation.next.push_back(Next::Line(line.to_owned()));
+                self.tell(&format!("after this turn: !{}", brief(&command, BRIEF)))?;
+            }
+            Line::Wrong(what) => self.tell(&what)?,
         }
-        Ok(())
+        self.draw()
     }
 
     fn calls(&mut self) -> Vec<Call> {
@@ -365,7 +403,7 @@ impl View for Composer<'_> {
             (_, Ok(_)) => {}
             (About::Words(text), Err(info)) if info.class == ErrorClass::Conflict => {
                 self.forget(&text);
-                self.inner.note(&format!("{}: it is the next prompt instead", info.message))?;
+                self.tell(&format!("{}: it is the next prompt instead", info.message))?;
                 self.queue(&text);
             }
             (About::Words(text), Err(info)) => {
@@ -403,7 +441,7 @@ impl Composer<'_> {
     }
 
     fn refused(&mut self, info: &ErrorInfo) -> io::Result<()> {
-        self.inner.note(&format!("not taken: {}", info.message))
+        self.tell(&format!("not taken: {}", info.message))
     }
 }
 
@@ -422,13 +460,5 @@ fn words(answer: &Answer) -> String {
         Answer::Deny { feedback: None } => "no".to_owned(),
         Answer::Deny { feedback: Some(why) } => format!("no, {}", brief(why, BRIEF)),
         Answer::Text { text } => brief(text, BRIEF),
-    }
-}
-
-/// What to say of a command that is none.
-pub(crate) fn unknown(name: &str, near: Option<&str>) -> String {
-    match near {
-        Some(near) => format!("/{name} is no command; did you mean /{near}?"),
-        None => format!("/{name} is no command; /help names them"),
     }
 }

@@ -62,7 +62,7 @@ impl Editor {
                 Guarded::unkept(pastes.clone())?
             }
         };
-        let menu = ColumnarMenu::default().with_name(MENU).with_columns(1);
+        let menu = ColumnarMenu::default().with_name(MENU).with_columns(1).with_marker("");
         let line = Reedline::create()
             .with_history(Box::new(history))
             .with_completer(Box::new(Words { known: Arc::clone(&known) }))
@@ -220,7 +220,9 @@ struct Sign {
 
 impl Prompt for Sign {
     fn render_prompt_left(&self) -> Cow<'_, str> {
-        Cow::Borrowed("")
+        // Not the indicator: what stands at the right makes room for what is typed only where
+        // this is not empty.
+        Cow::Borrowed("> ")
     }
 
     fn render_prompt_right(&self) -> Cow<'_, str> {
@@ -228,7 +230,7 @@ impl Prompt for Sign {
     }
 
     fn render_prompt_indicator(&self, _mode: PromptEditMode) -> Cow<'_, str> {
-        Cow::Borrowed("> ")
+        Cow::Borrowed("")
     }
 
     fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {

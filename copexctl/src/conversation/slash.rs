@@ -1,4 +1,4 @@
-//! The slash commands: their names, and what a line means. Pure.
+//! The slash commands and `!`: their names, and what a line means. Pure.
 
 use copex_proto::config::nearest;
 
@@ -70,7 +70,7 @@ pub(crate) const TABLE: [Slash; 21] = [
     slash("fleet", Verb::Mode, "TASK… [FLAGS]", "many tasks side by side"),
     slash("council", Verb::Mode, "TASK [FLAGS]", "several models, and a decision"),
     slash("inbox", Verb::Shell, "[ARGS]", "questions of all runs that wait"),
-    slash("help", Verb::Help, "", "commands and keys"),
+    slash("help", Verb::Help, "[TOPIC]", "commands and keys; of copexctl, a command or a topic"),
     slash("clear", Verb::Clear, "", "clear the screen"),
     slash("exit", Verb::Exit, "", "leave; what is at work goes on"),
 ];
@@ -84,17 +84,15 @@ pub(crate) enum Line {
     Prompt(String),
     /// A command, and what follows its name.
     Slash(Slash, String),
-    /// No command has this name.
-    Unknown {
-        /// The name.
-        name: String,
-        /// The one that was meant, perhaps.
-        near: Option<&'static str>,
-    },
+    /// A command of the person's own shell, perhaps empty.
+    Bang(String),
+    /// No command has this name, or it takes nothing: what to say of it.
+    Wrong(String),
 }
 
-/// Reads a line. `//` at its beginning stands for a slash that is the agent's, and a path is no
-/// command.
+/// Reads a line. `//` and `!!` at its beginning stand for a sign that is the agent's, and a path
+/// is no command. Nor is what has several lines for the shell: a paste that happens to begin with
+/// `!`, as an image does in Markdown, must not be carried out.
 pub(crate) fn read(text: &str) -> Line {
     let text = text.trim();
     if text.is_empty() {
@@ -102,6 +100,13 @@ pub(crate) fn read(text: &str) -> Line {
     }
     if let "exit" | "quit" | "q" = text {
         return named("exit").map_or(Line::Empty, |slash| Line::Slash(slash, String::new()));
+    }
+    if let Some(command) = text.strip_prefix('!').filter(|_| !text.contains(['\n', '\r'])) {
+        return match command.strip_prefix('!') {
+            None => Line::Bang(command.trim().to_owned()),
+            Some("") => Line::Bang(String::new()),
+            Some(_) => Line::Prompt(command.to_owned()),
+        };
     }
     let Some(rest) = text.strip_prefix('/') else { return Line::Prompt(text.to_owned()) };
     if rest.starts_with('/') {
@@ -112,12 +117,18 @@ pub(crate) fn read(text: &str) -> Line {
     if name.is_empty() || name.contains('/') {
         return Line::Prompt(text.to_owned());
     }
-    if let Some(slash) = named(name) {
-        return Line::Slash(slash, after.trim().to_owned());
+    let after = after.trim();
+    match named(name) {
+        // What a command of the shell takes it says itself.
+        Some(slash) if after.is_empty() || !slash.takes.is_empty() || slash.verb == Verb::Shell => {
+            Line::Slash(slash, after.to_owned())
+        }
+        Some(_) => Line::Wrong(format!("/{name} takes nothing after it")),
+        None => Line::Wrong(match nearest(name, TABLE.iter().map(|slash| slash.name)) {
+            Some(near) => format!("/{name} is no command; did you mean /{near}?"),
+            None => format!("/{name} is no command; /help names them"),
+        }),
     }
-    let near = nearest(name, TABLE.iter().map(|slash| slash.name));
-    let near = near.and_then(|near| TABLE.iter().find(|slash| slash.name == near));
-    Line::Unknown { name: name.to_owned(), near: near.map(|slash| slash.name) }
 }
 
 /// The command of this name.
@@ -157,12 +168,31 @@ mod tests {
     #[test]
     fn every_command_is_read_by_its_name() {
         for slash in TABLE {
+            assert_eq!(name(&format!("/{} ", slash.name)), (slash.name.to_owned(), String::new()));
             let text = format!("/{} some words ", slash.name);
-            assert_eq!(name(&text), (slash.name.to_owned(), "some words".to_owned()));
+            if slash.takes.is_empty() && slash.verb != Verb::Shell {
+                let wrong = format!("/{} takes nothing after it", slash.name);
+                assert_eq!(read(&text), Line::Wrong(wrong));
+            } else {
+                assert_eq!(name(&text), (slash.name.to_owned(), "some words".to_owned()));
+            }
         }
         for leave in ["exit", "quit", "q", "/quit", "/exit"] {
             assert_eq!(name(leave).0, "exit");
         }
+    }
+
+    #[test]
+    fn one_line_after_an_exclamation_mark_is_the_shells() {
+        for (text, command) in
+            [("!ls -l", "ls -l"), (" ! git log ", "git log"), ("!", ""), ("!!", "")]
+        {
+            assert_eq!(read(text), Line::Bang(command.to_owned()), "{text}");
+        }
+        assert_eq!(read("!test ! -e x!"), Line::Bang("test ! -e x!".to_owned()));
+        assert_eq!(read("!!important"), Line::Prompt("!important".to_owned()));
+        let pasted = "![logo](x.png)\nrm -rf y";
+        assert_eq!(read(pasted), Line::Prompt(pasted.to_owned()));
     }
 
     #[test]
@@ -172,12 +202,12 @@ mod tests {
             assert_eq!(read(prompt), Line::Prompt(prompt.to_owned()));
         }
         assert_eq!(read("//model is a word"), Line::Prompt("/model is a word".to_owned()));
-        let near = |text| match read(text) {
-            Line::Unknown { near, .. } => near,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(near("/modle x"), Some("model"));
-        assert_eq!(near("/xyzzyx"), None);
+        for (text, wrong) in [
+            ("/modle x", "/modle is no command; did you mean /model?"),
+            ("/xyzzyx", "/xyzzyx is no command; /help names them"),
+        ] {
+            assert_eq!(read(text), Line::Wrong(wrong.to_owned()));
+        }
     }
 
     #[test]

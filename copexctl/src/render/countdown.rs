@@ -150,7 +150,11 @@ impl<V: View, E: Write> View for Countdown<V, E> {
             let run = event.run.as_str();
             return self.inner.note(&format!("the run is parked; {}", way_on(run)));
         }
-        if !matches!(event.body, EventBody::Warning { .. } | EventBody::Unknown) {
+        // Words for the agent end no wait.
+        if !matches!(
+            event.body,
+            EventBody::Warning { .. } | EventBody::Steered { .. } | EventBody::Unknown
+        ) {
             self.park = None;
         }
         self.inner.event(event, raw)
@@ -288,13 +292,14 @@ mod tests {
         assert_eq!(view.draw(1_000), Some(Duration::from_millis(500)));
         assert_eq!(view.draw(1_500), Some(Duration::from_secs(1)));
         view.note("a note").unwrap();
+        view.event(&event(2, EventBody::Steered { text: "words".to_owned() }), "").unwrap();
         assert_eq!(view.draw(10_499), Some(Duration::from_millis(1)));
         assert_eq!(view.draw(10_500), None);
-        view.event(&event(2, EventBody::State { state: RunState::Running }), "").unwrap();
+        view.event(&event(3, EventBody::State { state: RunState::Running }), "").unwrap();
         assert_eq!(view.draw(10_600), None);
         drop(view);
         assert!(lines.0[0].contains("copexctl runs resume --now"), "{:?}", lines.0);
-        assert_eq!(&lines.0[1..], ["a note", "event 2"]);
+        assert_eq!(&lines.0[1..], ["a note", "event 2", "event 3"]);
         let drawn = String::from_utf8(err).unwrap();
         assert!(!drawn.contains('\n') && drawn.ends_with("\r\u{1b}[K"), "{drawn:?}");
         assert_eq!(drawn.matches("parked until").count(), 4, "{drawn:?}");

@@ -10,6 +10,7 @@ pub(crate) mod keep;
 pub(crate) mod markdown;
 pub(crate) mod printer;
 pub(crate) mod prometheus;
+mod rows;
 pub(crate) mod screen;
 pub(crate) mod styled;
 pub(crate) mod tally;
@@ -24,6 +25,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use copex_proto::error::ErrorInfo;
 use copex_proto::event::{Outcome, ToolStart, Usage};
+
+pub(crate) use rows::table;
 
 /// The answer of a run; that of a council with opinions and reviews where the `whole` is wanted.
 pub(crate) fn answer(outcome: &Outcome, whole: bool) -> String {
@@ -60,8 +63,8 @@ pub(crate) fn value(value: &impl serde::Serialize) -> io::Result<()> {
 
 /// Prints words for a person on stderr. A stderr that is gone is no reason to stop.
 pub(crate) fn note(text: &str) {
-    let mut err = io::stderr().lock();
-    let _ = writeln!(err, "copexctl: {text}");
+    // In one write, so that nothing of another program comes between.
+    let _ = io::stderr().lock().write_all(format!("copexctl: {text}\n").as_bytes());
 }
 
 /// Prints an error and the way out on stderr.
@@ -148,24 +151,4 @@ pub(crate) fn bytes(count: u64) -> String {
         0 => format!("{} kB", count >> 10),
         mega => format!("{mega} MB"),
     }
-}
-
-/// Rows with columns of one width, the last one ragged.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }

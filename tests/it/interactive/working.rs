@@ -153,3 +153,22 @@ fn the_line_has_history_completion_and_words() {
     ready(&mut screen);
     screen.keys("\x1b[A").wait("> and the tests");
 }
+
+#[test]
+fn a_note_tears_no_paragraph_and_stands_in_the_bar_meanwhile() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let reply = Reply::stream().say("Before.\n\nHalf a ").wait(&gate).say("sentence.\n\nAfter.");
+    product.model.push(reply);
+    let mut screen = begin(&product, []);
+    screen.line("begin");
+    screen.wait("Half a");
+    screen.keys("/cost\r");
+    let shown = screen.wait("── after this turn: /cost");
+    assert_eq!(shown.matches("after this turn").count(), 1, "{shown}");
+    gate.open();
+    screen.wait("this conversation");
+    let shown = ready(&mut screen);
+    let rows: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    let at = rows.iter().position(|row| *row == "Half a sentence.").expect("a whole paragraph");
+    assert_eq!(rows[at + 1..at + 4], ["copexctl: after this turn: /cost", "", "After."], "{shown}");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use clap::error::ContextKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -54,6 +55,7 @@ impl Desk {
             }
             Verb::Expand => self.expand(rest)?,
             Verb::Mode | Verb::Shell => self.command(slash, rest)?,
+            Verb::Help if !rest.is_empty() => self.command(slash, rest)?,
             Verb::Help => render::text(help().as_bytes())?,
             Verb::Clear => self.clear()?,
             Verb::Exit => return Ok(Step::Leave(self.last)),
@@ -254,7 +256,11 @@ impl Desk {
             _ => {}
         }
         let own = Context { met: self.conversation.ctx.met.clone(), ..Context::read()? };
-        self.last = commands::carry_out(cli, || Ok(own))?;
+        // A run that is looked at is cancelled by Ctrl-C; a list that takes long is not waited for.
+        self.waits.store(slash.verb != Verb::Mode, Ordering::Relaxed);
+        let ended = commands::carry_out(cli, || Ok(own));
+        self.waits.store(true, Ordering::Relaxed);
+        self.last = ended?;
         Ok(())
     }
 }
@@ -332,7 +338,7 @@ fn add(sum: &mut Usage, more: &Usage) {
 
 /// The commands and the keys.
 fn help() -> String {
-    const KEYS: [(&str, &str); 10] = [
+    const KEYS: [(&str, &str); 11] = [
         ("Enter", "send; while the agent works: tell it, before its next step"),
         ("Alt-Enter", "another line; while the agent works: say it after this turn"),
         ("\\ at the end", "another line"),
@@ -342,7 +348,8 @@ fn help() -> String {
         ("Ctrl-L", "clear the screen"),
         ("Ctrl-C", "cancel the turn; twice within 2 s: leave"),
         ("Ctrl-D", "on an empty line: leave; what is at work goes on"),
-        ("//", "at the beginning: a slash that is the agent's"),
+        ("!COMMAND", "a command of your shell, in this folder; the agent is not told"),
+        ("//, !!", "at the beginning: a / or ! that is the agent's"),
     ];
     let mut rows: Vec<Vec<String>> = Vec::new();
     for Slash { name, takes, about, .. } in TABLE {

@@ -31,11 +31,9 @@ impl Input {
             // stdin is read as it comes anyway.
             return Ok(Self::Whole(Box::new(io::stdin().lock())));
         }
-        let wrong =
-            |error: io::Error| Failure::failed(format!("cannot read {}: {error}", path.display()));
-        let file = File::open(path).map_err(wrong)?;
+        let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
         if path.is_dir() {
-            return Err(Failure::failed(format!("cannot read {}: it is a folder", path.display())));
+            return Err(Failure::usage(format!("cannot read {}: it is a folder", path.display())));
         }
         let file = BufReader::new(file);
         Ok(if follow { Self::Growing(file, path.to_owned()) } else { Self::Whole(Box::new(file)) })

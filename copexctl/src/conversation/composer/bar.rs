@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use unicode_width::UnicodeWidthChar as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::render::clean;
 
@@ -58,7 +58,7 @@ impl Bar {
         }
         let width = self.size.0.saturating_sub(1);
         let (rule, plain) = if self.dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
-        let status = cut(&format!("── {status} "), width);
+        let status = cut(&format!("── {status}"), width);
         let text = format!(
             "\x1b7\x1b[{};1H\x1b[2K{rule}{status}{plain}\x1b[{};1H\x1b[2K{}\x1b8",
             self.top() + 1,
@@ -107,16 +107,20 @@ fn put(text: &str) -> io::Result<()> {
     err.flush()
 }
 
-/// As much of a text as fits.
+/// As much of a text as fits; a sign says where more would be.
 fn cut(text: &str, width: usize) -> String {
-    let mut left = width;
+    let text = clean(text);
+    if text.width() <= width {
+        return text;
+    }
+    let mut left = width.saturating_sub(1);
     let fits = |char: &char| {
         let wide = char.width().unwrap_or(0);
         let fits = wide <= left;
         left = left.saturating_sub(wide);
         fits
     };
-    clean(text).chars().take_while(fits).collect()
+    text.chars().take_while(fits).chain("…".chars().take(width)).collect()
 }
 
 /// The line with its cursor, in one row: the part around the cursor where it is longer.
@@ -168,7 +172,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut() {
-        assert_eq!(cut("── abc", 4), "── a");
-        assert_eq!(cut("日本語", 5), "日本");
+        assert_eq!(cut("── abc", 6), "── abc");
+        assert_eq!(cut("── abc", 5), "── a…");
+        assert_eq!(cut("日本語", 5), "日本…");
+        assert_eq!(cut("日本語", 4), "日…");
+        assert_eq!(cut("x", 0), "");
     }
 }
