@@ -246,10 +246,14 @@ impl Canvas<'_> {
             Purpose::Steer(_) => {
                 ("say to the agent at work", Vec::new(), "Enter: say it · Esc: leave")
             }
-            Purpose::Resume(_) => (
+            Purpose::Resume { words, .. } => (
                 "go on with this run",
                 Vec::new(),
-                "Enter: go on, with these words if there are any · Esc: leave",
+                if *words {
+                    "Enter: go on, with these words if there are any · Esc: leave"
+                } else {
+                    "Enter: go on with what is not done · Esc: leave"
+                },
             ),
             Purpose::Answer(ask) => {
                 let mut lines = self.question(ask, width);
@@ -275,7 +279,9 @@ impl Canvas<'_> {
         let inner = self.frame(title, above + 4, area);
         self.lines(Rect { height: above, ..inner }, &lines, 0);
         let height = inner.height.saturating_sub(above + 1);
-        self.field(&say.field, Rect { y: inner.y + above, height, ..inner }, "> ");
+        if !matches!(say.purpose, Purpose::Resume { words: false, .. }) {
+            self.field(&say.field, Rect { y: inner.y + above, height, ..inner }, "> ");
+        }
         let line = Line::from(self.span(Tone::Faint, keys));
         self.put(inner.x, inner.bottom() - 1, inner.width, &line);
     }

@@ -100,7 +100,9 @@ impl Model {
                 if key.code == KeyCode::Enter && key.modifiers.is_empty() {
                     return self.said(say);
                 }
-                say.field.key(key);
+                if !matches!(say.purpose, Purpose::Resume { words: false, .. }) {
+                    say.field.key(key);
+                }
                 self.over = Some(Over::Say(say));
             }
         }
@@ -113,8 +115,8 @@ impl Model {
         let call = match &say.purpose {
             Purpose::Steer(_) if text.is_empty() => None,
             Purpose::Steer(run) => Some(Call::Say { run: *run, text }),
-            Purpose::Resume(run) => {
-                let prompt = (!text.is_empty()).then_some(text);
+            Purpose::Resume { run, words } => {
+                let prompt = (*words && !text.is_empty()).then_some(text);
                 Some(Call::Resume { run: *run, prompt, now: false })
             }
             Purpose::Answer(ask) if ask.kind == AskKind::PlanApproval && text == "e" => {

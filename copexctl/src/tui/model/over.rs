@@ -55,7 +55,12 @@ pub(crate) enum Purpose {
     /// An agent at work.
     Steer(RunId),
     /// A run that ended, to go on with.
-    Resume(RunId),
+    Resume {
+        /// Which.
+        run: RunId,
+        /// Whether it takes words: only one who works alone does.
+        words: bool,
+    },
     /// A question.
     Answer(Box<Ask>),
 }
