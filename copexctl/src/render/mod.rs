@@ -10,6 +10,7 @@ pub(crate) mod keep;
 pub(crate) mod markdown;
 pub(crate) mod printer;
 pub(crate) mod prometheus;
+pub(crate) mod said;
 pub(crate) mod screen;
 pub(crate) mod styled;
 pub(crate) mod tally;

@@ -8,6 +8,7 @@ use copex_proto::run::{Mode, RunState};
 use super::crew::Crew;
 use super::work::{Doing, Work};
 use crate::render::commits::{self, Commits};
+use crate::render::theme::Look;
 
 /// Notes that are kept for the end.
 const NOTES: usize = 50;
@@ -21,6 +22,8 @@ const STEPS: usize = 1_000;
 /// A run as far as its events are known.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// How the agent's words are laid out.
+    pub(crate) look: Look,
     /// Its id.
     pub(crate) run: String,
     /// Its mode.
@@ -95,6 +98,11 @@ pub(crate) struct Round {
 }
 
 impl Model {
+    /// Nothing is known yet.
+    pub(crate) fn new(look: Look) -> Self {
+        Self { look, ..Self::default() }
+    }
+
     /// Takes an event.
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         let at = event.at;

@@ -31,9 +31,13 @@ pub(crate) fn head(model: &Model, now_ms: u64, columns: usize) -> Line {
     for text in progress(model) {
         line = line.with(Role::Text, " · ").with(Style::BOLD, &text);
     }
-    line = line.with(Role::Dim, &format!(" · {}", model.run));
-    let took = span(now_ms.saturating_sub(model.accepted_at));
-    line.with_right(piece(Role::Text, &took), columns)
+    let took = piece(Role::Text, &span(now_ms.saturating_sub(model.accepted_at)));
+    let id = piece(Role::Dim, &format!(" · {}", model.run));
+    // A part of it names nothing.
+    if line.width() + id.width() + took.width() < columns {
+        line.spans.extend(id.spans);
+    }
+    line.with_right(took, columns)
 }
 
 fn progress(model: &Model) -> Vec<String> {

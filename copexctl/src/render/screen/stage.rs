@@ -76,7 +76,7 @@ impl Stage {
         let look = style.asides.unwrap_or_default();
         Ok(Self {
             look,
-            model: Model::default(),
+            model: Model::new(look),
             painter: Painter::new(io::stderr(), look),
             text: Text::new(io::stdout(), Later(Rc::clone(&free)), text),
             free,

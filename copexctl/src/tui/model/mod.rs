@@ -19,7 +19,6 @@ mod perform;
 mod replies;
 pub(crate) mod run;
 pub(crate) mod runs;
-pub(crate) mod said;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

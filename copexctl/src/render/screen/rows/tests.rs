@@ -52,7 +52,7 @@ fn fleet(tasks: u32, went: &[(u32, &[RunState])]) -> Model {
     }
     for (number, states) in went {
         for state in *states {
-            let over = !AT_WORK.contains(state);
+            let over = state.is_terminal();
             let task = Task {
                 note: (BAD.contains(state)).then(|| "it broke".to_owned()),
                 duration_ms: over.then_some(7_000),
@@ -100,7 +100,7 @@ fn a_fleet_on_a_usual_terminal() {
     let rule = "─".repeat(79);
     let free = "waits for a free place: 5 at once";
     let mut wanted = vec![
-        "fleet · 1 of 20 done · 5 at work · 12 waiting · 2 not done · 0000000080001 15 s"
+        "fleet · 1 of 20 done · 4 at work · 1 parked · 12 waiting · 2 not done      15 s"
             .to_owned(),
         "make it work".to_owned(),
         "5 at once · 12000 in, 345 out tokens".to_owned(),

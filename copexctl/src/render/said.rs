@@ -1,5 +1,5 @@
 //! What the agent says to copex and not to a person: a promise, a plan, a ballot, a decision.
-//! The log tells of them in words; the text as it was is in `runs logs`.
+//! Screens tell of them in words; the text as it was is in `runs logs`.
 
 use copex_proto::run::Mode;
 use serde_json::Value;
@@ -26,8 +26,26 @@ pub(crate) enum Piece<'a> {
     },
     /// What the chair decides.
     Decision(String),
-    /// It is on its way.
-    Coming,
+    /// One of these is on its way, and what it will be as far as that is seen.
+    Coming(&'static str),
+}
+
+impl Piece<'_> {
+    /// In a line for people; words for people need none, and the decision's come after it.
+    pub(crate) fn told(&self) -> Option<String> {
+        Some(match self {
+            Self::Words(_) => return None,
+            Self::Promise(promise) => format!("promise: {promise}"),
+            Self::Plan(titles) if titles.len() == 1 => "a plan of 1 step".to_owned(),
+            Self::Plan(titles) => format!("a plan of {} steps", titles.len()),
+            Self::Ballot { ranking, agree } => {
+                let agree = if *agree { "all agree" } else { "they differ" };
+                format!("ballot: {}; {agree}", ranking.join(" > "))
+            }
+            Self::Decision(_) => "decision:".to_owned(),
+            Self::Coming(what) => (*what).to_owned(),
+        })
+    }
 }
 
 /// The pieces of a text; none when all of it is for people. `whole` once nothing is added.
@@ -57,7 +75,7 @@ fn promise(text: &str, whole: bool) -> Option<Vec<Piece<'_>>> {
             let after = &inner[end + CLOSE.len()..];
             Some(vec![Piece::Words(before), Piece::Promise(made), Piece::Words(after)])
         }
-        None => (!whole).then(|| vec![Piece::Words(before), Piece::Coming]),
+        None => (!whole).then(|| vec![Piece::Words(before), Piece::Coming("a promise …")]),
     }
 }
 
@@ -88,7 +106,19 @@ fn data(mode: Mode, text: &str, whole: bool) -> Option<Vec<Piece<'_>>> {
             let told = told(mode, &value)?;
             Some(vec![Piece::Words(&text[..at]), told, Piece::Words(after)])
         }
-        None => (!whole).then(|| vec![Piece::Words(&text[..at]), Piece::Coming]),
+        None => {
+            (!whole).then(|| vec![Piece::Words(&text[..at]), Piece::Coming(coming(mode, inner))])
+        }
+    }
+}
+
+/// What JSON that is not whole will be.
+fn coming(mode: Mode, json: &str) -> &'static str {
+    match mode {
+        Mode::Plan => "a plan …",
+        _ if json.contains("\"ranking\"") => "a ballot …",
+        _ if json.contains("\"decision\"") => "a decision …",
+        _ => "…",
     }
 }
 
@@ -141,7 +171,7 @@ mod tests {
         assert_eq!(told[0], Piece::Words("I looked.\n"));
         assert_eq!(told[1], Piece::Plan(vec!["a".to_owned(), "b".to_owned()]));
         let part = pieces(Mode::Plan, &plan[..30], false).unwrap();
-        assert_eq!(part, [Piece::Words("I looked.\n"), Piece::Coming]);
+        assert_eq!(part, [Piece::Words("I looked.\n"), Piece::Coming("a plan …")]);
         let review = "{\"ranking\": [\"B\", \"A\"], \"agree\": false, \"comments\": {}}";
         let ballot = Piece::Ballot { ranking: vec!["B".to_owned(), "A".to_owned()], agree: false };
         assert_eq!(pieces(Mode::Council, review, true).unwrap()[1], ballot);
