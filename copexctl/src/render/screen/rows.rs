@@ -172,6 +172,10 @@ fn says(crew: &Crew, hand: &Hand, (now_ms, columns): (u64, usize)) -> (Role, Str
                 let said = said.unwrap_or_else(|| "the model answers".to_owned());
                 return (Role::Text, said, String::new());
             }
+            if hand.work.is_parked() && hand.work.doing == crew.parked.doing {
+                // Until when and why stands above all of them.
+                return (Role::Busy, "parked".to_owned(), String::new());
+            }
             let (what, with) = doing(&hand.work, now_ms);
             (Role::Busy, what, with)
         }

@@ -106,6 +106,11 @@ impl Work {
         }
     }
 
+    /// Whether it waits for the end of a limit.
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.doing, Doing::Parked { .. })
+    }
+
     /// Notes what is being done.
     pub(super) fn turn_to(&mut self, doing: Doing, at: u64) {
         if self.doing != doing {
