@@ -109,7 +109,7 @@ pub(crate) fn frame(model: &Model, now_ms: u64, (columns, rows): (usize, usize))
         Part::new(parts::title(model), 0, 1, Cut::End),
         Part::new(vec![parts::spend(model, columns)], 1, 1, Cut::End),
         Part::new(vec![rule(columns)], 0, 1, Cut::End),
-        Part::new(parts::now(model, now_ms, columns), 1, 2, Cut::End),
+        Part::new(parts::now(model, now_ms, columns), 1, 3, Cut::End),
         Part::new(parts::gates(model), 1, GATES, Cut::End),
         Part::new(steps, 3, (rows / 3).max(3), Cut::Around(present)),
         Part::new(below, 0, 1, Cut::End),

@@ -102,7 +102,8 @@ pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Vec<Line> {
         None => {
             let (what, with) = doing(work, now_ms);
             let mark = if work.is_parked() { '‖' } else { '▸' };
-            piece(Role::Busy, &format!("{mark} {what}")).with(Role::Text, &with)
+            let line = piece(Role::Busy, &format!("{mark} {what}"));
+            if work.is_parked() { line } else { line.with(Role::Text, &with) }
         }
     };
     let since = if model.asks.is_empty() { work.since } else { model.work.since };
@@ -111,7 +112,9 @@ pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Vec<Line> {
         at => line.with_right(piece(Role::Dim, &span(now_ms.saturating_sub(at))), columns),
     };
     if model.asks.is_empty() && work.is_parked() {
-        return vec![line, piece(Role::Dim, &format!("  {}", countdown::way_on(&model.run)))];
+        let (_, why) = doing(work, now_ms);
+        let why = piece(Role::Text, &format!("  {}", why.trim_start_matches([':', ' '])));
+        return vec![line, why, piece(Role::Dim, &format!("  {}", countdown::way_on(&model.run)))];
     }
     vec![line]
 }
