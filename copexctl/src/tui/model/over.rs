@@ -60,6 +60,8 @@ pub(crate) enum Purpose {
         run: RunId,
         /// Whether it takes words: only one who works alone does.
         words: bool,
+        /// Whether it ended well.
+        done: bool,
     },
     /// A question.
     Answer(Box<Ask>),
@@ -78,5 +80,10 @@ impl Say {
     /// Nothing was typed yet.
     pub(crate) fn new(purpose: Purpose) -> Self {
         Self { purpose, field: Field::default() }
+    }
+
+    /// Whether anybody takes what is typed.
+    pub(crate) fn takes_words(&self) -> bool {
+        !matches!(self.purpose, Purpose::Resume { words: false, .. })
     }
 }

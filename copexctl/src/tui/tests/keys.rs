@@ -110,6 +110,16 @@ fn runs_are_steered_resumed_and_explained() {
 }
 
 #[test]
+fn ctrl_c_leaves_where_there_is_nothing_to_cancel() {
+    let (mut rig, ..) = rig();
+    rig.press(KeyCode::Down);
+    rig.told(vec![summary(1, RunState::Done, "works")], 1);
+    assert_eq!(rig.control('c'), []);
+    assert!(rig.text(80, 24).contains("Ctrl+C once more leaves"));
+    assert_eq!(rig.control('c'), [Effect::Quit]);
+}
+
+#[test]
 fn a_new_run_is_opened_and_a_refused_one_keeps_its_prompt() {
     let (mut rig, ..) = rig();
     rig.control('n');
