@@ -90,10 +90,9 @@ pub(crate) fn spend(model: &Model, columns: usize) -> Line {
 pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Vec<Line> {
     let parked = |crew: &Crew| crew.count(&[RunState::Parked]) > 0;
     let work = match &model.crew {
-        None => &model.work,
         Some(crew) if parked(crew) && crew.parked.is_parked() => &crew.parked,
         Some(_) if model.asks.is_empty() => return Vec::new(),
-        Some(_) => &model.work,
+        None | Some(_) => &model.work,
     };
     let line = match model.asks.first() {
         Some(_) if model.question.is_some() => piece(Role::Busy, "? waits for your answer"),

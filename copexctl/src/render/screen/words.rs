@@ -40,7 +40,7 @@ pub(super) fn last(
                     Piece::Plan(titles) => {
                         lines.extend(titles.iter().zip(1..).map(|(title, number)| {
                             piece(Role::Text, &format!("  {number:>2}. {title}"))
-                        }))
+                        }));
                     }
                     Piece::Decision(decision) => lines.extend(laid(decision)),
                     _ => {}
