@@ -55,6 +55,8 @@ pub(super) struct Stage {
     /// The answer: into a pipe as it comes, on a terminal at the end.
     text: Text<Stdout, Later>,
     free: Rc<Cell<bool>>,
+    /// Whether the answer is for a terminal.
+    for_people: bool,
     signals: Signals,
     size: (usize, usize),
     /// What is to be drawn; none when everything is.
@@ -82,6 +84,7 @@ impl Stage {
             painter: Painter::new(io::stderr(), look),
             text: Text::new(io::stdout(), Later(Rc::clone(&free)), text),
             free,
+            for_people: style.terminal == Shown::Yes,
             signals: Signals::catch()?,
             size: USUAL,
             due: Some(Extent::Changed),
@@ -141,7 +144,9 @@ impl Stage {
 
     fn terminal(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         self.end();
-        self.text.event(&for_people(event, self.model.mode), raw)
+        // Into a pipe it goes as the model wrote it.
+        let mode = self.model.mode.filter(|_| self.for_people);
+        self.text.event(&for_people(event, mode), raw)
     }
 }
 
