@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use copex_proto::event::{Answer, Ask, AskKind, EventBody};
+use copex_proto::event::{Answer, Ask, AskKind, EventBody, RunEvent};
 use copex_proto::id::AskId;
 use copex_proto::plan::Plan;
 
@@ -49,13 +49,14 @@ impl Asks {
     }
 
     /// Takes note of questions and answers in the log.
-    pub(crate) fn event(&mut self, body: &EventBody, view: &mut dyn View) -> io::Result<()> {
-        match body {
+    pub(crate) fn event(&mut self, event: &RunEvent, view: &mut dyn View) -> io::Result<()> {
+        match &event.body {
             EventBody::Ask(ask) => {
+                let ask = by_name(ask, event.path.as_deref());
                 if self.terminal == Terminal::Nobody {
-                    return wait_elsewhere(ask, view);
+                    return wait_elsewhere(&ask, view);
                 }
-                self.waiting.push_back(ask.clone());
+                self.waiting.push_back(ask);
                 if self.waiting.len() == 1 {
                     self.ask_next(view)?;
                 }
@@ -157,6 +158,17 @@ const HEADS: [&str; 7] =
 
 /// What else may be said of a tool.
 const PERMITTING: &str = "; `no, REASON` tells the agent why";
+
+/// A question of one of several, with the name of who asks: a task or a member, and no number
+/// of an iteration.
+fn by_name(ask: &Ask, path: Option<&str>) -> Ask {
+    let mut ask = ask.clone();
+    let name = path.and_then(|path| path.split('/').next());
+    if let Some(name) = name.filter(|name| name.parse::<u32>().is_err()) {
+        ask.title = format!("[{name}] {}", ask.title);
+    }
+    ask
+}
 
 /// Whether a line asks for the editor: `e` where a plan is to be approved, or a choice that
 /// begins with `edit`.
@@ -275,6 +287,14 @@ mod tests {
         let choice = ask(AskKind::UserInput, &["red", "blue"]);
         assert_eq!(read_answer(&choice, "2"), Some(Answer::Text { text: "blue".to_owned() }));
         assert_eq!(read_answer(&choice, "7"), Some(Answer::Text { text: "7".to_owned() }));
+    }
+
+    #[test]
+    fn a_question_of_one_of_several_says_whose_it_is() {
+        let asks = |path| by_name(&ask(AskKind::Permission, &[]), path).title;
+        assert!(asks(Some("task-1/2")).starts_with("[task-1] shell: "));
+        assert!(asks(Some("2/1")).starts_with("shell: "), "an iteration is no name");
+        assert!(asks(None).starts_with("shell: "));
     }
 
     #[test]

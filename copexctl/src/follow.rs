@@ -427,7 +427,7 @@ impl<'a> Follow<'a> {
         self.run = Some(event.run);
         self.send_cancel(wire)?;
         self.view.event(&event, raw)?;
-        self.asks.event(&event.body, self.view)?;
+        self.asks.event(&event, self.view)?;
         keys::offer(wire, self.keys, &event)?;
         // Who cancels sees what becomes of it.
         if let Some(bell) = self.bell.as_mut().filter(|_| self.cancel == Cancel::No) {

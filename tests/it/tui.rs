@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use copex_tests::ctl::Ctl;
-use copex_tests::model::{Gate, RecordedRequest, Reply};
+use copex_tests::model::{API_KEY, Gate, RecordedRequest, Reply};
 use copex_tests::process::Running;
 use nix::sys::signal::Signal;
 use serde_json::json;

@@ -11,6 +11,7 @@ pub(crate) mod markdown;
 pub(crate) mod printer;
 pub(crate) mod prometheus;
 mod rows;
+pub(crate) mod said;
 pub(crate) mod screen;
 pub(crate) mod styled;
 pub(crate) mod tally;

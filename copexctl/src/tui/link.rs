@@ -13,7 +13,9 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::health::{RunsChanged, SubmitResponse};
 use copex_proto::id::{RunId, Seq};
-use copex_proto::run::RunRequest;
+use copex_proto::run::{RunDetail, RunRequest};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::model::call::Call;
@@ -22,6 +24,7 @@ use crate::connect::wire::{Frame, Wire, error_info};
 use crate::connect::{self, start};
 use crate::context::Context;
 use crate::error::{Failure, Result, reason};
+use crate::snapshot;
 
 /// Runs that are over and told at first: a few screens.
 const RECENT: u32 = 200;
@@ -38,6 +41,8 @@ enum Sent {
     Unwatch,
     Submit,
     Call(Call),
+    /// The names of the secrets that a run needs, before it goes on.
+    Names(Call),
 }
 
 /// A run that is followed.
@@ -106,7 +111,18 @@ impl<'a> Connection<'a> {
 
     /// Calls the daemon. Without one, nothing is called: the screen says that it is gone.
     pub(crate) fn call(&mut self, call: Call) -> Result<()> {
+        if let Call::Resume { run, .. } = call {
+            // Keys that only we have go with it: first, which ones.
+            return self.send("run.get", &json!({ "run": run }), Sent::Names(call));
+        }
         let (method, params) = call.wire();
+        self.send(method, &params, Sent::Call(call))
+    }
+
+    /// Resumes a run, with what is set here of the secrets that it refers to.
+    fn resume(&mut self, call: Call, detail: &RunDetail) -> Result<()> {
+        let (method, mut params) = call.wire();
+        params["secrets"] = json!(snapshot::named(&self.ctx.env, detail.secrets.iter().cloned()));
         self.send(method, &params, Sent::Call(call))
     }
 
@@ -194,7 +210,7 @@ impl<'a> Connection<'a> {
         let answer = match (frame.error, frame.result) {
             (Some(error), _) => Err(error_info(error)),
             (None, Some(result)) => Ok(result.to_owned()),
-            (None, None) => Ok(serde_json::value::RawValue::NULL.to_owned()),
+            (None, None) => Ok(RawValue::NULL.to_owned()),
         };
         match sent {
             Sent::Hello => {
@@ -222,13 +238,13 @@ impl<'a> Connection<'a> {
             },
             Sent::Unwatch => {}
             Sent::Submit => {
-                let run = answer.and_then(|raw| {
-                    serde_json::from_str::<SubmitResponse>(raw.get())
-                        .map(|told| told.run)
-                        .map_err(|error| ErrorInfo::new(ErrorClass::Unknown, error.to_string()))
-                });
-                return Ok(Some(Msg::Submitted(run)));
+                let told = answer.and_then(|raw| read::<SubmitResponse>(&raw));
+                return Ok(Some(Msg::Submitted(told.map(|told| told.run))));
             }
+            Sent::Names(call) => match answer.and_then(|raw| read(&raw)) {
+                Ok(detail) => self.resume(call, &detail)?,
+                Err(error) => return Ok(Some(Msg::Replied(call, Err(error)))),
+            },
             Sent::Call(call) => return Ok(Some(Msg::Replied(call, answer))),
         }
         Ok(None)
@@ -262,6 +278,12 @@ impl<'a> Connection<'a> {
         self.greet(stream)?;
         Ok(None)
     }
+}
+
+/// What was answered.
+fn read<T: DeserializeOwned>(raw: &RawValue) -> std::result::Result<T, ErrorInfo> {
+    serde_json::from_str(raw.get())
+        .map_err(|error| ErrorInfo::new(ErrorClass::Unknown, error.to_string()))
 }
 
 /// An event. Of a newer daemon's form of something the number counts, and its text does not.

@@ -203,3 +203,27 @@ fn themes_flags_and_keys_are_those_of_every_command() {
         tui.running.wait().ok();
     }
 }
+
+#[test]
+fn a_run_that_waits_for_a_key_has_it_from_the_screen() {
+    const NAME: &str = "COPILOT_PROVIDER_API_KEY";
+    let mut product = Product::with(|builder| builder.env(NAME, ""));
+    product.model.respond(|_| Reply::stream().say("half an ").hang());
+    product
+        .ctl()
+        .with(|launch| launch.env(NAME, API_KEY))
+        .run(["chat", "--detach", "tell me"])
+        .ok();
+    product.model.wait_for_requests(1);
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut tui = Tui::start(&product.ctl().with(|launch| launch.env(NAME, API_KEY)));
+    tui.shows("needs the key in COPILOT_PROVIDER_API_KEY");
+    product.model.respond(|_| Reply::text("a whole answer"));
+    tui.press("r");
+    tui.shows("it goes on now");
+    tui.press(ENTER);
+    tui.shows_all(&["a whole answer", "✓ done chat"]);
+    let asked = product.model.requests().pop().unwrap();
+    assert!(asked.headers.get("authorization").is_some_and(|it| it.ends_with(API_KEY)));
+}

@@ -23,6 +23,8 @@ pub(crate) struct Crew {
     pub(crate) widest: u32,
     /// The stage of a council that was told of last.
     pub(crate) stage: String,
+    /// What all who are parked wait for, as it was told last.
+    pub(crate) parked: Work,
     places: HashMap<String, usize>,
 }
 
@@ -125,6 +127,7 @@ impl Crew {
             at_once: 0,
             widest: 0,
             stage: String::new(),
+            parked: Work::default(),
             places: HashMap::new(),
         })
     }
@@ -143,9 +146,10 @@ impl Crew {
                 let id = path.split('/').next().filter(|_| self.mode == Mode::Fleet);
                 self.hand(id.unwrap_or(path)).does(body, at);
             }
-            (EventBody::Parked { reason, until, .. }, None) => {
+            (EventBody::Parked { .. }, None) => {
+                self.parked.turn(&event.body, at);
                 for hand in self.hands.iter_mut().filter(|hand| hand.state == RunState::Parked) {
-                    hand.work.turn_to(Doing::Parked { until: *until, why: reason.clone() }, at);
+                    hand.work.turn(&event.body, at);
                 }
             }
             (_, None) => {}

@@ -3,9 +3,11 @@
 //! Where there is little room, what matters most has it: who and how far, a question, what is
 //! being done, checks and steps; the agent's words have the rest.
 
-use super::line::{piece, wrap_last};
+use copex_proto::run::Mode;
+
+use super::line::piece;
 use super::model::Model;
-use super::{parts, rows};
+use super::{parts, rows, words};
 use crate::render::styled::{Line, Role};
 
 /// Columns that are drawn on, at least.
@@ -107,7 +109,7 @@ pub(crate) fn frame(model: &Model, now_ms: u64, (columns, rows): (usize, usize))
         Part::new(parts::title(model), 0, 1, Cut::End),
         Part::new(vec![parts::spend(model, columns)], 1, 1, Cut::End),
         Part::new(vec![rule(columns)], 0, 1, Cut::End),
-        Part::new(parts::now(model, now_ms, columns), 1, 1, Cut::End),
+        Part::new(parts::now(model, now_ms, columns), 1, 3, Cut::End),
         Part::new(parts::gates(model), 1, GATES, Cut::End),
         Part::new(steps, 3, (rows / 3).max(3), Cut::Around(present)),
         Part::new(below, 0, 1, Cut::End),
@@ -118,7 +120,7 @@ pub(crate) fn frame(model: &Model, now_ms: u64, (columns, rows): (usize, usize))
     let shares = share(rows, &on_screen);
     on_screen[WORDS].lines = match &model.crew {
         Some(crew) => rows::table(crew, now_ms, (columns, shares[WORDS])),
-        None => words(model, columns, shares[WORDS]),
+        None => last_words(model, (columns, shares[WORDS])),
     };
     let shown = on_screen.into_iter().zip(shares).flat_map(|(part, rows)| part.take(rows));
     let lines: Vec<Line> = shown.map(|line| line.fit(columns)).collect();
@@ -143,9 +145,10 @@ fn share(rows: usize, parts: &[Part; PARTS]) -> [usize; PARTS] {
 }
 
 /// The agent's last words, with empty rows below so that what follows stays in its place.
-fn words(model: &Model, columns: usize, rows: usize) -> Vec<Line> {
-    let mut lines = wrap_last(&model.work.words, columns, rows);
-    lines.resize(rows, Line::default());
+fn last_words(model: &Model, size: (usize, usize)) -> Vec<Line> {
+    let mode = model.mode.unwrap_or(Mode::Chat);
+    let mut lines = words::last(mode, &model.work, &model.look, size);
+    lines.resize(size.1, Line::default());
     lines
 }
 

@@ -82,20 +82,6 @@ pub(crate) fn cut_left(text: &str, columns: usize) -> String {
     format!("…{}", &text[from..])
 }
 
-/// The last lines of a text, wrapped at words into so many columns.
-pub(crate) fn wrap_last(text: &str, columns: usize, most: usize) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    for line in text.trim_end().lines().rev() {
-        if lines.len() >= most {
-            break;
-        }
-        lines.extend(piece(Role::Text, line).broken(columns).into_iter().rev());
-    }
-    lines.truncate(most);
-    lines.reverse();
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,15 +114,5 @@ mod tests {
         assert_eq!(wide.plain(), "left side       12 s");
         assert_eq!(left.clone().with_right(right.clone(), 12).plain(), "left s… 12 s");
         assert_eq!(left.with_right(right, 6).plain(), "left …");
-    }
-
-    #[test]
-    fn text_is_wrapped_at_words_and_its_end_is_kept() {
-        let last = |text, columns, most| -> Vec<String> {
-            wrap_last(text, columns, most).iter().map(Line::plain).collect()
-        };
-        assert_eq!(last("one two three", 7, 9), ["one two", "three"]);
-        assert_eq!(last("abcdefgh", 3, 9), ["abc", "def", "gh"]);
-        assert_eq!(last("a\nb b b b\n\n", 3, 2), ["b b", "b b"]);
     }
 }

@@ -15,6 +15,7 @@ mod parts;
 mod rows;
 pub(crate) mod signals;
 mod stage;
+mod words;
 mod work;
 
 use std::io::{self, Stderr, Stdout};

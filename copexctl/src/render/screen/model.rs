@@ -1,13 +1,14 @@
 //! What a person wants to know of a run at work, folded from its events. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use copex_proto::event::{Ask, EventBody, RunEvent, Step, Usage};
+use copex_proto::event::{Ask, EventBody, RunEvent, Step, StepState, Usage};
 use copex_proto::run::{Mode, RunState};
 
 use super::crew::Crew;
 use super::work::{Doing, Work};
 use crate::render::commits::{self, Commits};
+use crate::render::theme::Look;
 
 /// Notes that are kept for the end.
 const NOTES: usize = 50;
@@ -21,6 +22,8 @@ const STEPS: usize = 1_000;
 /// A run as far as its events are known.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// How the agent's words are laid out.
+    pub(crate) look: Look,
     /// Its id.
     pub(crate) run: String,
     /// Its mode.
@@ -55,10 +58,19 @@ pub(crate) struct Model {
     pub(crate) question: Option<Vec<crate::render::styled::Line>>,
     /// Commits that were made.
     pub(crate) commits: Commits,
+    /// What is done for steps that are at work beside the present one, by their numbers.
+    beside: BTreeMap<u32, Beside>,
     /// How it ended.
     pub(crate) end: Option<RunState>,
     /// Whether the next gate is the first of its iteration.
     fresh_gates: bool,
+}
+
+/// What is done for a step beside the present one.
+#[derive(Debug, Default)]
+struct Beside {
+    work: Work,
+    iteration: Option<(u32, u32)>,
 }
 
 /// A check that ran.
@@ -95,12 +107,18 @@ pub(crate) struct Round {
 }
 
 impl Model {
+    /// Nothing is known yet.
+    pub(crate) fn new(look: Look) -> Self {
+        Self { look, ..Self::default() }
+    }
+
     /// Takes an event.
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         let at = event.at;
         if let Some(crew) = &mut self.crew {
             crew.apply(event);
         }
+        let other = self.other_step(event);
         match &event.body {
             EventBody::Accepted(accepted) => {
                 self.run = event.run.to_string();
@@ -111,12 +129,15 @@ impl Model {
                 self.crew = Crew::of(accepted.mode);
             }
             EventBody::Iteration { .. } | EventBody::Gate { .. } if self.crew.is_some() => {}
+            EventBody::Iteration { .. } | EventBody::Gate { .. } if let Some(number) = other => {
+                self.happens_beside(number, event);
+            }
             EventBody::Iteration { number, max } => {
                 self.iteration = Some((*number, *max));
                 self.begin_round(*number);
                 self.work.turn_to(Doing::Asked, at);
             }
-            EventBody::Step(step) => self.step(step),
+            EventBody::Step(step) => self.step(step, at),
             EventBody::Gate { command, exit_code, output, duration_ms } => {
                 let last = output.trim_end().lines().next_back().unwrap_or_default().to_owned();
                 let (command, exit_code) = (command.clone(), *exit_code);
@@ -154,6 +175,7 @@ impl Model {
             }
             body if body.is_terminal() => self.end = ended(body),
             _ if self.crew.is_some() => {}
+            _ if let Some(number) = other => self.happens_beside(number, event),
             body => {
                 if let EventBody::Attempt(attempt) = body
                     && attempt.model.is_some()
@@ -183,7 +205,7 @@ impl Model {
 
     /// The step that is being done, else the last that was looked at.
     pub(crate) fn present_step(&self) -> Option<&Step> {
-        use copex_proto::event::StepState::{Pending, Running};
+        use StepState::{Pending, Running};
         let running = self.steps.iter().rfind(|step| step.state == Running);
         running.or_else(|| self.steps.iter().rfind(|step| step.state != Pending))
     }
@@ -210,15 +232,53 @@ impl Model {
         self.gates.push(gate);
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step, now: u64) {
         if step.left_ms.is_some() {
             self.left_ms = step.left_ms;
         }
+        let before = self.present_step().map(|step| step.number);
         if let Some(known) = self.steps.iter_mut().find(|known| known.number == step.number) {
             known.clone_from(step);
         } else if self.steps.len() < STEPS {
             let at = self.steps.partition_point(|known| known.number < step.number);
             self.steps.insert(at, step.clone());
+        }
+        let present = self.present_step().map(|step| step.number);
+        if let Some(number) = present.filter(|_| before != present) {
+            self.turn_to_step(before, number, now);
+        }
+    }
+
+    /// Another step is the present one: what it does is shown, and what was shown is kept for
+    /// as long as its step is at work.
+    fn turn_to_step(&mut self, before: Option<u32>, number: u32, now: u64) {
+        let new = || Beside { work: Work { since: now, ..Work::default() }, ..Beside::default() };
+        let mut shown = self.beside.remove(&number).unwrap_or_else(new);
+        std::mem::swap(&mut self.work, &mut shown.work);
+        std::mem::swap(&mut self.iteration, &mut shown.iteration);
+        self.gates.clear();
+        let running = |it: &Step| Some(it.number) == before && it.state == StepState::Running;
+        if let Some(step) = self.steps.iter().find(|step| running(step)) {
+            self.beside.insert(step.number, shown);
+        }
+    }
+
+    /// The step that an event belongs to, where that is not the present one.
+    fn other_step(&self, event: &RunEvent) -> Option<u32> {
+        let number = event.path.as_deref()?.split('/').next()?.parse().ok()?;
+        (self.present_step()?.number != number).then_some(number)
+    }
+
+    /// What is done for a step beside the present one.
+    fn happens_beside(&mut self, number: u32, event: &RunEvent) {
+        let beside = self.beside.entry(number).or_default();
+        match &event.body {
+            EventBody::Iteration { number, max } => {
+                beside.iteration = Some((*number, *max));
+                beside.work.turn_to(Doing::Asked, event.at);
+            }
+            EventBody::Gate { .. } => beside.work.turn_to(Doing::Between, event.at),
+            body => beside.work.turn(body, event.at),
         }
     }
 }

@@ -3,12 +3,13 @@
 use copex_proto::event::{Step, StepState};
 use copex_proto::run::RunState;
 
+use super::crew::Crew;
 use super::line::piece;
 use super::model::{Gate, Model, Round};
 use super::rows;
 use super::work::{Doing, Work};
 use crate::render::styled::{Line, Role, Style};
-use crate::render::{brief, cost, duration};
+use crate::render::{brief, cost, countdown, duration};
 
 /// Before what belongs to the line above.
 const INDENT: &str = "  ";
@@ -31,9 +32,13 @@ pub(crate) fn head(model: &Model, now_ms: u64, columns: usize) -> Line {
     for text in progress(model) {
         line = line.with(Role::Text, " · ").with(Style::BOLD, &text);
     }
-    line = line.with(Role::Dim, &format!(" · {}", model.run));
-    let took = span(now_ms.saturating_sub(model.accepted_at));
-    line.with_right(piece(Role::Text, &took), columns)
+    let took = piece(Role::Text, &span(now_ms.saturating_sub(model.accepted_at)));
+    let id = piece(Role::Dim, &format!(" · {}", model.run));
+    // A part of it names nothing.
+    if line.width() + id.width() + took.width() < columns {
+        line.spans.extend(id.spans);
+    }
+    line.with_right(took, columns)
 }
 
 fn progress(model: &Model) -> Vec<String> {
@@ -83,21 +88,34 @@ pub(crate) fn spend(model: &Model, columns: usize) -> Line {
 /// What is being done, and since when. Where several work, each has a row for it, and only a
 /// question is everybody's.
 pub(crate) fn now(model: &Model, now_ms: u64, columns: usize) -> Vec<Line> {
+    let parked = |crew: &Crew| crew.count(&[RunState::Parked]) > 0;
+    let work = match &model.crew {
+        Some(crew) if parked(crew) && crew.parked.is_parked() => &crew.parked,
+        Some(_) if model.asks.is_empty() => return Vec::new(),
+        None | Some(_) => &model.work,
+    };
     let line = match model.asks.first() {
         Some(_) if model.question.is_some() => piece(Role::Busy, "? waits for your answer"),
         Some(ask) => piece(Role::Busy, "? waits for an answer: ")
             .with(Role::Text, &format!("copexctl runs answer {} · {}", ask.ask, ask.title)),
-        None if model.crew.is_some() => return Vec::new(),
         None => {
-            let (what, with) = doing(&model.work, now_ms);
-            piece(Role::Busy, &format!("▸ {what}")).with(Role::Text, &with)
+            let (what, with) = doing(work, now_ms);
+            let mark = if work.is_parked() { '‖' } else { '▸' };
+            let line = piece(Role::Busy, &format!("{mark} {what}"));
+            if work.is_parked() { line } else { line.with(Role::Text, &with) }
         }
     };
-    let since = span(now_ms.saturating_sub(model.work.since));
-    if model.work.since == 0 {
-        return vec![line];
+    let since = if model.asks.is_empty() { work.since } else { model.work.since };
+    let line = match since {
+        0 => line,
+        at => line.with_right(piece(Role::Dim, &span(now_ms.saturating_sub(at))), columns),
+    };
+    if model.asks.is_empty() && work.is_parked() {
+        let (_, why) = doing(work, now_ms);
+        let why = piece(Role::Text, &format!("  {}", why.trim_start_matches([':', ' '])));
+        return vec![line, why, piece(Role::Dim, &format!("  {}", countdown::way_on(&model.run)))];
     }
-    vec![line.with_right(piece(Role::Dim, &since), columns)]
+    vec![line]
 }
 
 /// What an agent is doing, and with what.

@@ -7,8 +7,9 @@
 use copex_proto::run::{Mode, RunState};
 
 use super::crew::{Crew, Hand};
-use super::line::{cut_left, piece};
+use super::line::piece;
 use super::parts::{doing, span};
+use super::words;
 use super::work::Doing;
 use crate::render::cost;
 use crate::render::styled::{Line, Role, Style};
@@ -28,8 +29,8 @@ const NAMED: usize = 3;
 const BAD: [RunState; 4] =
     [RunState::Failed, RunState::Exhausted, RunState::Blocked, RunState::Cancelled];
 
-/// Those who have begun and are not over.
-const AT_WORK: [RunState; 3] = [RunState::Running, RunState::Asking, RunState::Parked];
+/// Those who have begun and are not over, but for those that wait for the end of a limit.
+const AT_WORK: [RunState; 2] = [RunState::Running, RunState::Asking];
 
 /// How many are how far.
 pub(super) fn counts(crew: &Crew) -> Vec<String> {
@@ -42,6 +43,7 @@ pub(super) fn counts(crew: &Crew) -> Vec<String> {
     }
     let counted = [
         (count(&AT_WORK), "at work"),
+        (count(&[RunState::Parked]), "parked"),
         (count(&[RunState::Queued]), "waiting"),
         (count(&BAD), if crew.mode == Mode::Council { "missing" } else { "not done" }),
     ];
@@ -109,6 +111,7 @@ fn more(hidden: &[&Hand]) -> Line {
     let count = |states: &[RunState]| hidden.iter().filter(|it| states.contains(&it.state)).count();
     let counted = [
         (count(&AT_WORK), "at work"),
+        (count(&[RunState::Parked]), "parked"),
         (count(&BAD), "not done"),
         (count(&[RunState::Queued]), "waiting"),
         (count(&[RunState::Done]), "done"),
@@ -165,19 +168,19 @@ fn says(crew: &Crew, hand: &Hand, (now_ms, columns): (u64, usize)) -> (Role, Str
         RunState::Done => (Role::Text, note, String::new()),
         RunState::Running | RunState::Asking | RunState::Parked => {
             if hand.work.doing == Doing::Answering {
-                return (Role::Text, last_words(hand, columns), String::new());
+                let said = words::line(crew.mode, &hand.work, columns);
+                let said = said.unwrap_or_else(|| "the model answers".to_owned());
+                return (Role::Text, said, String::new());
+            }
+            if hand.work.is_parked() && hand.work.doing == crew.parked.doing {
+                // Until when and why stands above all of them.
+                return (Role::Busy, "parked".to_owned(), String::new());
             }
             let (what, with) = doing(&hand.work, now_ms);
             (Role::Busy, what, with)
         }
         _ => (Role::Bad, crate::commands::runs::state_name(hand.state), format!(": {note}")),
     }
-}
-
-/// The end of what somebody says at this moment.
-fn last_words(hand: &Hand, columns: usize) -> String {
-    let line = hand.work.words.trim_end().lines().next_back().unwrap_or_default();
-    if line.trim().is_empty() { "the model answers".to_owned() } else { cut_left(line, columns) }
 }
 
 /// Why a task has not begun.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::run::Mode;
 
 use super::model::Model;
 use super::paint::{Extent, Painter};
@@ -15,6 +16,7 @@ use super::{layout, parts};
 use crate::clock;
 use crate::follow::View;
 use crate::render::ansi;
+use crate::render::said::{self, Piece};
 use crate::render::styled::Line;
 use crate::render::text::{AnswerStyle, Shown, Style, Text};
 use crate::render::theme::Look;
@@ -53,6 +55,8 @@ pub(super) struct Stage {
     /// The answer: into a pipe as it comes, on a terminal at the end.
     text: Text<Stdout, Later>,
     free: Rc<Cell<bool>>,
+    /// Whether the answer is for a terminal.
+    for_people: bool,
     signals: Signals,
     size: (usize, usize),
     /// What is to be drawn; none when everything is.
@@ -76,10 +80,11 @@ impl Stage {
         let look = style.asides.unwrap_or_default();
         Ok(Self {
             look,
-            model: Model::default(),
+            model: Model::new(look),
             painter: Painter::new(io::stderr(), look),
             text: Text::new(io::stdout(), Later(Rc::clone(&free)), text),
             free,
+            for_people: style.terminal == Shown::Yes,
             signals: Signals::catch()?,
             size: USUAL,
             due: Some(Extent::Changed),
@@ -139,8 +144,34 @@ impl Stage {
 
     fn terminal(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         self.end();
-        self.text.event(event, raw)
+        // Into a pipe it goes as the model wrote it.
+        let mode = self.model.mode.filter(|_| self.for_people);
+        self.text.event(&for_people(event, mode), raw)
     }
+}
+
+/// The end of a loop with the answer as people read it: what its last words say to copex is
+/// told in words, as it was on the screen.
+fn for_people(event: &RunEvent, mode: Option<Mode>) -> RunEvent {
+    let mut event = event.clone();
+    let outcome = match &mut event.body {
+        EventBody::Done(outcome) => outcome,
+        EventBody::Failed(end)
+        | EventBody::Blocked(end)
+        | EventBody::Exhausted(end)
+        | EventBody::Cancelled(end) => &mut end.outcome,
+        _ => return event,
+    };
+    let loops = mode.filter(|mode| *mode == Mode::Ralph);
+    if let Some(pieces) = loops.and_then(|mode| said::pieces(mode, &outcome.content, true)) {
+        let words = |piece: &Piece<'_>| match piece {
+            Piece::Words(words) => words.trim().to_owned(),
+            told => told.told().unwrap_or_default(),
+        };
+        let words: Vec<String> = pieces.iter().map(words).filter(|it| !it.is_empty()).collect();
+        outcome.content = words.join("\n\n");
+    }
+    event
 }
 
 impl View for Stage {

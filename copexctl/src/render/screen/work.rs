@@ -5,8 +5,8 @@ use copex_proto::run::RunState;
 
 use crate::render::telling;
 
-/// Bytes of the agent's last words that are kept: more than any screen shows.
-pub(super) const WORDS: usize = 16 * 1024;
+/// Bytes of the agent's last words that are kept: more than any screen shows, and a whole plan.
+pub(super) const WORDS: usize = 64 * 1024;
 
 /// An agent at work.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Work {
     /// The agent's last words.
     pub(crate) words: String,
     /// Whether the words are of a whole message: what comes next replaces them.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 /// What is being done.
@@ -90,8 +90,10 @@ impl Work {
                 let (until, why) = (at + retry.delay_ms, retry.error.message.clone());
                 self.turn_to(Doing::Retrying { until, why }, at);
             }
-            EventBody::Parked { reason, until, .. } => {
-                self.turn_to(Doing::Parked { until: *until, why: reason.clone() }, at);
+            EventBody::Parked { reason, until, needs_key } => {
+                let key = needs_key.as_ref().map(|name| format!("needs the key in {name}"));
+                let why = key.unwrap_or_else(|| reason.clone());
+                self.turn_to(Doing::Parked { until: *until, why }, at);
             }
             EventBody::Restarted { .. } => {
                 self.words.clear();
@@ -102,6 +104,11 @@ impl Work {
             }
             _ => {}
         }
+    }
+
+    /// Whether it waits for the end of a limit.
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.doing, Doing::Parked { .. })
     }
 
     /// Notes what is being done.

@@ -12,12 +12,12 @@ use super::look::{self, SELECTED, Tone};
 use super::prose::prose;
 use super::run::READABLE;
 use super::text::{cell, plain, wrap};
+use crate::render::said::{self, Piece};
 use crate::render::{duration, tools};
 use crate::tui::model::cursor::Spot;
 use crate::tui::model::hits::Hit;
 use crate::tui::model::log::{Block, Kind, Mark, OUTPUT};
 use crate::tui::model::run::{RunView, Scroll};
-use crate::tui::model::said::{self, Piece};
 
 impl Canvas<'_> {
     /// What happened: as many of the blocks as fit.
@@ -115,28 +115,18 @@ impl Canvas<'_> {
                     lines.extend(kept.iter().cloned());
                 }
                 Piece::Words(words) => lines.extend(prose(look, words, width)),
-                Piece::Promise(promise) => lines.extend(mark(format!("promise: {promise}"))),
-                Piece::Plan(titles) => {
-                    let steps = if titles.len() == 1 { "step" } else { "steps" };
-                    lines.extend(mark(format!("a plan of {} {steps}", titles.len())));
-                    if block.is_open(self.model.shown) {
-                        let titles = titles.iter().zip(1..).flat_map(|(title, number)| {
-                            wrap(&format!("{number}. {title}"), width.saturating_sub(5))
-                        });
-                        let faint = self.style(Tone::Faint);
-                        lines
-                            .extend(titles.map(|line| Line::styled(format!("   │ {line}"), faint)));
-                    }
+                _ => lines.extend(mark(piece.told().unwrap_or_default())),
+            }
+            match piece {
+                Piece::Plan(titles) if block.is_open(self.model.shown) => {
+                    let titles = titles.iter().zip(1..).flat_map(|(title, number)| {
+                        wrap(&format!("{number}. {title}"), width.saturating_sub(5))
+                    });
+                    let faint = self.style(Tone::Faint);
+                    lines.extend(titles.map(|line| Line::styled(format!("   │ {line}"), faint)));
                 }
-                Piece::Ballot { ranking, agree } => {
-                    let agree = if *agree { "all agree" } else { "they differ" };
-                    lines.extend(mark(format!("ballot: {}; {agree}", ranking.join(" > "))));
-                }
-                Piece::Decision(decision) => {
-                    lines.extend(mark("decision:".to_owned()));
-                    lines.extend(prose(look, decision, width));
-                }
-                Piece::Coming => lines.extend(mark("…".to_owned())),
+                Piece::Decision(decision) => lines.extend(prose(look, decision, width)),
+                _ => {}
             }
         }
         let named = pieces

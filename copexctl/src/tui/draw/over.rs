@@ -246,10 +246,14 @@ impl Canvas<'_> {
             Purpose::Steer(_) => {
                 ("say to the agent at work", Vec::new(), "Enter: say it · Esc: leave")
             }
-            Purpose::Resume(_) => (
-                "go on with this run",
+            Purpose::Resume { words, done, .. } => (
+                if *done { "this run is done" } else { "go on with this run" },
                 Vec::new(),
-                "Enter: go on, with these words if there are any · Esc: leave",
+                match (*words, *done) {
+                    (true, _) => "Enter: go on, with these words if there are any · Esc: leave",
+                    (false, false) => "Enter: go on with what is not done · Esc: leave",
+                    (false, true) => "Enter: begin it once more · Esc: leave",
+                },
             ),
             Purpose::Answer(ask) => {
                 let mut lines = self.question(ask, width);
@@ -272,10 +276,12 @@ impl Canvas<'_> {
             lines.push(Line::from(self.span(Tone::Faint, "… more in the inbox: 2")));
         }
         let above = u16::try_from(lines.len()).unwrap_or(0);
-        let inner = self.frame(title, above + 4, area);
+        let inner = self.frame(title, above + if say.takes_words() { 4 } else { 1 }, area);
         self.lines(Rect { height: above, ..inner }, &lines, 0);
         let height = inner.height.saturating_sub(above + 1);
-        self.field(&say.field, Rect { y: inner.y + above, height, ..inner }, "> ");
+        if say.takes_words() {
+            self.field(&say.field, Rect { y: inner.y + above, height, ..inner }, "> ");
+        }
         let line = Line::from(self.span(Tone::Faint, keys));
         self.put(inner.x, inner.bottom() - 1, inner.width, &line);
     }

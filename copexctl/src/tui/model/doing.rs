@@ -86,8 +86,9 @@ impl Doing {
                 self.turn(&format!("tries again: {}", retry.error.message), at);
                 self.until = Some(at + retry.delay_ms);
             }
-            EventBody::Parked { reason, until, .. } => {
-                self.turn(&format!("parked: {reason}"), at);
+            EventBody::Parked { reason, until, needs_key } => {
+                let key = needs_key.as_ref().map(|name| format!("needs the key in {name}"));
+                self.turn(&key.unwrap_or_else(|| format!("parked: {reason}")), at);
                 self.until = *until;
             }
             EventBody::Ask(ask) => self.turn(&crate::answer::about(ask), at),

@@ -14,6 +14,9 @@ use crate::asks::read_answer;
 /// Lines of a question that are turned at once: as many as the smallest screen shows.
 const PAGE: usize = 8;
 
+/// What is said where Ctrl+C has nothing to cancel.
+const LEAVES: &str = "nothing to cancel here; Ctrl+C once more leaves";
+
 impl Model {
     /// A key.
     pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -32,6 +35,16 @@ impl Model {
             return effects;
         }
         if self.moves(key) {
+            return Vec::new();
+        }
+        if key.code == KeyCode::Char('c')
+            && key.modifiers.contains(KeyModifiers::CONTROL)
+            && self.nothing_to_cancel()
+        {
+            if self.note.as_ref().is_some_and(|note| note.text == LEAVES) {
+                return vec![Effect::Quit];
+            }
+            self.say(LEAVES);
             return Vec::new();
         }
         match key.code {
@@ -100,7 +113,9 @@ impl Model {
                 if key.code == KeyCode::Enter && key.modifiers.is_empty() {
                     return self.said(say);
                 }
-                say.field.key(key);
+                if say.takes_words() {
+                    say.field.key(key);
+                }
                 self.over = Some(Over::Say(say));
             }
         }
@@ -113,8 +128,8 @@ impl Model {
         let call = match &say.purpose {
             Purpose::Steer(_) if text.is_empty() => None,
             Purpose::Steer(run) => Some(Call::Say { run: *run, text }),
-            Purpose::Resume(run) => {
-                let prompt = (!text.is_empty()).then_some(text);
+            Purpose::Resume { run, words, .. } => {
+                let prompt = (*words && !text.is_empty()).then_some(text);
                 Some(Call::Resume { run: *run, prompt, now: false })
             }
             Purpose::Answer(ask) if ask.kind == AskKind::PlanApproval && text == "e" => {
@@ -261,7 +276,7 @@ impl Model {
     pub(super) fn paste(&mut self, text: &str) -> Vec<Effect> {
         match &mut self.over {
             Some(Over::Form(form)) => form.paste(text),
-            Some(Over::Say(say)) => say.field.insert(text),
+            Some(Over::Say(say)) if say.takes_words() => say.field.insert(text),
             Some(Over::Palette(palette)) => palette.field.insert(&text.replace('\n', " ")),
             _ if self.finding => {
                 self.runs.find.push_str(text.lines().next().unwrap_or_default());

@@ -7,8 +7,8 @@ use copex_proto::event::{AnsweredBy, EventBody, RunEvent, StepState};
 use copex_proto::run::{Mode, RunState};
 
 use super::Shown;
-use super::said::{self, Piece};
 use crate::render::markdown::code::is_diff;
+use crate::render::said::{self, Piece};
 use crate::render::tools;
 use crate::render::{brief, duration, telling};
 use crate::tui::draw::prose::Prose;

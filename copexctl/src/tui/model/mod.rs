@@ -19,7 +19,6 @@ mod perform;
 mod replies;
 pub(crate) mod run;
 pub(crate) mod runs;
-pub(crate) mod said;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -29,7 +28,7 @@ use copex_proto::error::ErrorInfo;
 use copex_proto::event::{Ask, RunEvent};
 use copex_proto::health::RunsChanged;
 use copex_proto::id::{RunId, Seq};
-use copex_proto::run::Effort;
+use copex_proto::run::{Effort, RunState};
 use crossterm::event::{KeyEvent, MouseEvent};
 use serde_json::value::RawValue;
 
@@ -276,6 +275,12 @@ impl Model {
             Screen::Inbox => self.inbox.current().map(|entry| entry.run),
             Screen::Spend | Screen::Pool => None,
         }
+    }
+
+    /// Whether no run is looked at, or one that is over.
+    fn nothing_to_cancel(&self) -> bool {
+        let state = self.target().and_then(|run| self.state_of(run));
+        state.is_none_or(RunState::is_terminal)
     }
 
     /// A question of a run that waits.

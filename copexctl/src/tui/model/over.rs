@@ -55,7 +55,14 @@ pub(crate) enum Purpose {
     /// An agent at work.
     Steer(RunId),
     /// A run that ended, to go on with.
-    Resume(RunId),
+    Resume {
+        /// Which.
+        run: RunId,
+        /// Whether it takes words: only one who works alone does.
+        words: bool,
+        /// Whether it ended well.
+        done: bool,
+    },
     /// A question.
     Answer(Box<Ask>),
 }
@@ -73,5 +80,10 @@ impl Say {
     /// Nothing was typed yet.
     pub(crate) fn new(purpose: Purpose) -> Self {
         Self { purpose, field: Field::default() }
+    }
+
+    /// Whether anybody takes what is typed.
+    pub(crate) fn takes_words(&self) -> bool {
+        !matches!(self.purpose, Purpose::Resume { words: false, .. })
     }
 }

@@ -102,7 +102,12 @@ impl Model {
                 return vec![Call::Resume { run, prompt: None, now: true }.into()];
             }
             Command::Resume if !over => self.say("this run is at work"),
-            Command::Resume => self.over = Some(Over::Say(Say::new(Purpose::Resume(run)))),
+            Command::Resume => {
+                let mode = self.mode_of(run);
+                let done = state == Some(RunState::Done);
+                let words = mode.is_none_or(|mode| matches!(mode, Mode::Chat | Mode::Ralph));
+                self.over = Some(Over::Say(Say::new(Purpose::Resume { run, words, done })));
+            }
             Command::Explain => return vec![Call::Explain(run).into()],
             Command::View => return self.view(run),
             Command::EditPlan => {

@@ -11,7 +11,7 @@ use copex_proto::run::{Mode, RunDetail, RunState, RunSummary};
 use super::cursor::Spot;
 use super::doing::Doing;
 use super::log::Log;
-use super::said::{self, Piece};
+use crate::render::said::{self, Piece};
 use crate::tui::draw::text::Wrapped;
 
 /// Tasks, steps, members and iterations that are kept. Nobody has more.

@@ -96,9 +96,27 @@ fn runs_are_steered_resumed_and_explained() {
     rig.press(KeyCode::Char('r'));
     let resume = |prompt, now| Effect::from(Call::Resume { run: working, prompt, now });
     assert_eq!(rig.press(KeyCode::Enter), [resume(None, false)]);
+    // Tasks and steps go on as they are: no words are asked for that nobody takes.
+    ended.mode = Mode::Fleet;
+    rig.told(vec![ended.clone()], 1);
+    rig.press(KeyCode::Char('r'));
+    rig.types("hurry");
+    let text = rig.text(80, 24);
+    assert!(text.contains("go on with what is not done") && !text.contains("hurry"), "{text}");
+    assert_eq!(rig.press(KeyCode::Enter), [resume(None, false)]);
     ended.state = RunState::Parked;
     rig.told(vec![ended], 1);
     assert_eq!(rig.press(KeyCode::Char('r')), [resume(None, true)]);
+}
+
+#[test]
+fn ctrl_c_leaves_where_there_is_nothing_to_cancel() {
+    let (mut rig, ..) = rig();
+    rig.press(KeyCode::Down);
+    rig.told(vec![summary(1, RunState::Done, "works")], 1);
+    assert_eq!(rig.control('c'), []);
+    assert!(rig.text(80, 24).contains("Ctrl+C once more leaves"));
+    assert_eq!(rig.control('c'), [Effect::Quit]);
 }
 
 #[test]

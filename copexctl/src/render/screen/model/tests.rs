@@ -160,6 +160,34 @@ fn steps_are_in_order_and_know_their_last_state() {
 }
 
 #[test]
+fn steps_side_by_side_do_not_speak_into_each_other() {
+    let mut model = fold(vec![
+        step(1, "one", StepState::Running),
+        gate("old", 0, ""),
+        step(2, "two", StepState::Running),
+    ]);
+    assert!(model.gates.is_empty(), "a check of another step says nothing of this one");
+    let mut told = |path: &str, body| {
+        let (run, path) = (RunId::new(1, 1), Some(path.to_owned()));
+        model.apply(&RunEvent { run, seq: 9, at: AT + 9_000, path, body });
+        (model.work.words.clone(), model.iteration)
+    };
+    let iteration = |number| EventBody::Iteration { number, max: 5 };
+    told("2/1", iteration(1));
+    told("1/3", iteration(3));
+    told("2/1", says("I am "));
+    told("1/3", says("I was "));
+    let second = told("2/1", says("two"));
+    assert_eq!(second, ("I am two".to_owned(), Some((1, 5))));
+    told("1/3", says("one"));
+    let first = told("2", step(2, "two", StepState::Done));
+    assert_eq!(first, ("I was one".to_owned(), Some((3, 5))), "it is still at work");
+    told("1", step(1, "one", StepState::Done));
+    let third = told("3", step(3, "three", StepState::Running));
+    assert_eq!(third, (String::new(), None), "it has said nothing yet");
+}
+
+#[test]
 fn a_question_is_gone_once_all_are_answered() {
     let answered = |id: &str| EventBody::Answered {
         ask: AskId(id.to_owned()),

@@ -52,7 +52,7 @@ fn fleet(tasks: u32, went: &[(u32, &[RunState])]) -> Model {
     }
     for (number, states) in went {
         for state in *states {
-            let over = !AT_WORK.contains(state);
+            let over = state.is_terminal();
             let task = Task {
                 note: (BAD.contains(state)).then(|| "it broke".to_owned()),
                 duration_ms: over.then_some(7_000),
@@ -100,20 +100,23 @@ fn a_fleet_on_a_usual_terminal() {
     let rule = "─".repeat(79);
     let free = "waits for a free place: 5 at once";
     let mut wanted = vec![
-        "fleet · 1 of 20 done · 5 at work · 12 waiting · 2 not done · 0000000080001 15 s"
+        "fleet · 1 of 20 done · 4 at work · 1 parked · 12 waiting · 2 not done      15 s"
             .to_owned(),
         "make it work".to_owned(),
         "5 at once · 12000 in, 345 out tokens".to_owned(),
         rule,
+        format!("‖ parked, goes on in 1 min 20 s{:>48}", "9 s"),
+        "  slow down".to_owned(),
+        "  to go on now: copexctl runs resume --now 0000000080001".to_owned(),
         format!("? t005  waits for an answer{:>52}", "12 s"),
         format!("▸ t003  bash  cargo test{:>55}", "12 k tok · 12 s"),
         format!("▸ t004  I look at the{:>58}", "iteration 2/10 · 12 s"),
         format!("▸ t007  starting{:>63}", "12 s"),
-        format!("‖ t006  parked, goes on in 1 min 20 s: slow down{:>31}", "12 s"),
+        format!("‖ t006  parked{:>65}", "12 s"),
         format!("✗ t002  failed: it broke{:>55}", "7 s"),
     ];
-    wanted.extend((9..=19).map(|number| format!("· t{number:03}  {free}")));
-    wanted.push("… 2 more: 1 not done, 1 waiting".to_owned());
+    wanted.extend((9..=16).map(|number| format!("· t{number:03}  {free}")));
+    wanted.push("… 5 more: 1 not done, 4 waiting".to_owned());
     wanted.push("✓ 1 done".to_owned());
     wanted.push("[t007] warning: look out".to_owned());
     assert_eq!(texts(&shown), wanted);
