@@ -68,7 +68,9 @@ impl Converter {
             }),
             "tool.execution_complete" => one(tool_end(data)),
             "assistant.usage" => one(Signal::Usage(usage(data))),
-            "session.compaction_complete" => compaction(data).map_or_else(Vec::new, one),
+            "session.compaction_complete" => {
+                compaction(data).into_iter().chain(self.compacting(false)).collect()
+            }
             "model.call_start" => one(Signal::Requesting(true)),
             "model.call_finished" => one(Signal::Requesting(false)),
             "model.call_failure" => {
@@ -90,7 +92,8 @@ impl Converter {
                 one(notice("copilot_warning", self.redactor.said(&text(data, "message"))))
             }
             "session.compaction_start" => {
-                one(notice("compaction", "the conversation is being compacted".to_owned()))
+                let told = notice("compaction", "the conversation is being compacted".to_owned());
+                [told].into_iter().chain(self.compacting(true)).collect()
             }
             "session.error" => {
                 let last = self.last_call_failure.take();
@@ -105,6 +108,11 @@ impl Converter {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// A process per turn has ended its compaction, or given it up, when the turn is over.
+    fn compacting(&self, begins: bool) -> Option<Signal> {
+        self.link.is_some().then_some(Signal::Compacting(begins))
     }
 
     fn repeats(&mut self, id: &str) -> bool {
