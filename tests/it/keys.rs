@@ -1,7 +1,9 @@
 //! A provider's key that only the client has: the daemon dies, and with it what it was told.
 
+use copex_tests::cli::CopilotCli;
 use copex_tests::ctl::Ctl;
-use copex_tests::model::{API_KEY, RecordedRequest, Reply};
+use copex_tests::daemon::DaemonBuilder;
+use copex_tests::model::{API_KEY, ModelServer, RecordedRequest, Reply};
 use copex_tests::rpc::Rpc;
 use serde_json::{Value, json};
 
@@ -298,4 +300,141 @@ fn a_daemon_that_has_it_when_it_starts_next_goes_on() {
     product.daemon.restart();
     let end = follow(&mut product.rpc(), &run).pop().unwrap();
     assert_eq!(end["content"], "at last", "{end}");
+}
+
+#[test]
+fn two_who_bring_it_at_once_are_both_heard_and_the_turn_goes_on_once() {
+    let mut product = product();
+    product.model.respond(|_| Reply::hang_before_head());
+    let run = parked(&mut product, &["chat", "tell me"], 1);
+    product.model.respond(|_| Reply::text("at last"));
+    let offer = json!({"run": run, "secrets": {NAME: API_KEY}});
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| product.rpc().call("run.offer", &offer));
+        }
+    });
+    let events = follow(&mut product.rpc(), &run);
+    assert_eq!(events.last().unwrap()["content"], "at last", "{events:#?}");
+    assert_eq!(product.model.requests().len(), 2, "one that broke off, and one");
+    assert_eq!(of_type(&events, "parked").len(), 1, "{:?}", types(&events));
+}
+
+#[test]
+fn a_wrong_key_blocks_the_run_and_the_right_one_lets_it_be_resumed() {
+    let mut product = product();
+    product.model.respond(|_| Reply::hang_before_head());
+    let run = parked(&mut product, &["chat", "tell me"], 1);
+    product.model.respond(|request| {
+        let key = request.headers.get("authorization").cloned().unwrap_or_default();
+        if key.ends_with(API_KEY) {
+            Reply::text("at last")
+        } else {
+            Reply::error(401, "invalid_api_key", &format!("no such key: {key}"))
+        }
+    });
+    let wrong = "wrong-0123456789-key";
+    let taken = product.rpc().call("run.offer", &json!({"run": run, "secrets": {NAME: wrong}}));
+    assert_eq!(taken["taken"], true, "{taken}");
+    let end = follow(&mut product.rpc(), &run).pop().unwrap();
+    assert_eq!((&end["type"], &end["error"]["class"]), (&json!("blocked"), &json!("auth")));
+    assert!(!end.to_string().contains(wrong), "{end}");
+    assert!(!product.daemon.log().contains(wrong));
+    assert_eq!(owner(&product).run(["runs", "resume", &run, "-q"]).ok(), "at last\n");
+}
+
+#[test]
+fn a_daemon_that_dies_again_right_after_it_got_it_waits_anew() {
+    let mut product = product();
+    product.model.respond(|_| Reply::hang_before_head());
+    let run = parked(&mut product, &["chat", "tell me"], 1);
+    for _ in 0..3 {
+        // Who comes while it looks for its key again is not needed.
+        product.rpc().call("run.offer", &json!({"run": run, "secrets": {NAME: API_KEY}}));
+        restart(&mut product, &run);
+    }
+    product.model.respond(|_| Reply::text("at last"));
+    assert_eq!(owner(&product).run(["runs", "attach", &run, "-q"]).ok(), "at last\n");
+    assert_secret(&product);
+}
+
+/// Some servers repeat what they were asked with, and answer with a page.
+#[test]
+fn a_server_that_repeats_the_key_is_not_quoted() {
+    let product = product();
+    let words = format!("no such key: {API_KEY}. {}", "Read the manual. ".repeat(20_000));
+    product.model.respond(move |_| Reply::error(401, "invalid_api_key", &words));
+    for way in [&[][..], &["--use-cli"]] {
+        let run = owner(&product).run(["chat", "go", "--detach"].iter().chain(way)).ok();
+        let events = follow(&mut product.rpc(), run.trim());
+        assert_eq!(events.last().unwrap()["type"], "blocked", "{way:?}: {:?}", types(&events));
+        for event in events.iter().map(Value::to_string) {
+            assert!(!event.contains(API_KEY), "{way:?}: {event}");
+            assert!(event.len() < 16 * 1024, "{way:?}: {} bytes: {:.200}", event.len(), event);
+        }
+        assert!(!product.daemon.log().contains(API_KEY), "{way:?}");
+        if way.is_empty() {
+            assert_secret(&product);
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_written_out_is_waited_for_by_its_own_name() {
+    let mut product = Product::start();
+    product.model.respond(|_| Reply::hang_before_head());
+    let server = json!({"command": copex_tests::cli::mcp_everything(),
+        "env": {"MY_TOKEN": "sesame-0123456789"}});
+    let config = json!({"mcpServers": {"everything": server}}).to_string();
+    let args = ["chat", "tell me", "--mcp-config", &config, "--detach"];
+    let run = product.ctl().run(args).ok().trim().to_owned();
+    product.model.wait_for_requests(1);
+    let _killed = product.daemon.kill9();
+    product.daemon.restart();
+    let mut rpc = product.rpc();
+    let watched = rpc.subscribe("run.watch", &json!({"run": run}));
+    let told = rpc.events_until(&watched, "parked").pop().unwrap();
+    let name = "COPEX_MCP_EVERYTHING_MY_TOKEN";
+    assert_eq!(told["needs_key"], name, "{told}");
+    product.model.respond(|_| Reply::text("at last"));
+    let whole = product.ctl().with(|launch| launch.env(name, "sesame-0123456789"));
+    assert_eq!(whole.run(["runs", "resume", &run, "-q"]).ok(), "at last\n");
+}
+
+#[test]
+fn a_sign_in_that_only_the_client_had_is_waited_for() {
+    const TOKEN: &str = "COPILOT_GITHUB_TOKEN";
+    let model = ModelServer::start();
+    model.respond(|_| Reply::hang_before_head());
+    let mut sandbox = copex_tests::sandbox::Sandbox::with_cli(CopilotCli::install());
+    let mut token = String::new();
+    for (name, value) in model.signed_in_env() {
+        if name == TOKEN {
+            token = value;
+        } else {
+            sandbox.set(&name, value);
+        }
+    }
+    let mut daemon = DaemonBuilder::new(copex_tests::bins!()).sandbox(sandbox).start();
+    let whole = |daemon: &copex_tests::daemon::TestDaemon| {
+        daemon.ctl().with(|launch| launch.env(TOKEN, &token))
+    };
+    // One that may be answered by the demonstration model was not, and is not now.
+    for more in [&[][..], &["--or-demo"]] {
+        model.respond(|_| Reply::hang_before_head());
+        let asked = model.requests().len();
+        let args = ["chat", "tell me", "--detach"].iter().chain(more);
+        let run = whole(&daemon).run(args).ok().trim().to_owned();
+        model.wait_for_requests(asked + 1);
+        let _killed = daemon.kill9();
+        daemon.restart();
+        let mut rpc = daemon.rpc();
+        let watched = rpc.subscribe("run.watch", &json!({"run": run}));
+        let told = rpc.events_until(&watched, "parked").pop().unwrap();
+        assert_eq!(told["needs_key"], TOKEN, "{told}");
+        model.respond(|_| Reply::text("at last"));
+        let end = whole(&daemon).run(["runs", "attach", &run, "-q"]).ok();
+        assert_eq!(end, "at last\n");
+        assert!(!daemon.log().contains(&token));
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use copex_tests::daemon::TestDaemon;
+use copex_tests::kills;
 use copex_tests::model::{Gate, ModelServer, RecordedRequest, Reply};
 use copex_tests::process::marked;
 use copex_tests::tap::{Tap, Tapped, assert_whole, kinds};
@@ -252,9 +253,8 @@ fn tool_lines(work: &Path, prompt: &str) -> usize {
 
 #[test]
 fn twenty_five_kills_lose_nothing_and_repeat_nothing() {
-    const KILLS: usize = 25;
     let server = ModelServer::start();
-    let points = points(KILLS);
+    let points = points(kills::asked().unwrap_or(25));
     let name = |index: usize| format!("task {index:02}");
     let of = |(index, point): (usize, &Point)| (name(index), (*point, Gate::new()));
     let runs = points.iter().enumerate().map(of).collect();

@@ -3,9 +3,10 @@
 use copex_tests::daemon::TestDaemon;
 use copex_tests::model::github::AccountModel;
 use copex_tests::model::reply::Usage;
-use copex_tests::model::{Account, Gate, MODEL, ModelServer, Reply};
+use copex_tests::model::{Account, Gate, MODEL, ModelServer, RecordedRequest, Reply};
 use copex_tests::rpc::Rpc;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::product::{Product, follow, of_type, shell};
 
@@ -115,6 +116,58 @@ fn a_compaction_is_in_the_books() {
     close(&usage["estimated_cost"], PRICE);
     let models = spend(&mut rpc, "model");
     assert_eq!(line(&models, MODEL)["usage"]["calls"], 2, "{models}");
+}
+
+/// The CLI compacts by itself when a conversation gets near its limit, beside the turn.
+#[test]
+fn a_compaction_in_the_middle_of_a_turn_is_in_the_books() {
+    let product = Product::with(|builder| builder.config(PRICES));
+    let is_compaction = |request: &RecordedRequest| {
+        request.header("x-interaction-type") == Some("conversation-compaction")
+    };
+    let mut rpc = product.rpc();
+    // One is there while tools still run, the other comes after the answer.
+    for late in [false, true] {
+        let gate = Gate::new();
+        let (held, begun) = (gate.clone(), AtomicBool::new(false));
+        product.model.respond(move |request| {
+            let summary = Reply::text("<summary>much was done</summary>").usage(USAGE);
+            if is_compaction(request) {
+                begun.store(true, Ordering::SeqCst);
+                return if late { summary.wait_before_head(&held) } else { summary };
+            }
+            let over = request.prompt().contains("summarized");
+            if over || (late && begun.load(Ordering::SeqCst)) {
+                return Reply::text("done").usage(USAGE);
+            }
+            Reply::tool("bash", &shell("seq 1 800")).usage(USAGE)
+        });
+        let before = product.model.requests().len();
+        let more = json!({
+            "context_budget": 40_000, "approval": {"mode": "auto"},
+            "prices": {"scripted-1": {"input": 10.0, "output": 1000.0, "cached": 1.0}},
+        });
+        let run = product.submit(&mut rpc, "go", more);
+        if late {
+            gate.wait_reached(1);
+            let watched = rpc.subscribe("run.watch", &json!({"run": run}));
+            let said = |events: &[Value]| events.iter().any(|event| event["text"] == "done");
+            while !said(&rpc.events_until(&watched, "message")) {}
+            gate.open();
+        }
+        let events = follow(&mut rpc, &run);
+        let requests = product.model.requests().split_off(before);
+        let told = format!("{late}: {:?}", events.iter().map(|it| &it["type"]).collect::<Vec<_>>());
+        assert_eq!(events.last().unwrap()["content"], "done", "{told}");
+        assert!(requests.iter().any(is_compaction), "it compacts: {told}");
+        let calls = requests.len();
+        assert_eq!(of_type(&events, "usage").len(), calls, "each call is told: {told}");
+        assert_eq!(events.last().unwrap()["usage"]["calls"], calls, "{told}");
+        let runs = spend(&mut rpc, "run");
+        let usage = &line(&runs, &run)["usage"];
+        assert_eq!(usage["output_tokens"], calls * 50, "{runs}");
+        close(&usage["estimated_cost"], f64::from(u32::try_from(calls).unwrap()) * PRICE);
+    }
 }
 
 #[test]

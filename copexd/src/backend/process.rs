@@ -48,7 +48,8 @@ impl Owner {
     pub fn here(store: &str) -> Self {
         let pid = std::process::id();
         let started = start_time(pid).unwrap_or(0);
-        Self { store: store.replace('.', "-"), pid, started, files: std::env::temp_dir() }
+        let files = std::env::temp_dir().join(format!("copex-turns-{pid}"));
+        Self { store: store.replace('.', "-"), pid, started, files }
     }
 
     /// The same, with a folder for files of processes that is the store's alone.

@@ -124,6 +124,8 @@ pub struct Chat {
     again: Again,
     can_rerun: bool,
     words: steering::Words,
+    /// What the backend does beside the turn.
+    compaction: working::Compaction,
     backend: String,
 }
 
@@ -140,6 +142,7 @@ impl Chat {
             spec,
             progress,
             words,
+            compaction: working::Compaction::None,
             phase: Phase::New,
             turn: Turn::default(),
             failure: None,
@@ -256,6 +259,7 @@ impl Chat {
         self.progress.attempts += 1;
         self.progress.session = Some(opened.session);
         self.progress.needs_key = None;
+        self.compaction = working::Compaction::None;
         self.backend = opened.backend;
         self.can_rerun = opened.can_rerun;
         self.words.look(&self.progress.steers, &opened.said);

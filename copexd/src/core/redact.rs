@@ -16,6 +16,10 @@ pub const MARK: &str = "[redacted]";
 /// secrets, and taking them out would eat ordinary words.
 pub const LEAST: usize = 8;
 
+/// Bytes of what a server or a process says about a failure that are kept: each try's words
+/// go into the log, and some servers answer with a page.
+pub const MOST_SAID: usize = 4 * 1024;
+
 /// Parts of the names of headers that hold secrets.
 const SECRET_HEADERS: [&str; 8] =
     ["auth", "api-key", "apikey", "cookie", "token", "secret", "password", "credential"];
@@ -128,6 +132,12 @@ impl Redactor {
         let mut pieces = apply(&[text.as_bytes()], edits);
         let bytes = pieces.pop().unwrap_or_default();
         Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What somebody else says of a failure, for people: without the secrets, which some servers
+    /// repeat, and no more than [`MOST_SAID`] bytes of it.
+    pub fn said(&self, text: &str) -> String {
+        super::turn::clip(&self.text(text), MOST_SAID)
     }
 
     /// Takes the secrets out of every text of a document; whether there were any.

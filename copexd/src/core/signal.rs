@@ -74,6 +74,8 @@ pub enum Signal {
         /// The words.
         message: String,
     },
+    /// The conversation is made smaller beside the turn, or that is over.
+    Compacting(bool),
     /// A user's words reached the agent: the prompt, or what was said after it.
     Prompted {
         /// The words.

@@ -174,6 +174,7 @@ impl Turn {
             Signal::MessageDelta(_)
             | Signal::ReasoningDelta(_)
             | Signal::Requesting(_)
+            | Signal::Compacting(_)
             | Signal::Prompted { .. }
             | Signal::Permission { .. }
             | Signal::Question { .. }

@@ -18,7 +18,7 @@ use super::desk::Desk;
 use super::events::{self, Context};
 use super::registry::{Command, Live};
 use super::returning::Returning;
-use super::{Engine, inbox, prepare, tape};
+use super::{Engine, inbox, key, prepare, tape};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::governor::Report;
 use crate::core::machine::{Effect, End, Fact, Input, Lane, MAIN, Machine, Outcome, Tail, Verdict};
@@ -227,6 +227,10 @@ impl Engine {
     async fn settle_demo(&self, request: &mut RunRequest, live: &Live) {
         let options = request.options();
         if !options.demo_fallback || options.demo || options.provider.is_some() {
+            return;
+        }
+        if key::sign_in(options, live, &self.inner.ambient).is_err() {
+            // It was signed in, and waits until it is again.
             return;
         }
         let spec = prepare::runtime_spec(options, &live.keys.known(), &self.inner.ambient);

@@ -19,6 +19,11 @@ const MOST_BYTES: u64 = 32 * 1024 * 1024;
 /// Characters of what git says about a failure.
 const WORDS: usize = 200;
 
+/// How often a command is tried that met a worktree which is just being made, and the pause
+/// between: git makes one within milliseconds, and one that stays half made is said.
+const HALF_MADE_TRIES: usize = 40;
+const HALF_MADE_PAUSE: Duration = Duration::from_millis(50);
+
 /// Options of each command: nothing of the user's runs.
 const QUIET: [&str; 10] = [
     "-c",
@@ -87,6 +92,8 @@ pub(super) struct Said {
     pub(super) out: Vec<u8>,
     /// What it said beside that.
     pub(super) err: String,
+    /// Whether it failed because somebody is just making a worktree.
+    half_made: bool,
 }
 
 impl Git {
@@ -125,10 +132,20 @@ impl Git {
     /// Cancel safe in this sense: dropped midway, all its processes are killed.
     pub(super) async fn run(&self, ask: Ask<'_>) -> Result<Said, String> {
         let late = || format!("git took longer than {} s", self.allowed.as_secs());
-        tokio::time::timeout_at(self.until, self.carry_out(ask)).await.map_err(|_| late())?
+        let run = async {
+            for _ in 0..HALF_MADE_TRIES {
+                let said = self.carry_out(&ask).await?;
+                if !said.half_made {
+                    return Ok(said);
+                }
+                tokio::time::sleep(HALF_MADE_PAUSE).await;
+            }
+            self.carry_out(&ask).await
+        };
+        tokio::time::timeout_at(self.until, run).await.map_err(|_| late())?
     }
 
-    async fn carry_out(&self, ask: Ask<'_>) -> Result<Said, String> {
+    async fn carry_out(&self, ask: &Ask<'_>) -> Result<Said, String> {
         let args: Vec<&str> = QUIET.iter().chain(ask.args).copied().collect();
         let index = ask.index.map(|path| path.to_string_lossy().into_owned());
         let mut env = process::child_env(&self.place.env);
@@ -160,11 +177,21 @@ impl Git {
         let err = String::from_utf8_lossy(&err);
         let words = err.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it failed");
         Ok(Said {
+            half_made: !status.success() && is_half_made(words),
             code: status.code().unwrap_or(-1),
             out,
             err: words.trim().chars().take(WORDS).collect(),
         })
     }
+}
+
+/// Whether git stumbled over a worktree that another git has not finished making: commands
+/// that look at all worktrees refuse one whose `commondir` is still empty, before they do
+/// anything. The other may be the user's own.
+fn is_half_made(words: &str) -> bool {
+    words.starts_with("fatal: failed to read ")
+        && words.contains("/worktrees/")
+        && words.contains("/commondir: ")
 }
 
 /// Where git is, by the run's own path.
@@ -186,4 +213,56 @@ async fn read(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 /// Output as one line.
 pub(super) fn text(out: &[u8]) -> String {
     String::from_utf8_lossy(out).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::process::Owner;
+
+    #[tokio::test]
+    async fn a_worktree_that_is_just_being_made_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |path: &str| Workplace {
+            folder: folder.path().to_owned(),
+            env: [("PATH".to_owned(), path.to_owned())].into(),
+            owner: Owner::here("half-made"),
+        };
+        let path = std::env::var("PATH").unwrap();
+        let git = Git::within(place(&path), Duration::from_secs(60));
+        for args in [
+            &["init", "-q", "-b", "main"][..],
+            &["-c", "user.name=a", "commit", "-q", "--allow-empty", "-m", "one"],
+            &["worktree", "add", "-q", "-b", "side", "other"],
+        ] {
+            let made = Ask { args, nobody: true, ..Ask::default() };
+            git.ask(made).await.unwrap();
+        }
+        let half = folder.path().join(".git/worktrees/other/commondir");
+        let whole = std::fs::read_to_string(&half).unwrap();
+        std::fs::write(&half, "").unwrap();
+        let look = ["for-each-ref", "--format=%(worktreepath)", "refs/heads/main"];
+        // A git whose neighbour is done a moment after it has failed.
+        let slow = folder.path().join("slow");
+        std::fs::create_dir(&slow).unwrap();
+        let real = path.split(':').map(|it| format!("{it}/git")).find(|it| Path::new(it).is_file());
+        let script = format!(
+            "#!/bin/sh\n{} \"$@\"; rc=$?; printf '{}\\n' > '{}'; exit $rc\n",
+            real.unwrap(),
+            whole.trim(),
+            half.display()
+        );
+        std::fs::write(slow.join("git"), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(slow.join("git"), mode).unwrap();
+        let patient =
+            Git::within(place(&format!("{}:{path}", slow.display())), Duration::from_secs(60));
+        let found = patient.line(&look).await.unwrap();
+        assert_eq!(Path::new(&found), folder.path().canonicalize().unwrap());
+
+        // One that stays so is said, in the end.
+        std::fs::write(&half, "").unwrap();
+        let why = git.line(&look).await.unwrap_err();
+        assert!(why.contains("worktrees/other/commondir"), "{why}");
+    }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::id::RunId;
 use copex_proto::mcp;
-use copex_proto::run::{KeySource, RunRequest};
+use copex_proto::run::{KeySource, RunOptions, RunRequest};
 use copex_proto::secret::Secret;
 
 use super::Engine;
-use super::prepare::CLI_SECRETS;
-use super::registry::Command;
+use super::prepare::{Ambient, CLI_SECRETS};
+use super::registry::{Command, Live};
 
 use crate::backend::process::{self, Owner, Program};
 use crate::backend::spec::SecretText;
@@ -118,6 +118,44 @@ pub(super) fn names(request: &serde_json::Value) -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// The variable with the sign-in that came with a request and that the daemon itself does not
+/// have: the first in the Copilot CLI's order counts.
+pub(super) fn lent_sign_in(secrets: &Secrets, ambient: &Ambient) -> Option<String> {
+    let given = |name: &&str| secrets.get(*name).is_some_and(|key| !key.reveal().is_empty());
+    let name = CLI_SECRETS.into_iter().find(given)?;
+    let own = ambient.env.get(name).is_some_and(|key| !key.is_empty());
+    (!own).then(|| name.to_owned())
+}
+
+/// Whether the sign-in that a run began with is still there, where it needs one.
+///
+/// # Errors
+/// `Auth`, naming the variable: another sign-in is perhaps another person's.
+pub(super) fn sign_in(options: &RunOptions, live: &Live, ambient: &Ambient) -> Result<(), Failure> {
+    let unneeded = options.provider.is_some() || options.demo || options.replay.is_some();
+    let Some(name) = live.summary.borrow().sign_in.clone().filter(|_| !unneeded) else {
+        return Ok(());
+    };
+    if find(&name, &live.keys.known(), &ambient.env).is_some() {
+        return Ok(());
+    }
+    let words = format!("the sign-in in {name} is gone with the daemon that was told it");
+    let mut failure = Failure::new(FailureClass::Auth, words)
+        .with_hint(format!("`copexctl runs resume` where {name} is set"));
+    failure.needs_key = Some(name);
+    Err(live.keys.judge(failure))
+}
+
+/// A secret's value; one that is empty is none.
+fn find<'a>(
+    name: &str,
+    offered: &'a Secrets,
+    own: &'a BTreeMap<String, String>,
+) -> Option<&'a str> {
+    let offered = offered.get(name).map(Secret::reveal).filter(|key| !key.is_empty());
+    offered.or_else(|| own.get(name).map(String::as_str)).filter(|key| !key.is_empty())
+}
+
 /// Where keys may be looked for.
 pub struct KeyRing<'a> {
     /// What came with the request.
@@ -142,9 +180,7 @@ pub async fn resolve(source: &KeySource, ring: &KeyRing<'_>) -> Result<SecretTex
     };
     match source {
         KeySource::Env(name) => {
-            let offered = ring.offered.get(name).map(Secret::reveal);
-            let own = || ring.own_env.get(name).map(String::as_str);
-            if let Some(key) = offered.or_else(own).filter(|key| !key.is_empty()) {
+            if let Some(key) = find(name, ring.offered, ring.own_env) {
                 return Ok(SecretText::new(key));
             }
             let words = format!("the provider's key is not known: the variable {name} is not set");

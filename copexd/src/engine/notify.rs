@@ -323,6 +323,7 @@ mod tests {
             key: None,
             foreground: false,
             needs_key: None,
+            sign_in: None,
             outcome: None,
         }
     }

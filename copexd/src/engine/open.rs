@@ -9,7 +9,7 @@ use super::desk::Done;
 use super::registry::Live;
 use super::returning::Returning;
 use super::sessions::heal::heal;
-use super::{Engine, prepare, tape};
+use super::{Engine, key, prepare, tape};
 use crate::backend::Opening;
 use crate::backend::errand::Doing;
 use crate::backend::spec::SessionSpec;
@@ -78,6 +78,7 @@ pub(super) async fn open(wanted: Wanted) -> Done {
     let ambient = &engine.inner.ambient;
     let run = live.summary.borrow().run;
     let spec = async {
+        key::sign_in(&options, &live, ambient)?;
         let known = live.keys.known();
         let spec = prepare::session_spec(&options, &known, &cwd, ambient).await;
         let mut spec = spec.map_err(|failure| live.keys.judge(failure))?;

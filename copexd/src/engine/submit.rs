@@ -6,7 +6,7 @@ use copex_proto::event::{Accepted, EventBody};
 use copex_proto::id::{RunId, SessionId};
 use copex_proto::run::{RunOptions, RunRequest, RunState, SessionChoice};
 
-use super::key::Keys;
+use super::key::{self, Keys};
 use super::log::RunLog;
 use super::{Engine, mcp, prepare, skills, store_error, tape};
 use crate::core::machine::Input;
@@ -102,6 +102,7 @@ impl Engine {
             key: key.clone(),
             foreground: options.foreground && !options.outlives_client,
             needs_key: None,
+            sign_in: key::lent_sign_in(&secrets, &self.inner.ambient),
             outcome: None,
         };
         let spec = serde_json::to_vec(&request)

@@ -58,6 +58,9 @@ pub struct RunSummary {
     /// The variable with a key that it is parked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_key: Option<String>,
+    /// The variable with the sign-in that came with it and that its daemon did not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<String>,
     /// How it ended, opaque to the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<serde_json::Value>,

@@ -117,10 +117,13 @@ fn expand(text: &str, from: &Surroundings<'_>) -> Result<String, McpError> {
 
 fn unset(name: &str) -> McpError {
     if name.starts_with(HIDDEN) {
-        let message = "a secret that is written out in its description was held in memory only, \
-                       and is gone with the daemon that had it";
-        return McpError::new(message)
-            .hint("start the run again, and write the secret as ${env:NAME} in the description");
+        let message = format!(
+            "a secret that is written out in its description was held in memory only, and is \
+             gone with the daemon that had it; copex calls it {name}"
+        );
+        let hint = "set that variable to it where you run `copexctl runs resume`; next time, \
+                    write it as ${env:NAME} in the description";
+        return McpError { variable: Some(name.to_owned()), ..McpError::new(message).hint(hint) };
     }
     let error = McpError::new(format!("${{env:{name}}} is not set"))
         .hint("set the variable where you run copexctl, or give a default: ${env:NAME:-default}");

@@ -104,7 +104,10 @@ fn kills_run_no_finished_task_again_and_make_no_merge_twice() {
         let asked = product.model.requests().len();
         product.daemon.restart();
         let all = Tap::watch(&product.daemon.socket(), &run, 0).follow();
-        let context = format!("killed after {point} of {}: {:?}", all.len(), kinds(&all));
+        let said = all.iter().filter(|event| event.kind == "warning").chain(all.last());
+        let said: Vec<Value> = said.map(Tapped::value).collect();
+        let context =
+            format!("killed after {point} of {}: {said:#?}: {:?}", all.len(), kinds(&all));
         assert_whole(&all);
         assert_eq!(first, all[..first.len()], "{context}");
         assert_eq!(kinds(&all).last(), Some(&"done"), "{context}");

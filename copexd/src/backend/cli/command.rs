@@ -2,7 +2,9 @@
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -93,12 +95,22 @@ fn permissions(spec: &SessionSpec) -> Result<Vec<String>, Failure> {
 /// Removes files of processes whose daemon is gone. The store must be open and what the dead
 /// daemon started ended: then nobody else has files in `folder`.
 pub fn sweep(folder: &Path) {
+    if !is_ours(folder) {
+        return;
+    }
     let Ok(left) = std::fs::read_dir(folder) else { return };
     for entry in left.flatten() {
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
             tracing::warn!(%error, path = %entry.path().display(), "files of a turn stay");
         }
     }
+}
+
+/// Whether a folder is one that nobody else can have put there: where `XDG_RUNTIME_DIR` is a
+/// folder that others write in, a link of theirs would have us remove what it leads to.
+fn is_ours(folder: &Path) -> bool {
+    let me = nix::unistd::geteuid().as_raw();
+    folder.symlink_metadata().is_ok_and(|data| data.is_dir() && data.uid() == me)
 }
 
 /// The process of one turn in the session `id`, `known` once it has a transcript. Its files go
@@ -112,6 +124,10 @@ pub(super) fn prepare(
     folder: &Path,
 ) -> Result<Invocation, Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(files_failed)?;
+    if !is_ours(folder) {
+        let why = format!("{} is a link, or another user's", folder.display());
+        return Err(files_failed(std::io::Error::other(why)));
+    }
     let private = Permissions::from_mode(0o700);
     let folder = tempfile::Builder::new().prefix("turn-").permissions(private).tempdir_in(folder);
     let files = Files { folder: folder.map_err(files_failed)? };
@@ -255,7 +271,8 @@ mod tests {
     }
 
     fn here(spec: &SessionSpec, known: bool) -> Result<Invocation, Failure> {
-        prepare(spec, ("id", known), &std::env::temp_dir())
+        let folder = std::env::temp_dir().join(format!("copex-turns-{}", std::process::id()));
+        prepare(spec, ("id", known), &folder)
     }
 
     fn variable<'a>(invocation: &'a Invocation, name: &str) -> Option<&'a str> {
@@ -340,5 +357,21 @@ mod tests {
         refused(|spec| spec.system_message = Some((String::new(), true)), "system message");
         refused(|spec| spec.skill_directories.push("/a,b".into()), "comma");
         assert_eq!(check(&spec(&[])), Ok(()));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_folder_is_not_followed() {
+        let there = tempfile::tempdir().unwrap();
+        let (kept, link) = (there.path().join("kept/deep"), there.path().join("turns"));
+        std::fs::create_dir_all(&kept).unwrap();
+        std::os::unix::fs::symlink(there.path().join("kept"), &link).unwrap();
+        sweep(&link);
+        assert!(kept.is_dir(), "what it leads to is not ours to remove");
+        let refused = prepare(&spec(&[]), ("id", false), &link).unwrap_err();
+        assert!(refused.message.contains("is a link"), "{refused}");
+        std::fs::remove_file(&link).unwrap();
+        std::fs::create_dir_all(link.join("turn-1")).unwrap();
+        sweep(&link);
+        assert!(!link.join("turn-1").exists());
     }
 }

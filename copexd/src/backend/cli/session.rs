@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::history::History;
 use super::turn::{self, Process};
 use super::{CAPABILITIES, CliBackend, NAME, cannot, command};
+use crate::backend::cassette;
 use crate::backend::errand::Errand;
 use crate::backend::process::{self, Program};
 use crate::backend::sdk::runtime::OPEN_TIMEOUT;
@@ -19,6 +20,7 @@ use crate::backend::spec::SessionSpec;
 use crate::backend::{Capabilities, Session};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::machine::{Decision, Found};
+use crate::core::redact::Redactor;
 use crate::core::signal::Signal;
 
 /// Signals that wait for the run: as many as a session over the SDK holds.
@@ -95,6 +97,7 @@ impl CliSession {
             history: self.history.clone(),
             from,
             signals: self.sender.clone(),
+            redactor: Arc::new(Redactor::new(cassette::secrets(&self.spec))),
             stop: running.stop.clone(),
             daemon_stops: tasks.stopping(),
             ended: running.ended.clone(),

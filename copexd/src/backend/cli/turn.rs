@@ -18,6 +18,7 @@ use super::{classify, usage};
 use crate::backend::process::{self, Tree};
 use crate::backend::sdk::convert::Converter;
 use crate::core::failure::{Failure, FailureClass};
+use crate::core::redact::Redactor;
 use crate::core::signal::Signal;
 
 /// How long a process that was told to stop may take (measured: 20 to 60 ms).
@@ -43,6 +44,8 @@ pub(super) struct Process {
     /// Length of the transcript before the turn.
     pub from: u64,
     pub signals: mpsc::Sender<Signal>,
+    /// Knows the session's secrets.
+    pub redactor: Arc<Redactor>,
     /// Somebody wants the turn to stop.
     pub stop: CancellationToken,
     /// The daemon stops.
@@ -66,7 +69,7 @@ pub(super) async fn run(
     // Fires even if this task is dropped midway; the tree ends with it.
     let ended = process.ended.drop_guard();
     let mut hearing = Hearing {
-        converter: Converter::default(),
+        converter: Converter::knowing(process.redactor.clone()),
         signals: signals.clone(),
         stop: stop.clone(),
         accepted: Some(accepted),
@@ -99,8 +102,8 @@ pub(super) async fn run(
     tree.kill();
     // Reaped above, or killed just now.
     let _ = child.wait().await;
-    let words: Vec<String> =
-        talk.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+    let talk = talk.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let words: Vec<String> = talk.iter().map(|line| process.redactor.said(line)).collect();
     let stopped = stop.is_cancelled() || process.daemon_stops.is_cancelled();
     let Hearing { accepted, failed, exit_code, .. } = hearing;
     let costs = costs(&history, from, &files).await;

@@ -4,12 +4,14 @@
 //! `event.id` is dropped here. Types and fields that are not known are skipped.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use github_copilot_sdk::SessionEvent;
 use serde_json::Value;
 
 use super::classify;
 use super::seam::Link;
+use crate::core::redact::Redactor;
 use crate::core::signal::{CallUsage, Signal, Wish};
 
 /// Event ids remembered for the test on repetition. Repeats were measured among backlogs
@@ -23,6 +25,7 @@ const NANO: f64 = 1e9;
 #[derive(Default)]
 pub struct Converter {
     link: Option<Link>,
+    redactor: Arc<Redactor>,
     seen: HashSet<u128>,
     order: VecDeque<u128>,
     last_call_failure: Option<Value>,
@@ -31,7 +34,12 @@ pub struct Converter {
 impl Converter {
     /// A converter for a session whose model requests pass the seam.
     pub fn new(link: Link) -> Self {
-        Self { link: Some(link), ..Self::default() }
+        Self { redactor: link.redactor.clone(), link: Some(link), ..Self::default() }
+    }
+
+    /// A converter for a session with these secrets whose requests do not pass us.
+    pub fn knowing(redactor: Arc<Redactor>) -> Self {
+        Self { redactor, ..Self::default() }
     }
 
     /// The signals of one event; none when it repeats an earlier one or says nothing of use.
@@ -60,14 +68,16 @@ impl Converter {
             }),
             "tool.execution_complete" => one(tool_end(data)),
             "assistant.usage" => one(Signal::Usage(usage(data))),
-            "session.compaction_complete" => compaction(data).map_or_else(Vec::new, one),
+            "session.compaction_complete" => {
+                compaction(data).into_iter().chain(self.compacting(false)).collect()
+            }
             "model.call_start" => one(Signal::Requesting(true)),
             "model.call_finished" => one(Signal::Requesting(false)),
             "model.call_failure" => {
                 self.last_call_failure = Some(data.clone());
                 // One that the seam gave up is told by the error that follows.
                 let told = self.link.as_ref().is_some_and(Link::gave_up);
-                if told { Vec::new() } else { one(call_failure(data)) }
+                if told { Vec::new() } else { one(call_failure(data, &self.redactor)) }
             }
             "assistant.turn_retry" if own => {
                 let reason = data["reason"].as_str().unwrap_or("the model call broke off");
@@ -78,13 +88,17 @@ impl Converter {
                 message: data["messageId"].as_str().map(str::to_owned),
             }),
             "permission.requested" => permission(data).map_or_else(Vec::new, one),
-            "session.warning" => one(notice("copilot_warning", text(data, "message"))),
+            "session.warning" => {
+                one(notice("copilot_warning", self.redactor.said(&text(data, "message"))))
+            }
             "session.compaction_start" => {
-                one(notice("compaction", "the conversation is being compacted".to_owned()))
+                let told = notice("compaction", "the conversation is being compacted".to_owned());
+                [told].into_iter().chain(self.compacting(true)).collect()
             }
             "session.error" => {
                 let last = self.last_call_failure.take();
-                let failure = classify::session_error(data, last.as_ref());
+                let mut failure = classify::session_error(data, last.as_ref());
+                failure.message = self.redactor.said(&failure.message);
                 let seen = self.link.as_ref().and_then(Link::take_given_up);
                 one(Signal::Failed(classify::with_seen(failure, seen)))
             }
@@ -94,6 +108,11 @@ impl Converter {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// A process per turn has ended its compaction, or given it up, when the turn is over.
+    fn compacting(&self, begins: bool) -> Option<Signal> {
+        self.link.is_some().then_some(Signal::Compacting(begins))
     }
 
     fn repeats(&mut self, id: &str) -> bool {
@@ -139,10 +158,10 @@ fn notice(code: &'static str, message: String) -> Signal {
     Signal::Notice { code, message }
 }
 
-fn call_failure(data: &Value) -> Signal {
+fn call_failure(data: &Value, redactor: &Redactor) -> Signal {
     let status =
         data["statusCode"].as_u64().map(|status| format!(" ({status})")).unwrap_or_default();
-    let words = data["errorMessage"].as_str().unwrap_or("no reason given");
+    let words = redactor.said(data["errorMessage"].as_str().unwrap_or("no reason given"));
     notice("model_call_failed", format!("a model call failed{status}: {words}"))
 }
 

@@ -21,11 +21,13 @@ use super::options::{self, Handlers};
 use super::runtime::{CALL_TIMEOUT, OPEN_TIMEOUT, Runtime};
 use super::seam::{Link, Tape};
 use super::transcript;
+use crate::backend::cassette;
 use crate::backend::errand::Errand;
 use crate::backend::spec::SessionSpec;
 use crate::backend::{Capabilities, Opening, Session};
 use crate::core::failure::{Failure, FailureClass, Watchdog};
 use crate::core::machine::{Decision, Found};
+use crate::core::redact::Redactor;
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 
@@ -91,7 +93,7 @@ impl SdkSession {
         let opened = runtime.call("opening the session", OPEN_TIMEOUT, prepared.start()).await;
         let session = opened.map_err(|failure| refusal(failure, opening))?;
         let id = session.id().to_string();
-        let link = Link::new(sender.clone());
+        let link = Link::new(sender.clone(), Redactor::new(cassette::secrets(spec)));
         if let Some(seam) = runtime.seam() {
             seam.link(&id, link.clone());
             seam.load(&id, tape);

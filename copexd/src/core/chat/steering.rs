@@ -3,6 +3,7 @@
 //! Invariant: words are journaled before they are handed over, handed over one after the other,
 //! and handed over again only to a session whose transcript does not have them.
 
+use super::working::Compaction;
 use super::{Chat, Phase, no_answer};
 use crate::core::failure::Failure;
 use crate::core::machine::{Effect, Fact, Timer, Verdict};
@@ -127,6 +128,9 @@ impl Chat {
             .position(|(steer, mark)| *mark == Mark::Handed && steer.trim() == text.trim());
         let Some(at) = at else { return Vec::new() };
         self.words.marks[at] = Mark::Past;
+        if self.compaction == Compaction::Awaited {
+            self.compaction = Compaction::UnderWay;
+        }
         if let Some(message) = message {
             self.turn.also(message);
         }

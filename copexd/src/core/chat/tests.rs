@@ -419,3 +419,31 @@ fn every_input_in_every_phase_is_harmless_and_never_ends_twice() {
         }
     }
 }
+
+/// What it took is told by its end, so the run does not end before; but not for ever.
+#[test]
+fn a_turn_that_is_over_waits_for_a_compaction_beside_it() {
+    let compacting = |begins| Input::Signal(Signal::Compacting(begins));
+    let at_work = || {
+        let mut chat = working();
+        chat.handle(compacting(true), NOW);
+        chat.handle(message("done"), NOW);
+        let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
+        let waits = |it: &Effect| matches!(it, Effect::Wait(Timer::AbortGrace, _));
+        assert!(end(&effects).is_none() && effects.iter().any(waits), "{effects:?}");
+        chat
+    };
+    let mut told = at_work();
+    let usage = CallUsage { calls: 1, ..CallUsage::default() };
+    assert!(end(&told.handle(Input::Signal(Signal::Usage(usage)), NOW)).is_none());
+    let effects = told.handle(compacting(false), NOW);
+    assert_eq!(end(&effects).map(|end| end.outcome.usage.calls), Some(1), "{effects:?}");
+    let effects = at_work().handle(Input::Timer(Timer::AbortGrace), NOW);
+    assert_eq!(end(&effects).map(|end| &end.verdict), Some(&Verdict::Done), "{effects:?}");
+    // One that ended before the turn did holds nothing up.
+    let mut chat = working();
+    for input in [compacting(true), compacting(false), message("done")] {
+        chat.handle(input, NOW);
+    }
+    assert!(end(&chat.handle(Input::Signal(Signal::Idle), NOW)).is_some());
+}

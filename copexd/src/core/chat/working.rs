@@ -6,6 +6,20 @@ use crate::core::machine::{Effect, Fact, Reply, Resolution, Timer, Verdict};
 use crate::core::moment::Moment;
 use crate::core::signal::Signal;
 
+/// How long a turn that is over waits for the end of a compaction beside it, in milliseconds:
+/// what that took is told by its end. A summary by a slow model takes about as long.
+const COMPACTION_GRACE_MS: u64 = 30_000;
+
+/// A compaction that the backend does by itself beside the turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Compaction {
+    #[default]
+    None,
+    UnderWay,
+    /// The turn is over, and waits for its end.
+    Awaited,
+}
+
 impl Chat {
     pub(super) fn watch_idle(&self) -> Effect {
         Effect::Wait(Timer::Idle, self.spec.idle_ms)
@@ -30,6 +44,15 @@ impl Chat {
         match signal {
             Signal::Requesting(requesting) => self.requesting = requesting,
             Signal::Prompted { text, message } => effects.extend(self.heard(&text, message)),
+            Signal::Compacting(begins) => {
+                let before = self.compaction;
+                self.compaction = if begins { Compaction::UnderWay } else { Compaction::None };
+                if before == Compaction::Awaited && !begins && self.phase == Phase::Working {
+                    effects.push(Effect::Unwait(Timer::AbortGrace));
+                    effects.extend(self.idle(moment));
+                    return effects;
+                }
+            }
             Signal::Usage(usage) => {
                 effects.extend(self.check_model(usage.model.as_deref()));
             }
@@ -182,6 +205,11 @@ impl Chat {
         let failure = self.failure.take();
         if failure.is_none() && self.phase == Phase::Working && self.words.are_out() {
             return self.wait_for_words();
+        }
+        let works = failure.is_none() && self.phase == Phase::Working;
+        if works && self.compaction == Compaction::UnderWay {
+            self.compaction = Compaction::Awaited;
+            return vec![Effect::Wait(Timer::AbortGrace, COMPACTION_GRACE_MS)];
         }
         let failure = failure.or_else(|| self.turn.answer().is_empty().then(no_answer));
         let Some(failure) = failure else { return self.finish(Verdict::Done) };

@@ -50,6 +50,7 @@ fn summary(run: RunId, state: &str, resumed_from: Option<RunId>) -> Op {
         key: None,
         foreground: false,
         needs_key: None,
+        sign_in: None,
         outcome: None,
     })
 }

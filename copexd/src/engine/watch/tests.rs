@@ -54,6 +54,7 @@ impl Stage {
             key: None,
             foreground: true,
             needs_key: None,
+            sign_in: None,
             outcome: None,
         };
         let log = Arc::new(RunLog::new(run, store, 1, false));

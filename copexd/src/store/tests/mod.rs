@@ -50,6 +50,7 @@ fn run(n: u64) -> RunSummary {
         key: Some(format!("key-{n}")),
         foreground: n.is_multiple_of(2),
         needs_key: None,
+        sign_in: None,
         outcome: None,
     }
 }

@@ -1,5 +1,6 @@
 //! One try of a request, up to the first word of its answer.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -11,6 +12,7 @@ use super::sse::{self, Said};
 use super::transport::{Body, Response};
 use super::{Link, Seam};
 use crate::core::failure::{Failure, FailureClass, Watchdog};
+use crate::core::redact::Redactor;
 use crate::core::refusal;
 use crate::runtime::clock;
 
@@ -55,6 +57,15 @@ impl Refusal {
         headers.insert("content-type", http::HeaderValue::from_static("application/json"));
         Self { failure, status, headers, body: body.into_bytes() }
     }
+
+    /// Takes the session's secrets out of the server's words, and what is too much of them. The
+    /// CLI keeps what it is told in its own files.
+    fn clean(&mut self, redactor: &Redactor) {
+        self.failure.message = redactor.said(&self.failure.message);
+        if let Cow::Owned(clean) = redactor.text(&String::from_utf8_lossy(&self.body)) {
+            self.body = clean.into_bytes();
+        }
+    }
 }
 
 /// Makes the request once. The first word must come within `first_event`.
@@ -66,7 +77,10 @@ pub(super) async fn once(
     first_event: Duration,
 ) -> Outcome {
     let tried = first_word(seam, head, body, link);
-    if let Ok(outcome) = tokio::time::timeout(first_event, tried).await {
+    if let Ok(mut outcome) = tokio::time::timeout(first_event, tried).await {
+        if let (Outcome::Failed(refusal), Some(link)) = (&mut outcome, link) {
+            refusal.clean(&link.redactor);
+        }
         return outcome;
     }
     let message = format!("the model said nothing for {} s", first_event.as_secs_f64());

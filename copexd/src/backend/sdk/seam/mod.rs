@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::errand::Errand;
 use crate::backend::upstream::Upstream;
 use crate::core::failure::{Failure, FailureClass};
+use crate::core::redact::Redactor;
 use crate::core::signal::Signal;
 use crate::runtime::tasks::Tasks;
 use exchange::Exchange;
@@ -45,15 +46,18 @@ pub struct Link {
     signals: mpsc::Sender<Signal>,
     errand: Arc<Mutex<Option<Errand>>>,
     given_up: Arc<Mutex<Option<Failure>>>,
+    /// Knows the session's secrets.
+    pub redactor: Arc<Redactor>,
     /// Fires when it was told what a compaction took.
     pub compacted: Arc<Notify>,
 }
 
 impl Link {
     /// A link that tells through `signals`. Nobody works in the session yet.
-    pub fn new(signals: mpsc::Sender<Signal>) -> Self {
+    pub fn new(signals: mpsc::Sender<Signal>, redactor: Redactor) -> Self {
         Self {
             signals,
+            redactor: Arc::new(redactor),
             errand: Arc::default(),
             given_up: Arc::default(),
             compacted: Arc::default(),
