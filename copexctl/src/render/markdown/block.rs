@@ -132,12 +132,25 @@ impl Walk<'_> {
             Event::SoftBreak | Event::HardBreak => self.words(range).line_break(),
             Event::Rule => self.leaf(range.clone(), Matter::Rule),
             Event::TaskListMarker(done) => {
-                let mark = task(self.shape, done);
-                self.words(range).push(mark, Some(Role::Marker), None);
+                if let Some(mark) = self.box_of(done) {
+                    self.words(range).push(mark, Some(Role::Marker), None);
+                }
             }
             Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
                 self.words(range).push(&text, None, None);
             }
+        }
+    }
+
+    /// The box of a task, unless it could take the place of a bullet.
+    fn box_of(&mut self, done: bool) -> Option<&'static str> {
+        let mark = task(self.shape, done);
+        match self.stack.last_mut().and_then(|item| item.first.as_mut()) {
+            Some(bullet) if bullet.text == "• " => {
+                *bullet = Span::new(mark, Role::Marker);
+                None
+            }
+            _ => Some(mark),
         }
     }
 
@@ -237,9 +250,10 @@ impl Walk<'_> {
                 let item = self.stack.last().is_some_and(|item| item.first.is_some());
                 let done = [("[ ]", false), ("[x]", true), ("[X]", true)];
                 let done = done.iter().find(|(mark, _)| item && before.ends_with(mark));
-                self.task = done.map(|(_, done)| Span::new(task(self.shape, *done), Role::Marker));
+                let mark = done.and_then(|(_, done)| self.box_of(*done));
+                self.task = mark.map(|mark| Span::new(mark, Role::Marker));
                 let bar = self.source[range.start..].trim_start().starts_with('|');
-                let open = !bar || self.task.is_some();
+                let open = !bar || done.is_some();
                 self.table = Some(Table { open, sides, rows: Vec::new() });
             }
             Tag::TableHead | Tag::TableRow => {
