@@ -103,6 +103,7 @@ mod tests {
             title: "shell: rm".to_owned(),
             detail: String::new(),
             choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            always: None,
             expires_at: None,
         }
     }

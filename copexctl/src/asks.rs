@@ -230,7 +230,7 @@ fn question(ask: &Ask) -> Vec<Line> {
         lines.extend(plain(&format!("  {}. {choice}", index + 1)));
     }
     let ways = match ask.kind {
-        AskKind::Permission => "Allow? [y]es / [n]o / [a]lways",
+        AskKind::Permission => &permission(ask),
         AskKind::PlanApproval => {
             "[y]es / [n]o / [e]dit, or what to change (`3: …` changes step 3 alone)"
         }
@@ -238,6 +238,12 @@ fn question(ask: &Ask) -> Vec<Line> {
     };
     lines.push(Line::of(ways, Role::Wants));
     lines
+}
+
+/// The ways to answer a question about a tool, with what "always" would be.
+fn permission(ask: &Ask) -> String {
+    let always = ask.always.as_ref().map(|pattern| format!(": {}", brief(pattern, 60)));
+    format!("Allow? [y]es / [n]o / [a]lways{}", always.unwrap_or_default())
 }
 
 /// What a line means as an answer; nothing when it is none, so that the question comes again.
@@ -269,6 +275,7 @@ mod tests {
             title: "shell: \u{1b}[2Jrm".to_owned(),
             detail: String::new(),
             choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            always: None,
             expires_at: None,
         }
     }

@@ -279,6 +279,7 @@ mod tests {
                 title: "Which \u{1b}[2Jcolour?".to_owned(),
                 detail: String::new(),
                 choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+                always: None,
                 expires_at: Some(70_000),
             },
             run: RunId::new(1, 1),

@@ -20,9 +20,9 @@ pub(crate) mod slash;
 
 use std::collections::VecDeque;
 
-use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::event::{Answer, Ask, EventBody, RunEvent};
 use copex_proto::health::{ListResponse, RunFilter, SubmitResponse};
-use copex_proto::id::RunId;
+use copex_proto::id::{AskId, RunId};
 use copex_proto::run::{
     ChatRequest, Mode, RunOptions, RunRequest, RunState, RunSummary, SessionChoice,
 };
@@ -93,6 +93,10 @@ pub(crate) struct Conversation {
     pub(crate) next: VecDeque<Next>,
     /// The last tool calls.
     pub(crate) tools: Recent,
+    /// What is asked in the turn under way and has a pattern.
+    asked: Vec<(AskId, String)>,
+    /// Patterns that were allowed for always, in this conversation.
+    always: Vec<String>,
 }
 
 impl Conversation {
@@ -100,7 +104,8 @@ impl Conversation {
     pub(crate) fn new(ctx: Context, flags: ChatFlags, settings: Settings) -> Self {
         let session = SessionChoice::New;
         let (next, tools) = (VecDeque::new(), Recent::default());
-        Self { ctx, flags, settings, session, run: None, next, tools }
+        let (asked, always) = (Vec::new(), Vec::new());
+        Self { ctx, flags, settings, session, run: None, next, tools, asked, always }
     }
 
     /// The folder, as the daemon names it.
@@ -148,6 +153,7 @@ impl Conversation {
     fn options(&self) -> Result<RunOptions> {
         let mut options = request::options(&self.ctx, &self.settings, &self.flags)?;
         options.session = self.session.clone();
+        options.approval.allow.extend_from_slice(&self.always);
         (options.foreground, options.outlives_client) = (true, true);
         Ok(options)
     }
@@ -179,12 +185,25 @@ impl Conversation {
             EventBody::Attempt(attempt) => {
                 self.session = SessionChoice::Resume(attempt.session.0.clone());
             }
+            EventBody::Ask(Ask { ask, always: Some(pattern), .. }) => {
+                self.asked.push((ask.clone(), pattern.clone()));
+            }
+            EventBody::Answered { ask, answer, .. } => self.answered(ask, answer),
             body => {
                 let session = body.outcome().and_then(|outcome| outcome.session.clone());
                 if let Some(session) = session {
                     self.session = SessionChoice::Resume(session.0);
                 }
             }
+        }
+    }
+
+    /// What is allowed for always holds for the turns that come, too.
+    fn answered(&mut self, ask: &AskId, answer: &Answer) {
+        let Some(at) = self.asked.iter().position(|(known, _)| known == ask) else { return };
+        let (_, pattern) = self.asked.swap_remove(at);
+        if *answer == Answer::AllowAlways && !self.always.contains(&pattern) {
+            self.always.push(pattern);
         }
     }
 
@@ -212,6 +231,8 @@ impl Conversation {
         self.session = SessionChoice::New;
         self.run = None;
         self.tools.clear();
+        self.asked.clear();
+        self.always.clear();
     }
 
     /// Takes up the last conversation of this folder; whether there is one.

@@ -270,6 +270,7 @@ mod tests {
             title: "shell".to_owned(),
             detail: String::new(),
             choices: Vec::new(),
+            always: None,
             expires_at: None,
         };
         view.event(&event(5, EventBody::Ask(ask)), "").unwrap();

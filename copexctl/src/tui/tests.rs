@@ -263,6 +263,7 @@ pub(crate) fn permission() -> Ask {
         title: "Run this command?".to_owned(),
         detail: "git push --tags origin main".to_owned(),
         choices: Vec::new(),
+        always: None,
         expires_at: Some(NOW + 86_000_000),
     }
 }
@@ -274,6 +275,7 @@ pub(crate) fn choice() -> Ask {
         title: "Which colour shall the door have?".to_owned(),
         detail: String::new(),
         choices: vec!["red".to_owned(), "blue, as the windows".to_owned()],
+        always: None,
         expires_at: None,
     }
 }

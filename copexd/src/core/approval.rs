@@ -173,6 +173,28 @@ pub fn key(wish: &Wish) -> String {
     }
 }
 
+/// A pattern that allows what [`key`] remembers, for a run that comes after this one; none where
+/// no pattern says the same.
+pub fn pattern(wish: &Wish) -> Option<String> {
+    let text = match wish {
+        Wish::Shell { .. } => {
+            let commands = commands(wish);
+            let mut words = commands.first()?.split_whitespace();
+            // Of one word alone it would be a pattern for every use of the program.
+            format!("shell({} {})", words.next()?, words.next()?)
+        }
+        Wish::Write { path, .. } => format!("write({path})"),
+        Wish::Read { path } => format!("read({path})"),
+        Wish::Url { .. } => {
+            let key = key(wish);
+            format!("url({})", key.strip_prefix("url:")?)
+        }
+        Wish::Mcp { server, tool, .. } => format!("{server}({tool})"),
+        Wish::Other { kind, .. } => kind.clone(),
+    };
+    Pattern::parse(&text).is_ok_and(|pattern| pattern.covers(wish)).then_some(text)
+}
+
 /// The question about a wish: one line, and what there is to look at.
 pub fn question(wish: &Wish) -> (String, String) {
     match wish {
@@ -250,5 +272,37 @@ mod tests {
         let always = [key(&shell("git push origin", &[]))];
         assert_eq!(policy.decide(&shell("git push other", &[]), &always), Verdict::Allow);
         assert_eq!(policy.decide(&shell("git pull", &[]), &always), Verdict::Ask);
+    }
+
+    #[test]
+    fn what_always_remembers_is_a_pattern_where_one_says_the_same() {
+        let url = |url: &str| Wish::Url { url: url.to_owned() };
+        let mcp = Wish::Mcp {
+            server: "docs".to_owned(),
+            tool: "search".to_owned(),
+            arguments: String::new(),
+        };
+        let write = Wish::Write { path: "/etc/x (1)".to_owned(), diff: String::new() };
+        let table = [
+            (shell("git push origin main", &[]), Some("shell(git push)")),
+            (shell("git push a && git push b", &[]), Some("shell(git push)")),
+            (shell("git pull && git push", &[]), None),
+            (shell("reboot", &[]), None),
+            (shell("sudo (x", &[]), Some("shell(sudo (x)")),
+            (read("/etc/passwd"), Some("read(/etc/passwd)")),
+            (write, Some("write(/etc/x (1))")),
+            (url("https://example.org/a"), Some("url(example.org)")),
+            (mcp, Some("docs(search)")),
+            (Wish::Other { kind: "memory".to_owned(), detail: String::new() }, Some("memory")),
+        ];
+        for (wish, expected) in table {
+            let text = pattern(&wish);
+            assert_eq!(text.as_deref(), expected, "{wish:?}");
+            if let Some(text) = text {
+                let policy = policy(Mode::Ask, &[&text], &[]);
+                assert_eq!(policy.decide(&wish, &[]), Verdict::Allow, "{text}");
+                assert_eq!(policy.decide(&shell("git pull", &[]), &[]), Verdict::Ask, "{text}");
+            }
+        }
     }
 }

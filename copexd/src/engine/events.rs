@@ -225,6 +225,7 @@ pub fn wire_ask(question: Question) -> Ask {
         title: question.title,
         detail: question.detail,
         choices: question.choices,
+        always: question.always,
         expires_at: Some(question.expires_at),
     }
 }

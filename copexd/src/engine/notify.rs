@@ -374,6 +374,7 @@ mod tests {
             title: "Run this command?".to_owned(),
             detail,
             choices: vec!["c".to_owned(); 100],
+            always: None,
             expires_at: None,
         };
         let notice = heard(&EventBody::Ask(ask), false).unwrap();

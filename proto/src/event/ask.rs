@@ -21,6 +21,10 @@ pub struct Ask {
     /// Answers to pick from; empty when any text will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
+    /// What `allow_always` allows, as a pattern of [`Approval::allow`](crate::run::Approval),
+    /// for a run that comes after this one; absent where no pattern says just that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub always: Option<String>,
     /// When it counts as denied, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,

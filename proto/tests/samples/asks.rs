@@ -14,6 +14,7 @@ pub(super) fn all() -> Vec<Frame> {
         title: text("Which colour?"),
         detail: text("for the door"),
         choices: vec![text("red"), text("blue")],
+        always: None,
         expires_at: Some(1_760_086_400_000),
     };
     let waits = AskEntry {

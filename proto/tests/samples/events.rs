@@ -181,6 +181,7 @@ fn people() -> Vec<EventBody> {
             title: text("Run `make deploy`?"),
             detail: text("make deploy"),
             choices: vec![text("allow"), text("deny")],
+            always: Some(text("shell(git push)")),
             expires_at: Some(1_760_086_400_000),
         }),
         EventBody::Answered {

@@ -31,6 +31,7 @@ pub(super) fn all() -> Vec<Frame> {
         title: text("Run this command?"),
         detail: text("git push"),
         choices: Vec::new(),
+        always: None,
         expires_at: Some(1_760_086_400_000),
     };
     let whole = Notice {

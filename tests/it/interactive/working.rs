@@ -124,6 +124,33 @@ fn questions_are_answered_in_the_line() {
 }
 
 #[test]
+fn always_holds_for_the_turns_that_come_and_for_no_other_conversation() {
+    let product = Product::start();
+    let sudo = |file: &str| Reply::tool("bash", &shell(&format!("sudo -n {file}")));
+    let mut screen = begin(&product, []);
+    for (prompt, asks) in [("first", true), ("second", false)] {
+        product.model.push(sudo("true"));
+        product.model.push(Reply::text(format!("{prompt} is done")));
+        screen.line(prompt);
+        if asks {
+            screen.wait("[a]lways: shell(sudo -n)");
+            screen.keys("a\r");
+        }
+        screen.wait(&format!("{prompt} is done"));
+        ready(&mut screen);
+    }
+    screen.line("/new");
+    ready(&mut screen);
+    product.model.push(sudo("false"));
+    product.model.push(Reply::text("third is done"));
+    screen.line("third");
+    screen.wait("sudo -n false");
+    screen.wait("your answer and Enter");
+    screen.keys("n\r");
+    screen.wait("third is done");
+}
+
+#[test]
 fn the_line_has_history_completion_and_words() {
     let (product, gate) = (Product::start(), Gate::new());
     product.daemon.sandbox().write("work/notes/readme.md", "x");

@@ -91,6 +91,7 @@ impl Chat {
         let ask = format!("{}-{}", self.spec.asks, self.progress.asked);
         let expires_at = moment.now_ms + self.spec.ask_timeout_ms;
         let permission = wish.is_some();
+        let always = wish.as_ref().and_then(approval::pattern);
         self.progress.open.push(OpenQuestion { ask: ask.clone(), request, wish, expires_at });
         let detail = turn::clip(&detail, turn::TOOL_RESULT_BYTES);
         let question = Question {
@@ -100,6 +101,7 @@ impl Chat {
             title,
             detail,
             choices,
+            always,
             expires_at,
         };
         vec![

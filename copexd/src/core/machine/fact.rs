@@ -287,6 +287,9 @@ pub struct Question {
     pub detail: String,
     /// Answers to pick from.
     pub choices: Vec<String>,
+    /// The pattern of what "always" allows, where there is one.
+    #[serde(default)]
+    pub always: Option<String>,
     /// When it counts as denied, in Unix milliseconds.
     pub expires_at: u64,
 }

@@ -79,6 +79,7 @@ impl Plan {
             title,
             detail,
             choices: choices.iter().map(|it| (*it).to_owned()).collect(),
+            always: None,
             expires_at,
         };
         vec![

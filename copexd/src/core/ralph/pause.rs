@@ -35,6 +35,7 @@ impl Ralph {
                 title,
                 detail: detail.to_owned(),
                 choices: CHOICES.map(str::to_owned).to_vec(),
+                always: None,
                 expires_at,
             })),
             Effect::Emit(Fact::Asking),

@@ -83,6 +83,7 @@ impl Ralph {
                 title,
                 detail,
                 choices: Vec::new(),
+                always: None,
                 expires_at,
             })),
             Effect::Emit(Fact::Asking),

@@ -61,6 +61,7 @@ pub(crate) fn ask(id: &str) -> EventBody {
         title: "shell: rm".to_owned(),
         detail: String::new(),
         choices: Vec::new(),
+        always: None,
         expires_at: None,
     })
 }
