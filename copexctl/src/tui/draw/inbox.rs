@@ -114,7 +114,7 @@ impl Canvas<'_> {
                 Span::raw(crate::render::brief(choice, width.saturating_sub(5))),
             ]));
         }
-        lines.push(Line::from(self.span(Tone::Wants, ways(ask.kind))));
+        lines.push(Line::from(self.span(Tone::Wants, ways(ask))));
         if let Some(expires) = ask.expires_at {
             let left = expires.saturating_sub(self.model.now);
             let words = format!("denied by itself in {}", age(left));
@@ -125,10 +125,11 @@ impl Canvas<'_> {
 }
 
 /// The keys that answer.
-fn ways(kind: AskKind) -> &'static str {
-    match kind {
+fn ways(ask: &Ask) -> &'static str {
+    match ask.kind {
         AskKind::Permission => "y yes · n no · A always for this run · Enter: no, with words",
         AskKind::PlanApproval => "y yes · n no · E edit the plan · Enter: what to change",
+        _ if ask.choices.is_empty() => "Enter: your own words",
         AskKind::UserInput | AskKind::Unknown => "a number picks a choice · Enter: your own words",
     }
 }

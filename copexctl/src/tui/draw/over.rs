@@ -264,6 +264,7 @@ impl Canvas<'_> {
                 let keys = match ask.kind {
                     AskKind::Permission => "[y]es, [n]o (with words), [a]lways · Enter · Esc",
                     AskKind::PlanApproval => "[y]es, [n]o, [e]dit, or what to change · Enter · Esc",
+                    _ if ask.choices.is_empty() => "your own words · Enter · Esc",
                     _ => "a number, or your own words · Enter · Esc",
                 };
                 ("question", lines, keys)

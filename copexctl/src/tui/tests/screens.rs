@@ -218,6 +218,19 @@ fn the_inbox_shows_what_is_asked_in_full() {
 }
 
 #[test]
+fn a_question_without_choices_names_no_numbers() {
+    let mut rig = house();
+    rig.press(KeyCode::Char('2'));
+    rig.asks(vec![Ask { choices: Vec::new(), ..choice() }]);
+    for shown in [rig.text(80, 24), {
+        rig.press(KeyCode::Enter);
+        rig.text(80, 24)
+    }] {
+        assert!(shown.contains("your own words") && !shown.contains("a number"), "{shown}");
+    }
+}
+
+#[test]
 fn money_and_pool_are_told() {
     let mut rig = house();
     rig.press(KeyCode::Char('3'));
