@@ -95,7 +95,7 @@ fn each_mode_ends_well(rows: u16, columns: u16) {
     says(promise, None, &["done: until it holds", "✓ iteration 1"]);
     says("and now", None, &["echo: and now"]);
     assert_eq!(product.last_request().user_messages(), ["hello", "and now"], "one conversation");
-    let shown = says("/cost", None, &["this conversation"]);
+    let shown = says("/cost", None, &["this conversation", "today, in all", "126 out"]);
     let has = |start: &str, rest: &str| {
         let line = shown.lines().find(|line| line.starts_with(start)).unwrap_or_default();
         assert!(line.split_whitespace().collect::<Vec<_>>().join(" ").contains(rest), "{shown}");
