@@ -393,6 +393,8 @@ impl Plan {
     fn finish(&mut self, verdict: Verdict) -> Vec<Effect> {
         let mut effects = self.withdraw();
         let mut outcome = self.progress.sum.clone();
+        let iterations: u32 = self.progress.steps.values().map(|step| step.iterations).sum();
+        outcome.iterations = (iterations > 0).then_some(iterations);
         if self.progress.stage != Stage::Drafting {
             outcome.content.clone_from(&self.progress.outline.text);
         }

@@ -16,7 +16,8 @@ fn steps_are_done_in_order_and_ticked() {
     assert_eq!(rig.world.prompts, [1, 2, 3, 4, 5]);
     assert_eq!(rig.marks(), [Mark::Done; 5]);
     assert_eq!(rig.states(2), [StepState::Pending, StepState::Running, StepState::Done]);
-    assert_eq!(rig.end.unwrap().outcome.content, "the plan");
+    let outcome = rig.end.unwrap().outcome;
+    assert_eq!((outcome.content.as_str(), outcome.iterations), ("the plan", Some(5)));
     let told = rig.world.sessions.last().unwrap()[0].0.clone();
     assert!(told.contains("4. t4 (done)") && told.contains("Step 4: did 4"), "{told}");
 }
@@ -26,6 +27,7 @@ fn a_plan_alone_is_written_and_nothing_else() {
     let rig = Rig::run(PlanSpec { execute: false, ..spec() }, World::default());
     assert!(rig.done());
     assert_eq!((rig.world.prompts.len(), rig.marks()), (0, vec![Mark::Open; 5]));
+    assert_eq!(rig.end.unwrap().outcome.iterations, None);
 }
 
 #[test]
