@@ -59,7 +59,12 @@ impl Tools {
             None => {
                 let dim = |line: &str| Line::of(line, Role::Dim);
                 let result = if whole { &tool.result } else { printed(tool) };
-                lines.extend(first(result, most(RESULT), columns, dim));
+                let failed = !tool.success || exit_code(tool).is_some_and(|code| code != 0);
+                if failed && !whole {
+                    lines.extend(last(result, RESULT, columns, dim));
+                } else {
+                    lines.extend(first(result, most(RESULT), columns, dim));
+                }
             }
         }
         lines
@@ -172,6 +177,16 @@ pub(super) fn first(
     lines
 }
 
+/// The last `most` lines of a text: where something failed, they say why.
+fn last(text: &str, most: usize, columns: usize, of: impl FnMut(&str) -> Line) -> Vec<Line> {
+    let text = text.trim_end();
+    let before = text.lines().count().saturating_sub(most);
+    let words = if before == 1 { "line" } else { "lines" };
+    let mark = (before > 0).then(|| Line::of(format!("  … {before} {words} before"), Role::Dim));
+    let rest: String = text.lines().skip(before).flat_map(|line| [line, "\n"]).collect();
+    mark.into_iter().chain(first(&rest, most, columns, of)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use copex_proto::config::Ui;
@@ -215,6 +230,10 @@ mod tests {
         assert_eq!(shown(command.clone(), red, ui, false), format!("{head}  1 failed\n"));
         let whole = shown(command.clone(), red, ui, true);
         assert!(whole.contains("exit code 1"), "{whole}");
+        let many = "1\n2\n3\n4\n5\n6\n7\n<exited with exit code 2>";
+        let head = "! bash  npm test  exit 2  3.2 s\n";
+        let wanted = format!("{head}  … 2 lines before\n  3\n  4\n  5\n  6\n  7\n");
+        assert_eq!(shown(command.clone(), many, ui, false), wanted);
         let green = "<shellId: 0 completed with exit code 0>";
         assert_eq!(shown(command.clone(), green, ui, false), "✓ bash  npm test  3.2 s\n");
         for other in ["exit code 1", "<exit code 1", "<exit code x>", "<exit code 1>\nmore", ""] {

@@ -194,7 +194,8 @@ impl Log {
             EventBody::ToolEnd(tool) => {
                 let ended = |block: &mut Block| match &mut block.kind {
                     Kind::Tool { call, end, result, change } if *call == tool.call => {
-                        *end = Some((tool.success, tool.duration_ms));
+                        let red = tools::exit_code(tool).is_some_and(|code| code != 0);
+                        *end = Some((tool.success && !red, tool.duration_ms));
                         if change.is_none() && is_diff(&tool.result) {
                             *change = Some(head(&tool.result));
                         }
