@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use copex_proto::event::RunEvent;
+use copex_proto::event::{EventBody, RunEvent};
 use copex_proto::id::{RunId, Seq};
 use copex_proto::run::{RunState, RunSummary};
 
@@ -94,11 +94,20 @@ impl Runs {
 
     /// Takes an event of a run at work.
     pub(crate) fn event(&mut self, event: &RunEvent) {
-        let Some(run) = self.known.get(&event.run) else { return };
-        if !run.state.is_terminal() {
-            let doing = self.doing.entry(event.run).or_default();
-            if event.seq > doing.seq {
-                doing.apply(event);
+        let Some(run) = self.known.get_mut(&event.run) else { return };
+        if run.state.is_terminal() {
+            return;
+        }
+        let doing = self.doing.entry(event.run).or_default();
+        if event.seq > doing.seq {
+            doing.apply(event);
+        }
+        // What can be done with it is what is shown of it: the list's own news may come later.
+        if event.seq > run.last_seq {
+            match &event.body {
+                EventBody::Parked { .. } => run.state = RunState::Parked,
+                EventBody::State { state } if !state.is_terminal() => run.state = *state,
+                _ => {}
             }
         }
     }

@@ -90,6 +90,11 @@ fn runs_are_steered_resumed_and_explained() {
     assert_eq!(rig.press(KeyCode::Enter), [Call::Say { run: working, text }.into()]);
     assert_eq!(rig.press(KeyCode::Char('w')), [Call::Explain(working).into()]);
     assert_eq!(rig.press(KeyCode::Char('r')), [], "it is at work");
+    // What its own events say counts before the list's news of it.
+    let parked = EventBody::Parked { reason: "a limit".to_owned(), until: None, needs_key: None };
+    rig.event(working, 2, None, parked);
+    let now = Effect::from(Call::Resume { run: working, prompt: None, now: true });
+    assert_eq!(rig.press(KeyCode::Char('r')), [now]);
     let mut ended = summary(1, RunState::Failed, "works");
     rig.told(vec![ended.clone()], 1);
     assert_eq!(rig.press(KeyCode::Char('s')), [], "it is over");
