@@ -32,6 +32,8 @@ pub(crate) struct Doing {
     total: u32,
     /// The last words of the answer under way.
     words: String,
+    /// Who says them, of several; others are heard once that is said.
+    speaker: Option<String>,
 }
 
 impl Doing {
@@ -39,7 +41,10 @@ impl Doing {
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         self.seq = event.seq;
         let at = event.at;
+        let path = event.path.as_deref();
+        let spoken = !self.words.is_empty() && self.speaker.as_deref() != path;
         match &event.body {
+            EventBody::MessageDelta { .. } | EventBody::Message { .. } if spoken => {}
             EventBody::Iteration { number, max } => {
                 self.iteration = Some((*number, *max));
                 self.turn("waits for the model", at);
@@ -47,14 +52,17 @@ impl Doing {
             EventBody::Task(task) => {
                 self.total = self.total.max(task.total);
                 self.part(&task.id, task.state.is_terminal());
+                self.silence(task.state.is_terminal());
             }
             EventBody::Step(step) => {
                 let over = !matches!(step.state, StepState::Pending | StepState::Running);
                 self.total = self.total.max(step.total);
                 self.part(&step.number.to_string(), over);
+                self.silence(over);
             }
             EventBody::Member { name, state, stage, .. } => {
                 self.part(name, state.is_terminal());
+                self.silence(state.is_terminal());
                 if let Some(stage) = stage.as_ref().filter(|_| !state.is_terminal()) {
                     self.turn(&format!("{stage} of {name}"), at);
                 }
@@ -66,10 +74,13 @@ impl Doing {
                 self.turn("waits for the model", at);
             }
             EventBody::Restarted { .. } => {
-                self.words.clear();
+                self.silence(!spoken);
                 self.turn("waits for the model", at);
             }
-            EventBody::MessageDelta { text } => self.say(text, at),
+            EventBody::MessageDelta { text } => {
+                self.speaker = path.map(str::to_owned);
+                self.say(text, at);
+            }
             EventBody::Message { text } => {
                 self.words.clear();
                 self.say(text, at);
@@ -112,6 +123,13 @@ impl Doing {
         }
     }
 
+    /// What is being said is over: with somebody's part, or taken back.
+    fn silence(&mut self, over: bool) {
+        if over {
+            self.words.clear();
+        }
+    }
+
     fn turn(&mut self, what: &str, at: u64) {
         let what = brief(what, MOST);
         self.until = None;
@@ -144,5 +162,33 @@ impl Doing {
             None => {}
         }
         self.until = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::tests::{summary, task};
+
+    #[test]
+    fn of_several_who_speak_one_is_heard_to_the_end() {
+        let mut doing = Doing::default();
+        let mut happens = |path: &str, body: EventBody| {
+            let (run, seq) = (summary(1, RunState::Running, "x").run, doing.seq + 1);
+            doing.apply(&RunEvent { run, seq, at: 1, path: Some(path.to_owned()), body });
+            doing.what.clone()
+        };
+        let delta = |text: &str| EventBody::MessageDelta { text: text.to_owned() };
+        assert_eq!(happens("a", delta("fn ")), "“fn");
+        assert_eq!(happens("b", delta("other ")), "“fn");
+        assert_eq!(happens("a", delta("main()")), "“fn main()");
+        let whole = EventBody::Message { text: "other words".to_owned() };
+        assert_eq!(happens("b", whole), "“fn main()");
+        let whole = EventBody::Message { text: "fn main()".to_owned() };
+        assert_eq!(happens("a", whole), "“fn main()");
+        assert_eq!(happens("b", delta("heard")), "“heard");
+        // Who breaks off in the middle is not waited for.
+        happens("b", task("b", 2, RunState::Failed, &[]));
+        assert_eq!(happens("a", delta("again")), "“again");
     }
 }
