@@ -14,6 +14,17 @@ pub(crate) fn about(ask: &Ask) -> String {
     brief(&format!("{} {}", brief(&ask.title, 40), ask.detail.trim_start()), 100)
 }
 
+/// An answer, as it may be typed; the words in it clipped to `most` characters.
+pub(crate) fn words(answer: &Answer, most: usize) -> String {
+    match answer {
+        Answer::Allow => "yes".to_owned(),
+        Answer::AllowAlways => "always".to_owned(),
+        Answer::Deny { feedback: None } => "no".to_owned(),
+        Answer::Deny { feedback: Some(why) } => format!("no, {}", brief(why, most)),
+        Answer::Text { text } => brief(text, most),
+    }
+}
+
 /// What may stand behind `inbox answer ID` for this question.
 pub(crate) fn ways(ask: &Ask) -> String {
     match ask.kind {

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
-use copex_proto::event::{Answer, AnsweredBy, EventBody, RunEvent};
+use copex_proto::event::{AnsweredBy, EventBody, RunEvent};
 use copex_proto::id::AskId;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde_json::json;
@@ -27,6 +27,7 @@ use super::Next;
 use super::editor::Editor;
 use super::raw::Raw;
 use super::slash::{self, Line, Verb};
+use crate::answer::words;
 use crate::clock;
 use crate::follow::{Call, Reply, Typed, View};
 use crate::render::brief;
@@ -286,7 +287,7 @@ impl View for Composer<'_> {
                 self.asked.retain(|asked| asked != ask);
                 // What was typed went with the line.
                 if *by == AnsweredBy::Client {
-                    self.inner.note(&format!("answered: {}", words(answer)))?;
+                    self.inner.note(&format!("answered: {}", words(answer, BRIEF)))?;
                 }
             }
             _ => {}
@@ -449,16 +450,5 @@ impl Drop for Composer<'_> {
     fn drop(&mut self) {
         self.give_back();
         let _ = io::stderr().flush();
-    }
-}
-
-/// An answer, as it may be typed.
-fn words(answer: &Answer) -> String {
-    match answer {
-        Answer::Allow => "yes".to_owned(),
-        Answer::AllowAlways => "always".to_owned(),
-        Answer::Deny { feedback: None } => "no".to_owned(),
-        Answer::Deny { feedback: Some(why) } => format!("no, {}", brief(why, BRIEF)),
-        Answer::Text { text } => brief(text, BRIEF),
     }
 }

@@ -153,7 +153,7 @@ impl Desk {
             };
             for run in list.runs.iter().filter(ours) {
                 let detail: RunDetail = connection.call("run.get", &json!({ "run": run.run }))?;
-                add(&mut usage, &detail.usage);
+                usage.add(&detail.usage);
                 count += 1;
             }
         }
@@ -165,7 +165,7 @@ impl Desk {
             let detail: RunDetail = connection.call("run.get", &json!({ "run": run }))?;
             let own = detail.summary.session.as_ref().map(|it| it.0.as_str());
             if own.is_none() || own != self.conversation.session_id() {
-                add(&mut begun, &detail.usage);
+                begun.add(&detail.usage);
                 others += 1;
             }
         }
@@ -319,21 +319,6 @@ fn inherit(turn: &mut TurnFlags, from: &TurnFlags) {
     tools.disable_skill.extend_from_slice(&from.tools.disable_skill);
     tools.no_auto_skills |= from.tools.no_auto_skills;
     tools.mcp_config.extend_from_slice(&from.tools.mcp_config);
-}
-
-fn add(sum: &mut Usage, more: &Usage) {
-    sum.calls += more.calls;
-    sum.input_tokens += more.input_tokens;
-    sum.output_tokens += more.output_tokens;
-    sum.cached_tokens += more.cached_tokens;
-    sum.reasoning_tokens += more.reasoning_tokens;
-    sum.premium_requests += more.premium_requests;
-    if let Some(credits) = more.ai_credits {
-        *sum.ai_credits.get_or_insert(0.0) += credits;
-    }
-    if let Some(cost) = more.estimated_cost {
-        *sum.estimated_cost.get_or_insert(0.0) += cost;
-    }
 }
 
 /// The commands and the keys.
