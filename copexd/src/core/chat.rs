@@ -181,7 +181,7 @@ impl Chat {
         if !effects.is_empty() {
             effects.push(Effect::Emit(Fact::Running));
         }
-        let timers = [Timer::Idle, Timer::Backoff, Timer::AbortGrace, Timer::Park];
+        let timers = [Timer::Idle, Timer::Backoff, Timer::Grace, Timer::Park];
         effects.extend(timers.map(Effect::Unwait));
         effects
     }

@@ -206,8 +206,9 @@ pub enum Timer {
     Backoff,
     /// A model request shows no sign of life.
     Idle,
-    /// An abort must have led to the end by now.
-    AbortGrace,
+    /// What was on its way must be there by now: the end after an abort, the answer to more
+    /// words, the end of a compaction.
+    Grace,
     /// A park is over.
     Park,
     /// The whole run took longer than it may.

@@ -134,13 +134,13 @@ impl Chat {
         if let Some(message) = message {
             self.turn.also(message);
         }
-        vec![Effect::Unwait(Timer::AbortGrace)]
+        vec![Effect::Unwait(Timer::Grace)]
     }
 
     /// The turn is over and words are still on their way: another round will answer them.
     pub(super) fn wait_for_words(&mut self) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.hand_over().into_iter().collect();
-        effects.push(Effect::Wait(Timer::AbortGrace, STEER_GRACE_MS));
+        effects.push(Effect::Wait(Timer::Grace, STEER_GRACE_MS));
         effects
     }
 

@@ -314,7 +314,7 @@ fn a_turn_that_is_over_withdraws_nothing() {
 fn a_backend_that_ignores_the_abort_does_not_hold_the_run() {
     let mut chat = working();
     chat.handle(Input::Cancel, NOW);
-    assert!(end(&chat.handle(Input::Timer(Timer::AbortGrace), NOW)).is_some());
+    assert!(end(&chat.handle(Input::Timer(Timer::Grace), NOW)).is_some());
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn every_input_in_every_phase_is_harmless_and_never_ends_twice() {
             Input::Judged(Next::Resume { at: 0 }),
             failed(limited(Scope::Weekly, 1_000)),
             failed(Failure::new(FailureClass::ContextLimit, "x")),
-            Input::Timer(Timer::AbortGrace),
+            Input::Timer(Timer::Grace),
             Input::Cancel,
         ]
     };
@@ -429,7 +429,7 @@ fn a_turn_that_is_over_waits_for_a_compaction_beside_it() {
         chat.handle(compacting(true), NOW);
         chat.handle(message("done"), NOW);
         let effects = chat.handle(Input::Signal(Signal::Idle), NOW);
-        let waits = |it: &Effect| matches!(it, Effect::Wait(Timer::AbortGrace, _));
+        let waits = |it: &Effect| matches!(it, Effect::Wait(Timer::Grace, _));
         assert!(end(&effects).is_none() && effects.iter().any(waits), "{effects:?}");
         chat
     };
@@ -438,7 +438,7 @@ fn a_turn_that_is_over_waits_for_a_compaction_beside_it() {
     assert!(end(&told.handle(Input::Signal(Signal::Usage(usage)), NOW)).is_none());
     let effects = told.handle(compacting(false), NOW);
     assert_eq!(end(&effects).map(|end| end.outcome.usage.calls), Some(1), "{effects:?}");
-    let effects = at_work().handle(Input::Timer(Timer::AbortGrace), NOW);
+    let effects = at_work().handle(Input::Timer(Timer::Grace), NOW);
     assert_eq!(end(&effects).map(|end| &end.verdict), Some(&Verdict::Done), "{effects:?}");
     // One that ended before the turn did holds nothing up.
     let mut chat = working();

@@ -48,7 +48,7 @@ impl Chat {
                 let before = self.compaction;
                 self.compaction = if begins { Compaction::UnderWay } else { Compaction::None };
                 if before == Compaction::Awaited && !begins && self.phase == Phase::Working {
-                    effects.push(Effect::Unwait(Timer::AbortGrace));
+                    effects.push(Effect::Unwait(Timer::Grace));
                     effects.extend(self.idle(moment));
                     return effects;
                 }
@@ -121,7 +121,7 @@ impl Chat {
             let hint = "leave out strict_model to accept it, or pick one of `copexctl models`";
             self.failure = Some(Failure::new(FailureClass::Client, message).with_hint(hint));
             self.phase = Phase::Ending;
-            return vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)];
+            return vec![Effect::Abort, Effect::Wait(Timer::Grace, ABORT_GRACE_MS)];
         }
         vec![Effect::Emit(Fact::Warning { code: "model_replaced".to_owned(), message })]
     }
@@ -142,14 +142,14 @@ impl Chat {
                 // A turn that failed already only did not come to its end.
                 self.failure.get_or_insert(Failure::new(class, message).with_hint(hint));
                 self.phase = Phase::Stopping;
-                vec![Effect::Abort, Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS)]
+                vec![Effect::Abort, Effect::Wait(Timer::Grace, ABORT_GRACE_MS)]
             }
-            (Timer::AbortGrace, Phase::Stopping) => {
+            (Timer::Grace, Phase::Stopping) => {
                 let failure = self.failure.take().unwrap_or_else(no_answer);
                 self.failed(failure, Again::Reopen, moment)
             }
-            (Timer::AbortGrace, Phase::Ending) => self.idle(moment),
-            (Timer::AbortGrace, Phase::Working) => self.words_lost(moment),
+            (Timer::Grace, Phase::Ending) => self.idle(moment),
+            (Timer::Grace, Phase::Working) => self.words_lost(moment),
             (Timer::Total, _) => self.out_of_time(),
             (Timer::Ask(ask), _) => {
                 let answer = Reply::Deny(Some("nobody answered in time".to_owned()));
@@ -187,7 +187,7 @@ impl Chat {
                     Effect::Checkpoint,
                     Effect::Unwait(Timer::Idle),
                     Effect::Abort,
-                    Effect::Wait(Timer::AbortGrace, ABORT_GRACE_MS),
+                    Effect::Wait(Timer::Grace, ABORT_GRACE_MS),
                 ]
             }
             Phase::New
@@ -209,7 +209,7 @@ impl Chat {
         let works = failure.is_none() && self.phase == Phase::Working;
         if works && self.compaction == Compaction::UnderWay {
             self.compaction = Compaction::Awaited;
-            return vec![Effect::Wait(Timer::AbortGrace, COMPACTION_GRACE_MS)];
+            return vec![Effect::Wait(Timer::Grace, COMPACTION_GRACE_MS)];
         }
         let failure = failure.or_else(|| self.turn.answer().is_empty().then(no_answer));
         let Some(failure) = failure else { return self.finish(Verdict::Done) };

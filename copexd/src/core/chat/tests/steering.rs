@@ -57,9 +57,9 @@ fn a_turn_with_words_on_their_way_ends_with_their_answer() {
     chat.handle(answer("first", "m1"), NOW);
     let effects = chat.handle(IDLE, NOW);
     assert!(end(&effects).is_none(), "another round comes");
-    assert!(effects.contains(&Effect::Wait(Timer::AbortGrace, STEER_GRACE_MS)));
+    assert!(effects.contains(&Effect::Wait(Timer::Grace, STEER_GRACE_MS)));
     let effects = chat.handle(prompted("more", "m2"), NOW);
-    assert!(effects.contains(&Effect::Unwait(Timer::AbortGrace)));
+    assert!(effects.contains(&Effect::Unwait(Timer::Grace)));
     let effects = chat.handle(answer("second", "m2"), NOW);
     assert!(effects.contains(&Effect::Emit(Fact::Message("second".to_owned()))), "{effects:?}");
     let effects = chat.handle(IDLE, NOW);
@@ -73,7 +73,7 @@ fn words_that_nobody_heard_are_told_and_the_answer_stays() {
     chat.handle(Input::Steered(Ok(())), NOW);
     chat.handle(answer("first", "m1"), NOW);
     chat.handle(IDLE, NOW);
-    let effects = chat.handle(Input::Timer(Timer::AbortGrace), NOW);
+    let effects = chat.handle(Input::Timer(Timer::Grace), NOW);
     assert_eq!(lost(&effects), 1, "{effects:?}");
     let end = end(&effects).unwrap();
     assert_eq!((end.verdict.clone(), end.outcome.content.as_str()), (Verdict::Done, "first"));
