@@ -155,6 +155,8 @@ fn follow_so_far(rpc: &mut Rpc, run: &str) -> Vec<Value> {
 fn a_client_that_looks_on_hands_it_over_by_itself() {
     let mut product = product();
     product.model.respond(|_| Reply::stream().say("half an ").hang());
+    // Who looks on leaves the daemon to us.
+    product.daemon.sandbox().write_config("auto_start = false\n");
     let chat = owner(&product).start(["chat", "tell me", "--json"]);
     product.model.wait_for_requests(1);
     let _killed = product.daemon.kill9();

@@ -19,7 +19,6 @@ use crate::clock;
 use crate::commands::{chat, models, watch};
 use crate::connect::Connection;
 use crate::context::Context;
-use crate::conversation::ahead;
 use crate::conversation::complete::Known;
 use crate::conversation::editor::{Editor, Read, Shared};
 use crate::conversation::lines::Lines;
@@ -214,19 +213,18 @@ impl Desk {
         if let Ok(mut known) = self.known.lock() {
             known.look_again();
         }
-        let ahead = ahead::lines();
-        if !ahead.is_empty() {
-            self.begun = begun;
-            self.conversation.next.extend(ahead.into_iter().map(Next::Line));
-            return Ok(Some(String::new()));
-        }
-        match editor.read(&begun, &self.conversation.model()) {
-            Ok(Read::Line(line)) => Ok(Some(line)),
-            Ok(Read::End) => Ok(None),
-            Ok(Read::Expand) => {
-                self.expand("")?;
-                Ok(Some(String::new()))
+        let read = match editor.enter() {
+            Ok(ahead) if ahead.lines.is_empty() => self.edit(&format!("{begun}{}", ahead.begun))?,
+            Ok(ahead) => {
+                self.begun = format!("{begun}{}", ahead.begun);
+                self.conversation.next.extend(ahead.lines.into_iter().map(Next::Line));
+                return Ok(Some(String::new()));
             }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(Read::Line(line)) => Ok(Some(line)),
+            Ok(Read::End | Read::Expand) => Ok(None),
             Ok(Read::Interrupt) => {
                 let now = clock::unix_ms();
                 if now.saturating_sub(self.interrupted) < TWICE_MS {
@@ -242,6 +240,20 @@ impl Desk {
                 self.typist = Typist::Lines(Lines::default(), "> ");
                 Ok(Some(begun))
             }
+        }
+    }
+
+    /// Reads a line that begins with `begun`, in an editor.
+    fn edit(&mut self, begun: &str) -> Result<io::Result<Read>> {
+        let mut begun = begun;
+        loop {
+            let Typist::Editor(editor) = &mut self.typist else { return Ok(Ok(Read::End)) };
+            match editor.read(begun, &self.conversation.model()) {
+                // What was typed is still in the editor.
+                Ok(Read::Expand) => begun = "",
+                read => return Ok(read),
+            }
+            self.expand("")?;
         }
     }
 
@@ -273,9 +285,22 @@ impl Desk {
                 let source = self.conversation.prompt(&text)?;
                 self.turn(source)
             }
-            Line::Slash(slash, rest) => self.perform(slash, &rest),
-            Line::Bang(command) => self.shell(&command),
+            Line::Slash(slash, rest) => {
+                self.step_aside();
+                self.perform(slash, &rest)
+            }
+            Line::Bang(command) => {
+                self.step_aside();
+                self.shell(&command)
+            }
             Line::Wrong(what) => Err(Failure::usage(what)),
+        }
+    }
+
+    /// Leaves the terminal as anybody expects it.
+    fn step_aside(&mut self) {
+        if let Typist::Editor(editor) = &mut self.typist {
+            editor.leave();
         }
     }
 
@@ -304,6 +329,7 @@ impl Desk {
 
     /// Leaves: what waits is the daemon's from now on.
     fn leave(&mut self, exit: Exit) -> Result<Exit> {
+        self.step_aside();
         let handed = self.conversation.hand_over()?;
         if handed > 0 {
             let prompts =

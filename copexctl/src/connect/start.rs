@@ -57,19 +57,18 @@ pub(crate) fn connect(ctx: &Context) -> Result<UnixStream> {
 
 /// Connects again after a connection broke.
 ///
-/// A socket nobody listens on was left behind by a daemon that died: it is started again. A
-/// socket that is gone was taken away by a daemon that was stopped on purpose: it gets a
-/// moment to come back, and is not started against its user's will.
+/// A socket nobody listens on was left behind by a daemon that died: it is started again, unless
+/// that is somebody else's to do. A socket that is gone was taken away by a daemon that was
+/// stopped on purpose: it gets a moment to come back, and is not started against its user's will.
 pub(crate) fn reconnect(ctx: &Context) -> Result<UnixStream> {
     let path = ctx.socket()?;
     let deadline = Deadline::after(RESTART_PATIENCE);
     let mut pause = FIRST_PAUSE;
     loop {
+        let ours = ctx.auto_start && !ctx.systemd_owns();
         match UnixStream::connect(&path) {
             Ok(stream) => return Ok(stream),
-            Err(error)
-                if error.kind() == io::ErrorKind::ConnectionRefused && !ctx.systemd_owns() =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && ours => {
                 return start(ctx, &path);
             }
             Err(error) if is_absent(&error) => {}

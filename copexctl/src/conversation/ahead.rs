@@ -3,44 +3,55 @@
 //! The terminal makes a line end of Enter then, and for an editor that is a new line of the same
 //! prompt. So whole lines are taken before it begins.
 
-use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
-/// Lines that are taken, at most; a terminal holds 4 KiB.
+/// Reads that are made, at most; each gives a line, and a terminal holds 4 KiB.
 const MOST: usize = 64;
 
-/// The lines that were typed ahead. One with other keys than letters is nothing: its keys were
-/// meant for a line that was not there.
-pub(crate) fn lines() -> Vec<String> {
-    let stdin = io::stdin();
-    let canonical = tcgetattr(&stdin).is_ok_and(|it| it.local_flags.contains(LocalFlags::ICANON));
-    let mut lines = Vec::new();
-    while canonical && lines.len() < MOST {
-        let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+/// What was typed ahead.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// Whole lines.
+    pub(crate) lines: Vec<String>,
+    /// The beginning of another. The terminal keeps most of it for the editor itself.
+    pub(crate) begun: String,
+}
+
+/// Takes it from the terminal.
+pub(super) fn take(terminal: &impl AsFd) -> Ahead {
+    let canonical = tcgetattr(terminal).is_ok_and(|it| it.local_flags.contains(LocalFlags::ICANON));
+    let mut typed = Vec::new();
+    for _ in 0..if canonical { MOST } else { 0 } {
+        let mut fds = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut fds, PollTimeout::ZERO);
         if !ready.is_ok_and(|count| count > 0) {
             break;
         }
         let mut bytes = [0; 4096];
-        match nix::unistd::read(&stdin, &mut bytes) {
+        match nix::unistd::read(terminal, &mut bytes) {
             // Ctrl-D, or the terminal is gone: the editor sees the latter.
             Ok(0) | Err(_) => break,
-            Ok(count) => lines.extend(line(&bytes[..count])),
+            Ok(count) => typed.extend_from_slice(&bytes[..count]),
         }
     }
-    lines
+    split(&typed)
 }
 
-/// A line, as the terminal gives one at a time.
-fn line(bytes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_end_matches(['\n', '\r']);
-    let plain =
-        !text.trim().is_empty() && !text.chars().any(|char| char != '\t' && char.is_control());
-    plain.then(|| text.to_owned())
+/// A line with other keys than letters is nothing: they were meant for a line that was not
+/// there.
+fn split(typed: &[u8]) -> Ahead {
+    let text = String::from_utf8_lossy(typed);
+    let mut lines: Vec<&str> = text.split(['\n', '\r']).collect();
+    let begun = lines.pop().unwrap_or_default();
+    let plain = |text: &&str| !text.contains(|char: char| char != '\t' && char.is_control());
+    let lines = lines.into_iter().filter(|line| !line.trim().is_empty()).filter(plain);
+    Ahead {
+        lines: lines.map(str::to_owned).collect(),
+        begun: Some(begun).filter(plain).unwrap_or_default().to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -49,10 +60,10 @@ mod tests {
 
     #[test]
     fn keys_are_no_words() {
-        assert_eq!(line("/skills é\n".as_bytes()).as_deref(), Some("/skills é"));
-        assert_eq!(line(b"half of it").as_deref(), Some("half of it"));
-        for nothing in ["\n", " \n", "\x1b[A\n", "a\x15b\n"] {
-            assert_eq!(line(nothing.as_bytes()), None, "{nothing:?}");
-        }
+        let ahead = split("/skills é\n\x1b[A\n \na\x15b\nmore\rhalf of it".as_bytes());
+        assert_eq!(ahead.lines, ["/skills é", "more"]);
+        assert_eq!(ahead.begun, "half of it");
+        assert_eq!(split(b"one\n\x1b[A").begun, "");
+        assert_eq!(split(b"one\n").lines, ["one"]);
     }
 }

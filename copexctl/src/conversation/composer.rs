@@ -20,12 +20,13 @@ use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{AnsweredBy, EventBody, RunEvent};
 use copex_proto::id::AskId;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use nix::sys::signal::{Signal, raise};
 use serde_json::json;
 
 use super::Conversation;
 use super::Next;
 use super::editor::Editor;
-use super::raw::Raw;
+use super::raw::Taker;
 use super::slash::{self, Line, Verb};
 use crate::answer::words;
 use crate::clock;
@@ -66,7 +67,6 @@ pub(crate) struct Composer<'a> {
     conversation: &'a mut Conversation,
     editor: &'a mut Editor,
     line: Entry,
-    raw: Raw,
     signals: Signals,
     bar: Bar,
     since: u64,
@@ -97,16 +97,16 @@ impl<'a> Composer<'a> {
         begun: &str,
     ) -> io::Result<Self> {
         let signals = Signals::catch()?;
-        let raw = Raw::enter()?;
+        let ahead = editor.take(Taker::Turn)?;
         let mut line = Entry::default();
         line.insert(begun);
+        line.insert(&ahead.begun);
         let bar = Bar::new(conversation.ctx.env.get("NO_COLOR").is_none());
         let mut composer = Self {
             inner,
             conversation,
             editor,
             line,
-            raw,
             signals,
             bar,
             since: clock::unix_ms(),
@@ -120,6 +120,7 @@ impl<'a> Composer<'a> {
             held_last: None,
         };
         composer.bar.enter()?;
+        ahead.lines.iter().try_for_each(|line| composer.said(line))?;
         composer.draw()?;
         Ok(composer)
     }
@@ -134,9 +135,26 @@ impl<'a> Composer<'a> {
         left.join("\n")
     }
 
+    /// Leaves the rows, for a prompt.
     fn give_back(&mut self) {
         self.bar.leave();
-        self.raw.leave();
+        // A terminal that is gone is seen by who reads from it.
+        let _ = self.editor.take(Taker::Prompt);
+    }
+
+    /// Leaves all of the terminal, for another program.
+    fn step_aside(&mut self) {
+        self.bar.leave();
+        self.editor.leave();
+    }
+
+    /// Takes it again. What was typed meanwhile was not for a line that nobody saw: it waits
+    /// there to be sent.
+    fn step_back(&mut self) -> io::Result<()> {
+        let ahead = self.editor.take(Taker::Turn)?;
+        let typed: Vec<String> = ahead.lines.into_iter().chain([ahead.begun]).collect();
+        self.line.insert(typed.join("\n").trim_end());
+        self.bar.enter()
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -183,6 +201,8 @@ impl<'a> Composer<'a> {
             KeyCode::Enter if key.modifiers.contains(KeyModifiers::SHIFT) => self.edit(key),
             KeyCode::Enter => return self.enter(),
             KeyCode::Char('d') if control && self.line.is_empty() => return Some(Typed::Leave),
+            // Pressed when it was no signal yet.
+            KeyCode::Char('c') if control => drop(raise(Signal::SIGINT)),
             // What cannot be shown is no reason to lose a key.
             KeyCode::Char('o') if control => drop(self.expand("")),
             _ => self.edit(key),
@@ -265,10 +285,9 @@ impl<'a> Composer<'a> {
             return Ok(());
         }
         if let Some(signal) = self.signals.leaving() {
-            self.give_back();
+            self.step_aside();
             obey(signal);
-            self.raw.again()?;
-            self.bar.enter()?;
+            self.step_back()?;
         }
         self.bar.resized()
     }
@@ -321,8 +340,7 @@ impl View for Composer<'_> {
 
     fn question(&mut self, lines: &[styled::Line]) -> io::Result<()> {
         if std::mem::take(&mut self.away) {
-            self.raw.again()?;
-            self.bar.enter()?;
+            self.step_back()?;
         }
         self.inner.question(lines)?;
         self.draw()
@@ -426,7 +444,7 @@ impl View for Composer<'_> {
 
     fn suspend(&mut self) {
         self.inner.suspend();
-        self.give_back();
+        self.step_aside();
         self.away = true;
     }
 

@@ -14,10 +14,12 @@ use reedline::{
     default_emacs_keybindings,
 };
 
+use super::ahead::Ahead;
 use super::complete::{Candidate, Known};
 use super::composer::entry::Aid;
 use super::history::Guarded;
 use super::paste::Pastes;
+use super::raw::{Raw, Taker};
 use crate::render::note;
 use crate::render::printer;
 use crate::render::wrap::width;
@@ -49,6 +51,8 @@ pub(crate) struct Editor {
     line: Reedline,
     pastes: Pastes,
     known: Shared,
+    /// The terminal, while nobody else has it.
+    raw: Option<Raw>,
 }
 
 impl Editor {
@@ -73,7 +77,32 @@ impl Editor {
             .with_ansi_colors(color)
             .use_bracketed_paste(true)
             .with_edit_mode(Box::new(keys(pastes.clone())));
-        Ok(Self { line, pastes, known })
+        Ok(Self { line, pastes, known, raw: None })
+    }
+
+    /// Takes the terminal for us, until it is [left](Self::leave): keys that are pressed when
+    /// nobody reads come to who reads next. What was typed before that.
+    ///
+    /// # Errors
+    /// When stdin is no terminal.
+    pub(crate) fn enter(&mut self) -> io::Result<Ahead> {
+        self.take(Taker::Prompt)
+    }
+
+    /// The same for a line below a turn.
+    pub(super) fn take(&mut self, taker: Taker) -> io::Result<Ahead> {
+        if let Some(raw) = &self.raw {
+            raw.again(taker)?;
+            return Ok(Ahead::default());
+        }
+        let (raw, ahead) = Raw::enter(io::stdin(), taker)?;
+        self.raw = Some(raw);
+        Ok(ahead)
+    }
+
+    /// Leaves the terminal as it was, for a command of another.
+    pub(crate) fn leave(&mut self) {
+        self.raw = None;
     }
 
     /// The pastes that words in a line stand for.

@@ -7,7 +7,7 @@
 //!
 //! Not here: drawing and keys, but for the terminal that types (`editor`, `composer`, `lines`).
 
-pub(crate) mod ahead;
+mod ahead;
 pub(crate) mod complete;
 pub(crate) mod composer;
 pub(crate) mod editor;

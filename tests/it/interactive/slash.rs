@@ -1,5 +1,7 @@
 //! Every slash command, typed.
 
+use copex_tests::model::Gate;
+
 use super::*;
 
 #[test]
@@ -61,10 +63,15 @@ fn a_session_types_every_slash_command() {
 #[test]
 fn what_is_typed_while_a_command_runs_comes_after_it() {
     let product = Product::start();
+    let gate = Gate::new();
+    product.model.push(Reply::stream().wait(&gate).say("<promise>all done</promise>"));
     product.model.respond(|_| Reply::text("<promise>all done</promise>"));
     let mut screen = begin(&product, []);
+    screen.line("/ralph fix it now -p 'all done'");
+    screen.wait("iteration 1 of");
     // Nobody reads the keys while the loop is followed: no question waits.
-    screen.line("/ralph fix it now -p 'all done'").keys("\x1b[A\rsecond words\rhalf");
+    screen.keys("\x1b[A\rsecond words\rhalf");
+    gate.open();
     screen.wait("1 iteration");
     screen.wait("> half");
     assert_eq!(product.last_request().prompt(), "second words");
