@@ -14,6 +14,10 @@ const ROWS: usize = 2;
 /// count all the same.
 const LEAST: usize = 4;
 
+/// Further down than any terminal goes, which makes its last row of it. So the rows are at the
+/// bottom of the terminal as it is when it draws them, and not where it was when we measured it.
+const BOTTOM: &str = "\x1b[9999;1H";
+
 /// The size of a terminal that does not say.
 const USUAL: (usize, usize) = (80, 24);
 
@@ -59,10 +63,9 @@ impl Bar {
         let width = self.size.0.saturating_sub(1);
         let (rule, plain) = if self.dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
         let status = cut(&format!("── {status}"), width);
+        // Where it is narrower by now, nothing is wrapped.
         let text = format!(
-            "\x1b7\x1b[{};1H\x1b[2K{rule}{status}{plain}\x1b[{};1H\x1b[2K{}\x1b8",
-            self.top() + 1,
-            self.top() + 2,
+            "\x1b7\x1b[?7l{BOTTOM}\x1b[A\x1b[2K{rule}{status}{plain}{BOTTOM}\x1b[2K{}\x1b[?7h\x1b8",
             shown(line, cursor, width),
         );
         put(&text)
