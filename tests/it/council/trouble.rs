@@ -49,7 +49,7 @@ fn who_hangs_before_the_quorum_is_there_holds_nobody() {
     assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
     let message = told["error"]["message"].as_str().unwrap();
     let wanted =
-        "no quorum: 2 of 2 opinions are needed, 1 came; beta-2: it was not ready 1 s after";
+        "no quorum: 2 of 2 opinions are needed, 1 came; beta-2: nothing was heard of it for 1 s";
     assert!(message.starts_with(wanted), "{message}");
     assert!(told["error"]["hint"].as_str().unwrap().contains("council --resume"), "{told}");
     assert_eq!(told["council"]["missing"][0]["name"], "beta-2", "{told}");
@@ -77,8 +77,13 @@ fn nobody_who_answers_holds_the_council_no_longer_than_silence_may_last() {
     let how = ["Which?", "--straggler-timeout", "1", "--json"];
     let told = council(&product, &MEMBERS[..3], how).expect_code(1).json();
     assert!(told["duration_ms"].as_u64().unwrap() < SOON_MS, "{told}");
+    // The last of them is compared with the others, when there can be no quorum any more.
     let message = told["error"]["message"].as_str().unwrap();
-    assert!(message.contains("0 came; alpha-1: nothing was heard of it for 2 s"), "{message}");
+    let (_, members) = message.split_once("0 came; ").unwrap_or_else(|| panic!("{message}"));
+    let reasons: Vec<_> = members.split("; ").map(|it| it.split_once(": ").unwrap().1).collect();
+    let silent = reasons.iter().filter(|it| **it == "nothing was heard of it for 2 s").count();
+    let late = reasons.iter().filter(|it| **it == "it was not ready 1 s after the others").count();
+    assert!((silent, late) == (3, 0) || (silent, late) == (2, 1), "{message}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Council {
             let lane = self.lane(Who::Member(index));
             if self.running.contains_key(&lane) {
                 // It was late in the stage before and is not still yet: it is late here too.
-                effects.extend(self.misses(index, Ending::Failed(self.too_late())));
+                effects.extend(self.misses(index, Ending::Failed(self.too_late(true))));
                 continue;
             }
             let member = &mut self.progress.members[index];
@@ -253,7 +253,7 @@ impl Council {
     fn leave_out(&mut self, late: &[usize], moment: Moment) -> Vec<Effect> {
         // Somebody who was parked may be among them.
         let mut effects = vec![Effect::Emit(Fact::Running)];
-        let failure = self.too_late();
+        let failure = self.too_late(self.is_settled());
         for index in late {
             effects.extend(self.misses(*index, Ending::Failed(failure.clone())));
         }
@@ -312,13 +312,13 @@ impl Council {
         effects
     }
 
-    /// Why those at work are left out now.
-    fn too_late(&self) -> Failure {
+    /// Why those at work are left out now: the others are ready, or else they are silent.
+    fn too_late(&self, compared: bool) -> Failure {
         let seconds = self.patience_ms() / 1_000;
-        let message = if self.count(Part::Done) + self.count(Part::None) == 0 {
-            format!("nothing was heard of it for {seconds} s")
-        } else {
+        let message = if compared {
             format!("it was not ready {seconds} s after the others")
+        } else {
+            format!("nothing was heard of it for {seconds} s")
         };
         Failure::new(FailureClass::Unknown, message)
     }

@@ -84,7 +84,7 @@ fn who_is_silent_before_the_quorum_is_there_holds_nobody() {
         let Some(End { verdict: Verdict::Failed(failure), .. }) = &rig.end else { panic!() };
         assert!(failure.message.starts_with("no quorum: "), "{failure}");
         for name in names {
-            let words = format!("{name}: it was not ready 1 s after the others");
+            let words = format!("{name}: nothing was heard of it for 1 s");
             assert!(failure.message.contains(&words), "{failure}");
         }
         assert_eq!(rig.count("decision"), 0);
