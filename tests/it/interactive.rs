@@ -2,6 +2,7 @@
 
 mod bang;
 mod expand;
+mod keys;
 mod lost;
 pub(crate) mod modes;
 mod slash;

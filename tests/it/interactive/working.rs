@@ -98,7 +98,7 @@ fn ctrl_c_cancels_the_turn_and_twice_leaves() {
     screen.wait("echo: go on");
     ready(&mut screen);
     assert_eq!(product.last_request().user_messages(), ["go", "go on"], "the conversation stays");
-    screen.keys("half\x03");
+    screen.keys("\x03");
     screen.wait("Ctrl-C again");
     screen.keys("\x03");
     let (code, shown) = screen.end();
