@@ -5,6 +5,7 @@ mod expand;
 mod keys;
 mod lost;
 pub(crate) mod modes;
+mod narrow;
 mod slash;
 mod working;
 
