@@ -441,6 +441,11 @@ impl<O: Write, E: Write> View for Text<O, E> {
         Ok(())
     }
 
+    fn unseen(&self) -> Option<&'static str> {
+        let free = self.out_line == Line::Start && self.err_line == Line::Start;
+        self.printer.as_ref().filter(|_| free)?.unseen()
+    }
+
     fn show(&mut self, lines: &[styled::Line]) -> io::Result<()> {
         let look = self.style.asides.filter(|look| !look.ui.screen_reader);
         self.lines("", lines, look.unwrap_or_default())
