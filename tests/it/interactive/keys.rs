@@ -11,7 +11,7 @@ fn ctrl_c_empties_a_line_and_leaves_an_empty_one_alone() {
     // However often, and whatever stands there.
     for line in ["half a line", "one\x1b\rtwo\x1b\rthree", "\x1b[A", "/mod\t"] {
         screen.keys(line).keys("\x03");
-        let shown = screen.wait_for("an empty line", |shown| is_empty(shown));
+        let shown = screen.wait_for("an empty line", is_empty);
         assert!(!shown.contains("Ctrl-C again"), "{line:?}: {shown}");
     }
     // It can be had again.
