@@ -9,6 +9,7 @@ use copex_proto::config::{ClientConfig, Layer, Merged, Origin, Place, Problem, S
 
 use crate::context::Context;
 use crate::error::{Failure, Result};
+use crate::render;
 
 /// What is in force.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub(crate) struct Given {
 pub(crate) fn load(ctx: &Context, given: Given) -> Result<Settings> {
     let (merged, cwd) = merge(ctx, given)?;
     let config = ClientConfig::from_merged(&merged)?;
+    if config.ui.screen_reader {
+        render::read_aloud();
+    }
     Ok(Settings { config, merged, cwd })
 }
 

@@ -3,7 +3,7 @@
 use copex_tests::model::{Cut, Gate, Reply, Usage};
 use serde_json::{Value, json};
 
-use crate::product::{Product, of_type, shell, types};
+use crate::product::{Product, follow, of_type, shell, types};
 
 /// A provider whose model takes more than a book.
 const LARGE: &str = "[provider]\nmax_prompt_tokens = 8000000\n";
@@ -239,4 +239,39 @@ fn text_of_a_broken_attempt_is_withdrawn() {
     assert_eq!(output.stdout, "Hel\nHello there\n");
     assert!(output.stderr.contains("starting again"), "{}", output.stderr);
     assert_eq!(product.runs(["attach", run, "-q"]).ok(), "Hello there\n");
+}
+
+#[test]
+fn a_turn_takes_the_time_of_its_own_and_not_of_those_before_it() {
+    let (mut product, gate) = (Product::start(), Gate::new());
+    let mut rpc = product.rpc();
+    let first = product.submit(&mut rpc, "first", json!({}));
+    let session = follow(&mut rpc, &first).last().unwrap()["session"].clone();
+    let same = || json!({"session": {"resume": session}});
+    product.model.push(Reply::stream().say("second").wait(&gate));
+    product.model.push(Reply::stream().say("third, and ").wait(&gate).hang());
+    let second = product.submit(&mut rpc, "second", same());
+    let third = product.submit(&mut rpc, "third", same());
+    let cancelled = product.submit(&mut rpc, "fourth", same());
+    gate.wait_reached(1);
+    // One that ends before its turn has come took no time.
+    rpc.call("run.cancel", &json!({"run": cancelled}));
+    let end = follow(&mut rpc, &cancelled).pop().unwrap();
+    let told = (&end["type"], &end["outcome"]["duration_ms"]);
+    assert_eq!(told, (&json!("cancelled"), &json!(0)), "{end}");
+    gate.release();
+    let ended_at = |events: &[Value]| events.last().unwrap()["at"].as_u64().unwrap();
+    let before = ended_at(&follow(&mut rpc, &second));
+    gate.wait_reached(2);
+    // The work under way counts over a restart.
+    let watched = rpc.subscribe("run.watch", &json!({"run": third}));
+    rpc.events_until(&watched, "message_delta");
+    let _killed = product.daemon.kill9();
+    product.model.push(Reply::text("third"));
+    product.daemon.restart();
+    let events = follow(&mut product.rpc(), &third);
+    let took = events.last().unwrap()["duration_ms"].as_u64().unwrap();
+    let asked = of_type(&events, "attempt")[0]["at"].as_u64().unwrap();
+    let (least, most) = (ended_at(&events) - asked, ended_at(&events) - before);
+    assert!((least..=most).contains(&took), "{least}..={most}: {took}: {events:#?}");
 }

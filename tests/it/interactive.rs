@@ -2,8 +2,10 @@
 
 mod bang;
 mod expand;
+mod keys;
 mod lost;
 pub(crate) mod modes;
+mod narrow;
 mod slash;
 mod working;
 

@@ -32,10 +32,11 @@ pub(crate) mod watch;
 
 use std::io::{self, IsTerminal as _};
 
-use crate::cli::{ChatArgs, Cli, Command, DaemonCommand, InteractiveArgs};
+use crate::cli::{ChatArgs, Cli, Command, DaemonCommand, InteractiveArgs, UiFlags};
 use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
+use crate::request;
 
 /// Commands of Python copex and of later versions of ours.
 const LATER: [&str; 13] = [
@@ -63,6 +64,10 @@ pub(crate) fn carry_out(cli: Cli, ctx: impl FnOnce() -> Result<Context>) -> Resu
 }
 
 fn with_context(ctx: Context, command: Command) -> Result<Exit> {
+    if crate::render::note_columns().is_some() {
+        // Whether they are read aloud. What cannot be read is told by who needs it.
+        let _ = request::ui(&ctx, &UiFlags::default());
+    }
     match command {
         Command::Chat(args) => chat::run(ctx, *args),
         Command::Interactive(args) => interactive::run(ctx, *args),

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossterm::event::Event;
 use reedline::{
-    ColumnarMenu, Completer, CompletionResult, EditCommand, EditMode, Emacs, HistoryItem, KeyCode,
-    KeyModifiers, MenuBuilder as _, Prompt, PromptEditMode, PromptHistorySearch,
-    PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, ReedlineRawEvent,
-    SearchDirection, SearchQuery, Signal, Span, Suggestion, ValidationResult, Validator,
-    default_emacs_keybindings,
+    Completer, CompletionResult, EditCommand, EditMode, Emacs, HistoryItem, KeyCode, KeyModifiers,
+    Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline,
+    ReedlineEvent, ReedlineMenu, ReedlineRawEvent, SearchDirection, SearchQuery, Signal, Span,
+    Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 
 use super::ahead::Ahead;
 use super::complete::{Candidate, Known};
 use super::composer::entry::Aid;
 use super::history::Guarded;
+use super::menu::Choices;
 use super::paste::Pastes;
 use super::raw::{Raw, Taker};
 use crate::render::note;
@@ -40,7 +40,7 @@ pub(crate) enum Read {
     Line(String),
     /// Wants a tool call in full; what was typed stays.
     Expand,
-    /// Pressed Ctrl-C.
+    /// Pressed Ctrl-C on an empty line.
     Interrupt,
     /// Pressed Ctrl-D on an empty line, or the terminal is gone.
     End,
@@ -66,11 +66,10 @@ impl Editor {
                 Guarded::unkept(pastes.clone())?
             }
         };
-        let menu = ColumnarMenu::default().with_name(MENU).with_columns(1).with_marker("");
         let line = Reedline::create()
             .with_history(Box::new(history))
             .with_completer(Box::new(Words { known: Arc::clone(&known) }))
-            .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(Choices::new(MENU))))
             .with_quick_completions(true)
             .with_partial_completions(true)
             .with_validator(Box::new(Unfinished))
@@ -181,10 +180,27 @@ fn keys(pastes: Pastes) -> Keys {
     let anew = vec![ReedlineEvent::Esc, ReedlineEvent::Edit(vec![EditCommand::CutFromStart])];
     let anew = ReedlineEvent::Multiple(anew);
     bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('u'), anew);
+    bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('c'), interrupt());
     let expand = ReedlineEvent::ExecuteHostCommand(String::new());
     bindings.add_binding(KeyModifiers::CONTROL, KeyCode::Char('o'), expand);
     bindings.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
     Keys { emacs: Emacs::new(bindings), pastes }
+}
+
+/// Ctrl-C: a line with something in it is emptied, as shells do, and Ctrl-Y brings it back. An
+/// empty one is left, and a search goes back to its line.
+fn interrupt() -> ReedlineEvent {
+    let edit = |command| ReedlineEvent::Edit(vec![command]);
+    // There is nothing to copy where there is nothing.
+    let kept_or_left = vec![edit(EditCommand::CopySelection), ReedlineEvent::CtrlC];
+    let line = vec![
+        ReedlineEvent::Esc,
+        edit(EditCommand::SelectAll),
+        ReedlineEvent::UntilFound(kept_or_left),
+        edit(EditCommand::Clear),
+    ];
+    // A search knows no `Multiple`.
+    ReedlineEvent::UntilFound(vec![ReedlineEvent::Multiple(line), ReedlineEvent::Esc])
 }
 
 /// Keys as in Emacs and shells; a large paste becomes a word.

@@ -13,6 +13,7 @@ pub(crate) mod composer;
 pub(crate) mod editor;
 mod history;
 pub(crate) mod lines;
+mod menu;
 pub(crate) mod paste;
 mod raw;
 pub(crate) mod secret;

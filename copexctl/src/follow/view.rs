@@ -39,6 +39,12 @@ pub(crate) trait View {
         Ok(None)
     }
 
+    /// What the model writes of which nothing is seen yet, where the cursor stands at the
+    /// beginning of a line.
+    fn unseen(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What wakes it besides.
     fn wakes(&self) -> Option<BorrowedFd<'_>> {
         None

@@ -1,5 +1,5 @@
-//! How long a parked run still waits, and a tool works: the words, and a line on a terminal that
-//! counts.
+//! How long a parked run still waits, and a tool works, or something is written that is shown
+//! when it is whole: the words, and a line on a terminal that counts.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::when;
 /// Columns of the line that is redrawn: one that wraps cannot be.
 const COLUMNS: usize = 79;
 
-/// A tool that is done by then needs no line of its own, in milliseconds.
+/// A tool that is done by then needs no line of its own, nor does a table, in milliseconds.
 const QUICK_MS: u64 = 300;
 
 /// Tools at work that are shown one after the other; of more, the last ones.
@@ -44,8 +44,8 @@ pub(crate) fn way_on(run: &str) -> String {
     format!("to go on now: copexctl runs resume --now {run}")
 }
 
-/// A view with one more line below it while the run is parked or a tool works, redrawn each
-/// second in place.
+/// A view with one more line below it while the run is parked, a tool works, or the model writes
+/// what cannot be shown yet, redrawn each second in place.
 /// For a terminal alone.
 ///
 /// Invariant: the line is taken away before anything else is shown, and at the end.
@@ -55,6 +55,8 @@ pub(crate) struct Countdown<V, E: Write> {
     park: Option<(String, u64)>,
     /// Tools at work: the call, what is said of it, since when.
     tools: Vec<(String, String, u64)>,
+    /// Since when the model writes something of which nothing is seen.
+    unseen: Option<u64>,
     /// Questions that wait: what is typed stands where the line would.
     asked: Vec<AskId>,
     /// Whether the cursor may stand behind a text of somebody else.
@@ -62,7 +64,7 @@ pub(crate) struct Countdown<V, E: Write> {
     drawn: bool,
 }
 
-impl<V, E: Write> Countdown<V, E> {
+impl<V: View, E: Write> Countdown<V, E> {
     /// Over `inner`; the line is drawn on `err`.
     pub(crate) fn new(inner: V, err: E) -> Self {
         Self {
@@ -70,17 +72,10 @@ impl<V, E: Write> Countdown<V, E> {
             err,
             park: None,
             tools: Vec::new(),
+            unseen: None,
             asked: Vec::new(),
             inside_line: false,
             drawn: false,
-        }
-    }
-
-    fn wipe(&mut self) {
-        if std::mem::take(&mut self.drawn) {
-            // A stderr that is gone is no reason to lose the answer.
-            let _ = self.err.write_all(b"\r\x1b[K");
-            let _ = self.err.flush();
         }
     }
 
@@ -93,16 +88,24 @@ impl<V, E: Write> Countdown<V, E> {
             let left = until.saturating_sub(now).checked_sub(1)?;
             return Some(Duration::from_millis(left % 1_000 + 1));
         }
-        let free = !self.inside_line && self.asked.is_empty();
-        let (_, words, since) = self.tools.last().filter(|_| free)?;
-        let passed = now.saturating_sub(*since);
+        if !self.asked.is_empty() {
+            return None;
+        }
+        let tool = self.tools.last().filter(|_| !self.inside_line);
+        let (words, since) = match (tool, self.unseen, self.inner.unseen()) {
+            (Some((_, words, since)), ..) => {
+                let others = self.tools.len() - 1;
+                let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+                (format!("{}{more}", brief(words, COLUMNS - 30)), *since)
+            }
+            (None, Some(since), Some(what)) => (format!("· writing {what}"), since),
+            _ => return None,
+        };
+        let passed = now.saturating_sub(since);
         if passed < QUICK_MS {
             return Some(Duration::from_millis(QUICK_MS - passed));
         }
-        let others = self.tools.len() - 1;
-        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
-        let line = format!("{}{more}  {} s", brief(words, COLUMNS - 30), passed / 1_000);
-        self.line(&line);
+        self.line(&format!("{words}  {} s", passed / 1_000));
         Some(Duration::from_millis(1_000 - passed % 1_000))
     }
 
@@ -141,6 +144,16 @@ impl<V, E: Write> Countdown<V, E> {
     }
 }
 
+impl<V, E: Write> Countdown<V, E> {
+    fn wipe(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            // A stderr that is gone is no reason to lose the answer.
+            let _ = self.err.write_all(b"\r\x1b[K");
+            let _ = self.err.flush();
+        }
+    }
+}
+
 impl<V: View, E: Write> View for Countdown<V, E> {
     fn event(&mut self, event: &RunEvent, raw: &str) -> io::Result<()> {
         self.wipe();
@@ -157,7 +170,10 @@ impl<V: View, E: Write> View for Countdown<V, E> {
         ) {
             self.park = None;
         }
-        self.inner.event(event, raw)
+        self.inner.event(event, raw)?;
+        let unseen = self.inner.unseen().map(|_| self.unseen.unwrap_or_else(clock::unix_ms));
+        self.unseen = unseen;
+        Ok(())
     }
 
     fn note(&mut self, text: &str) -> io::Result<()> {
@@ -280,6 +296,47 @@ mod tests {
         let first = "\r· bash npm test  3 s\u{1b}[K\r\u{1b}[K";
         assert!(drawn.starts_with(first) && drawn.ends_with("\r\u{1b}[K"), "{drawn:?}");
         assert!(drawn.contains("· bash npm test and 1 more  1 s"), "{drawn:?}");
+    }
+
+    #[test]
+    fn a_table_on_its_way_has_a_line_until_it_is_there() {
+        use crate::render::text::{AnswerStyle, Shown, Style, Text};
+        use crate::render::theme::Look;
+        let look = Look { columns: Some(40), ..Look::plain(copex_proto::config::Ui::default()) };
+        let (shown, not) = (Shown::Yes, Shown::No);
+        let style = Style {
+            answer: AnswerStyle::Stream,
+            progress: shown,
+            summary: not,
+            reasoning: not,
+            notes: shown,
+            terminal: shown,
+            color: not,
+            drawing: None,
+            whole: not,
+            look: Some(look),
+            asides: Some(look),
+            results: not,
+        };
+        let (mut out, mut err, mut drawn) = (Vec::new(), Vec::new(), Vec::new());
+        let mut view = Countdown::new(Text::new(&mut out, &mut err, style), &mut drawn);
+        let mut say = |seq, text: &str| {
+            view.event(&event(seq, EventBody::MessageDelta { text: text.to_owned() }), "").unwrap();
+            view.unseen.map(|since| view.draw(since + 2_000))
+        };
+        assert_eq!(say(1, "Look at these "), None, "it stands there");
+        assert_eq!(say(2, "words:\n\n"), None);
+        let next = Some(Duration::from_secs(1));
+        assert_eq!(say(3, "| a | b |\n|---|"), Some(next));
+        assert_eq!(say(4, "---|\n| 1 |"), Some(next), "since it began");
+        assert_eq!(say(5, " 2 |\n\nAnd so"), None);
+        assert_eq!(say(6, " on.\n\n```\nlet a"), Some(next));
+        assert_eq!(say(7, " = 1;\n"), None);
+        drop(view);
+        let drawn = String::from_utf8(drawn).unwrap();
+        let line = |what: &str| format!("\r· writing {what}  2 s\u{1b}[K\r\u{1b}[K");
+        let [table, code] = ["a table", "code"].map(line);
+        assert_eq!(drawn, format!("{table}{table}{code}"));
     }
 
     #[test]

@@ -23,11 +23,31 @@ mod words;
 pub(crate) mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use copex_proto::error::ErrorInfo;
 use copex_proto::event::{Outcome, ToolStart, Usage};
 
 pub(crate) use rows::table;
+
+/// Whether what is told is read aloud.
+static ALOUD: AtomicBool = AtomicBool::new(false);
+
+/// From now on everything is read aloud: lines stay whole.
+pub(crate) fn read_aloud() {
+    ALOUD.store(true, Ordering::Relaxed);
+}
+
+/// Columns that a note is broken to: those of the terminal where it is seen, if it is.
+pub(crate) fn note_columns() -> Option<usize> {
+    let (columns, _) = terminal_size::terminal_size_of(io::stderr())?;
+    Some(usize::from(columns.0)).filter(|it| *it > 0 && !ALOUD.load(Ordering::Relaxed))
+}
+
+/// A note as it is shown.
+fn fitted(text: &str) -> String {
+    note_columns().map_or_else(|| text.to_owned(), |most| wrap::note(text, most))
+}
 
 /// The answer of a run; that of a council with opinions and reviews where the `whole` is wanted.
 pub(crate) fn answer(outcome: &Outcome, whole: bool) -> String {
@@ -65,7 +85,8 @@ pub(crate) fn value(value: &impl serde::Serialize) -> io::Result<()> {
 /// Prints words for a person on stderr. A stderr that is gone is no reason to stop.
 pub(crate) fn note(text: &str) {
     // In one write, so that nothing of another program comes between.
-    let _ = io::stderr().lock().write_all(format!("copexctl: {text}\n").as_bytes());
+    let text = fitted(&format!("copexctl: {text}\n"));
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Prints an error and the way out on stderr.
@@ -78,7 +99,7 @@ pub(crate) fn error(info: &ErrorInfo) {
         text.push('\n');
     }
     // Nowhere left to tell it.
-    let _ = err.write_all(text.as_bytes());
+    let _ = err.write_all(fitted(&text).as_bytes());
 }
 
 /// The text without control characters other than line ends and tabs: what a model or a

@@ -80,6 +80,11 @@ impl Printer {
         self.begun > 0 && !self.cut
     }
 
+    /// What is being written, where the cursor stands before it and nothing of it is there.
+    pub(crate) fn unseen(&self) -> Option<&'static str> {
+        self.stream.unseen().filter(|_| !self.is_inside_line())
+    }
+
     fn lines(&mut self, lines: &[Line]) -> String {
         let mut written = String::new();
         for line in lines {

@@ -23,7 +23,7 @@ use crate::render::tools::Tools;
 use crate::render::words::{
     gate, member_line, retry_line, step_line, summary, told, tool_failed, tool_start,
 };
-use crate::render::{answer, brief, clean, countdown};
+use crate::render::{answer, brief, clean, countdown, note_columns, wrap};
 
 pub(crate) use style::{AnswerStyle, Shown, Style};
 
@@ -155,10 +155,16 @@ impl<O: Write, E: Write> Text<O, E> {
     }
 
     fn tell(&mut self, text: &str) -> io::Result<()> {
-        if self.style.notes == Shown::Yes {
-            self.aside(&format!("copexctl: {text}"))
-        } else {
-            Ok(())
+        if self.style.notes == Shown::Yes { self.aside(&self.told(text)) } else { Ok(()) }
+    }
+
+    /// A note, broken at words where it is seen.
+    fn told(&self, text: &str) -> String {
+        let text = format!("copexctl: {text}");
+        let look = self.style.asides.filter(|look| !look.ui.screen_reader);
+        match look.and_then(|look| look.columns.or_else(note_columns)) {
+            Some(most) => wrap::note(&text, most),
+            None => text,
         }
     }
 
@@ -431,8 +437,13 @@ impl<O: Write, E: Write> View for Text<O, E> {
             self.end_out_line()?;
         }
         self.end_err_line();
-        let _ = writeln!(self.err, "copexctl: {text}");
+        let _ = writeln!(self.err, "{}", self.told(text));
         Ok(())
+    }
+
+    fn unseen(&self) -> Option<&'static str> {
+        let free = self.out_line == Line::Start && self.err_line == Line::Start;
+        self.printer.as_ref().filter(|_| free)?.unseen()
     }
 
     fn show(&mut self, lines: &[styled::Line]) -> io::Result<()> {

@@ -55,6 +55,52 @@ pub(crate) fn settled<'a>(pieces: impl IntoIterator<Item = &'a str>) -> usize {
     settled
 }
 
+/// Before the lines that a note is broken to.
+const HANG: &str = "  ";
+
+/// Breaks a note to lines of `most` columns, at spaces alone. What may be copied stays in one
+/// piece, however long: any word, what stands between backticks, and a command of ours.
+pub(crate) fn note(text: &str, most: usize) -> String {
+    let mut broken = String::with_capacity(text.len() + 8);
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            broken.push('\n');
+        }
+        let (mut rest, mut column, mut edge) = (line, 0, 0);
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(whole(rest));
+            let columns = width(piece);
+            if column > edge && column + columns > most {
+                let piece = piece.trim_start_matches(' ');
+                broken.extend(["\n", HANG, piece]);
+                edge = HANG.len();
+                column = edge + width(piece);
+            } else {
+                broken.push_str(piece);
+                column += columns;
+            }
+            rest = after;
+        }
+    }
+    broken
+}
+
+/// Bytes up to where a note may be broken next: its spaces, and what stays whole behind them.
+fn whole(text: &str) -> usize {
+    let word = text.len() - text.trim_start_matches(' ').len();
+    let from = &text[word..];
+    if from.starts_with("copexctl ") {
+        let end = from.find(['`', ';', ',', '·', '…']).unwrap_or(from.len());
+        return word + end + from[end..].find(' ').unwrap_or(from.len() - end);
+    }
+    let mut quoted = false;
+    let end = from.find(|char| {
+        quoted ^= char == '`';
+        char == ' ' && !quoted
+    });
+    word + end.unwrap_or(from.len())
+}
+
 /// What stands before a line: once, and before the lines that it is broken to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Margin<'a> {
@@ -206,6 +252,32 @@ mod tests {
         assert_eq!(broken("a 日本語です b", 6), ["a 日本", "語です", "b"]);
         assert_eq!(broken("to internationalization", 8), ["to", "internat", "ionaliza", "tion"]);
         assert_eq!(broken("", 8), [""]);
+    }
+
+    #[test]
+    fn a_note_breaks_at_spaces_and_what_is_copied_stays_whole() {
+        let note = |text: &str, most| note(text, most);
+        assert_eq!(note("one two three", 7), "one two\n  three");
+        assert_eq!(note("one two  three four\nfive", 12), "one two\n  three four\nfive");
+        assert_eq!(
+            note("at /a/long/path/of/it.rs: gone", 10),
+            "at\n  /a/long/path/of/it.rs:\n  gone"
+        );
+        let told = "go on with: copexctl interactive --continue; or do not";
+        assert_eq!(note(told, 20), "go on with:\n  copexctl interactive --continue;\n  or do not");
+        let told = "copexctl: none; `copexctl help skills` says where, \"a b\"";
+        assert_eq!(
+            note(told, 24),
+            "copexctl: none;\n  `copexctl help skills`\n  says where, \"a b\""
+        );
+        assert_eq!(note("日本語 日本語", 8), "日本語\n  日本語");
+        assert_eq!(note("  indented  ", 80), "  indented  ");
+        assert_eq!(note("it's ` open", 5), "it's\n  ` open", "a sign that is never closed");
+        for most in 1..60 {
+            let text = "copexctl: warning: some `words of it` and a/path/here to be broken";
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words(&note(text, most)), text);
+        }
     }
 
     #[test]

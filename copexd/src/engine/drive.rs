@@ -15,7 +15,7 @@ use super::account::Account;
 use super::chain::Chain;
 use super::crew::Crew;
 use super::desk::Desk;
-use super::events::{self, Context};
+use super::events;
 use super::registry::{Command, Live};
 use super::returning::Returning;
 use super::{Engine, inbox, key, prepare, tape};
@@ -44,7 +44,6 @@ pub(super) struct Driver {
     pub(super) live: Arc<Live>,
     pub(super) request: RunRequest,
     pub(super) cwd: String,
-    context: Context,
     pub(super) account: Account,
     pub(super) chain: Arc<Chain>,
     /// The same for lanes that do not ask the run's own.
@@ -103,21 +102,20 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let Begun { mut request, progress, first, place, returning } = begun;
         let fresh = first == Input::Start;
-        let (run, cwd, accepted_at) = {
+        let (run, cwd) = {
             let summary = live.summary.borrow();
-            (summary.run, summary.cwd.clone().unwrap_or_default(), summary.accepted_at)
+            (summary.run, summary.cwd.clone().unwrap_or_default())
         };
         self.settle_demo(&mut request, &live).await;
         tape::settle(&mut request).await;
         let options = request.options();
-        let context = Context { accepted_at };
         let mut spec = match prepare::chat_spec(run.as_str(), options, &cwd) {
             Ok(spec) => spec,
-            Err(error) => return self.refuse(&live, context, &error.message).await,
+            Err(error) => return self.refuse(&live, &error.message).await,
         };
         let chain = match self.chain(options, &live).await {
             Ok(chain) => chain,
-            Err(error) => return self.refuse(&live, context, &error.message).await,
+            Err(error) => return self.refuse(&live, &error.message).await,
         };
         spec.choices.clone_from(&chain.choices);
         let warning = spec.choices.first().and_then(|first| first.warning.clone());
@@ -132,7 +130,7 @@ impl Engine {
         let Crew { machine, chains } =
             match self.crew(&request, (spec, &cwd), &live, progress).await {
                 Ok(crew) => crew,
-                Err(error) => return self.refuse(&live, context, &error.message).await,
+                Err(error) => return self.refuse(&live, &error.message).await,
             };
         let (accounts, store) = (&self.inner.accounts, &self.inner.store);
         let account = Account::open(accounts, store, (run, &cwd), &request)?;
@@ -143,7 +141,6 @@ impl Engine {
             live,
             request,
             cwd,
-            context,
             account,
             chain: Arc::new(chain),
             chains,
@@ -241,11 +238,11 @@ impl Engine {
     }
 
     /// Ends a run that cannot even begin.
-    async fn refuse(&self, live: &Live, context: Context, why: &str) -> Result<(), StoreError> {
+    async fn refuse(&self, live: &Live, why: &str) -> Result<(), StoreError> {
         let failure = Failure::new(FailureClass::Usage, why);
         let end = End { verdict: Verdict::Failed(failure), outcome: Outcome::default() };
         let now = clock::now_ms();
-        let bodies = vec![(None, events::terminal(end, context, now))];
+        let bodies = vec![(None, events::terminal(end, live.took(now)))];
         let news = self.inner.notifier.news(live, &bodies, now);
         let ops = live.record(&bodies).into_iter().collect();
         live.log.append(bodies, ops, Durability::Synced).await?;
@@ -329,7 +326,7 @@ impl Driver {
                 self.report(MAIN, &Report::Answered);
             }
             // The end is the whole run's.
-            bodies.push((None, events::terminal(end, self.context, now)));
+            bodies.push((None, events::terminal(end, self.live.took(now))));
             inbox::drop_waiting(&self.engine.inner.store, run, &mut ops, now);
             self.ended = true;
             ops.push(if over { Op::DeleteCheckpoint(run) } else { self.checkpoint(run) });

@@ -19,13 +19,6 @@ use crate::core::signal::CallUsage;
 /// Bytes of one merged delta. A delta event stays small enough to be shown at once.
 const MERGED_BYTES: usize = 4 * 1024;
 
-/// What a terminal event needs to know of its run.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Context {
-    /// When the run was accepted, in Unix milliseconds.
-    pub accepted_at: u64,
-}
-
 /// Facts as events, each where it was. Deltas that follow each other in one place become one,
 /// up to 4 KiB.
 pub fn bodies(facts: Vec<(Option<String>, Fact)>) -> Vec<(Option<String>, EventBody)> {
@@ -96,9 +89,9 @@ fn body(fact: Fact) -> EventBody {
     }
 }
 
-/// The terminal event.
-pub fn terminal(end: End, context: Context, now_ms: u64) -> EventBody {
-    let outcome = wire_outcome(end.outcome, now_ms.saturating_sub(context.accepted_at));
+/// The terminal event of a run that took so many milliseconds.
+pub fn terminal(end: End, took_ms: u64) -> EventBody {
+    let outcome = wire_outcome(end.outcome, took_ms);
     let ending = |failure: &Failure, outcome| Ending { error: error_info(failure), outcome };
     match &end.verdict {
         Verdict::Done => EventBody::Done(outcome),

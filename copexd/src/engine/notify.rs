@@ -317,6 +317,7 @@ mod tests {
             model: None,
             session: None,
             accepted_at: 1,
+            begun_at: None,
             ended_at: None,
             last_seq: 1,
             resumed_from: None,

@@ -75,6 +75,7 @@ pub(super) async fn open(wanted: Wanted) -> Done {
         live.activity.set(Doing::Nothing);
         slot
     };
+    live.begin();
     let ambient = &engine.inner.ambient;
     let run = live.summary.borrow().run;
     let spec = async {

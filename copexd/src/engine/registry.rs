@@ -198,6 +198,22 @@ impl Live {
         self.summary.borrow().state == state_name(RunState::Parked)
     }
 
+    /// It has its places in the queues. Kept with what the journal has of it next.
+    pub(super) fn begin(&self) {
+        self.summary.send_if_modified(|summary| {
+            let first = summary.begun_at.is_none();
+            if first {
+                summary.begun_at = Some(clock::now_ms());
+            }
+            first
+        });
+    }
+
+    /// How long it took until `now`, in milliseconds: nothing while it waits in queues.
+    pub(super) fn took(&self, now: u64) -> u64 {
+        now.saturating_sub(self.summary.borrow().begun_at.unwrap_or(now))
+    }
+
     /// The changed summary, as an operation of the same commit.
     pub(super) fn record(&self, placed: &[(Option<String>, EventBody)]) -> Option<Op> {
         let bodies = || placed.iter().map(|(_, body)| body);

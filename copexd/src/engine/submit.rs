@@ -4,7 +4,7 @@ use bytes::Bytes;
 use copex_proto::error::{ErrorClass, ErrorInfo};
 use copex_proto::event::{Accepted, EventBody};
 use copex_proto::id::{RunId, SessionId};
-use copex_proto::run::{RunOptions, RunRequest, RunState, SessionChoice};
+use copex_proto::run::{Mode, RunOptions, RunRequest, RunState, SessionChoice};
 
 use super::key::{self, Keys};
 use super::log::RunLog;
@@ -96,6 +96,8 @@ impl Engine {
             model: accepted.model.clone(),
             session: named_session(options),
             accepted_at: now,
+            // Where several work, some do while others wait: it is all the run's time.
+            begun_at: (!matches!(request.mode(), Mode::Chat | Mode::Ralph)).then_some(now),
             ended_at: None,
             last_seq: 1,
             resumed_from,

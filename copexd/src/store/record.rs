@@ -40,6 +40,10 @@ pub struct RunSummary {
     pub session: Option<SessionId>,
     /// When it was accepted, in Unix milliseconds.
     pub accepted_at: u64,
+    /// When it set to work, in Unix milliseconds: behind the runs that spoke in its session
+    /// before it, and those that had the places. Absent: not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<u64>,
     /// When it reached its terminal event. Absent: it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<u64>,

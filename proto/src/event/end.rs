@@ -41,7 +41,8 @@ pub struct Outcome {
     /// What came of it as a council.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub council: Option<Box<CouncilReport>>,
-    /// From accepted to the end.
+    /// In milliseconds: of a chat or a loop from when it had its turn in its session and its place
+    /// among the runs at work (0 when it never had), else from when it was accepted; to the end.
     pub duration_ms: u64,
 }
 

@@ -98,7 +98,7 @@ fn ctrl_c_cancels_the_turn_and_twice_leaves() {
     screen.wait("echo: go on");
     ready(&mut screen);
     assert_eq!(product.last_request().user_messages(), ["go", "go on"], "the conversation stays");
-    screen.keys("half\x03");
+    screen.keys("\x03");
     screen.wait("Ctrl-C again");
     screen.keys("\x03");
     let (code, shown) = screen.end();
@@ -198,4 +198,31 @@ fn a_note_tears_no_paragraph_and_stands_in_the_bar_meanwhile() {
     let rows: Vec<&str> = shown.lines().map(str::trim_end).collect();
     let at = rows.iter().position(|row| *row == "Half a sentence.").expect("a whole paragraph");
     assert_eq!(rows[at + 1..at + 4], ["copexctl: after this turn: /cost", "", "After."], "{shown}");
+}
+
+#[test]
+fn a_table_that_is_not_whole_is_told_of_and_then_stands_there() {
+    let (product, gate) = (Product::start(), Gate::new());
+    let table = || {
+        let begin = Reply::stream().say("Look:\n\n| name | size |\n|---|---|\n| one | 1 |\n");
+        begin.wait(&gate).say("| two | 2 |\n\nThat is all.")
+    };
+    product.model.push(table());
+    product.model.push(table());
+    let mut chat = product.ctl().screen(["chat", "go"]);
+    chat.wait("· writing a table");
+    gate.release();
+    let (code, shown) = chat.end();
+    assert_eq!(code, 0, "{shown}");
+    let mut screen = begin(&product, []);
+    screen.line("go").wait("· writing a table");
+    screen.keys("typed").wait("› typed");
+    gate.open();
+    screen.wait("That is all.");
+    for shown in [shown, screen.wait("> typed")] {
+        assert!(!shown.contains("writing"), "{shown}");
+        let rows: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        let at = rows.iter().position(|row| *row == "Look:").expect("the words before");
+        assert!(rows[at + 2].contains("name") && rows[at + 5].contains("two"), "{shown}");
+    }
 }

@@ -331,7 +331,7 @@ fn help() -> String {
         ("Up, Down, Ctrl-R", "what was typed before"),
         ("Ctrl-O", "the last tool call in full; again: the one before"),
         ("Ctrl-L", "clear the screen"),
-        ("Ctrl-C", "cancel the turn; twice within 2 s: leave"),
+        ("Ctrl-C", "clear the line; cancel the turn; on an empty line twice within 2 s: leave"),
         ("Ctrl-D", "on an empty line: leave; what is at work goes on"),
         ("!COMMAND", "a command of your shell, in this folder; the agent is not told"),
         ("//, !!", "at the beginning: a / or ! that is the agent's"),

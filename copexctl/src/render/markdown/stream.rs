@@ -95,6 +95,18 @@ impl Stream {
         self.partial.as_ref()
     }
 
+    /// What is being written, where nothing of it can be shown yet.
+    pub(crate) fn unseen(&self) -> Option<&'static str> {
+        if self.partial.is_some() || self.source.is_empty() && self.tail.is_empty() {
+            return None;
+        }
+        Some(match self.open {
+            Open::Table => "a table",
+            Open::Fence { .. } | Open::Indented => "code",
+            _ => "on",
+        })
+    }
+
     /// What would come next if this was the end, for a screen that is drawn anew. Of a long
     /// block it is the begin of the next line alone, so that it costs little.
     pub(crate) fn rest(&self, shape: &dyn Fn() -> Shape) -> Vec<Line> {

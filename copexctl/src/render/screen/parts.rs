@@ -9,7 +9,7 @@ use super::model::{Gate, Model, Round};
 use super::rows;
 use super::work::{Doing, Work};
 use crate::render::styled::{Line, Role, Style};
-use crate::render::{brief, cost, countdown, duration};
+use crate::render::{brief, cost, countdown, duration, wrap};
 
 /// Before what belongs to the line above.
 const INDENT: &str = "  ";
@@ -224,8 +224,10 @@ pub(crate) fn summary(model: &Model, columns: usize) -> Vec<Line> {
         }
         lines.extend(model.rounds.iter().skip(before).map(|it| indented(round(it))));
     }
-    let notes = model.notes.iter();
-    lines.extend(notes.map(|note| piece(Role::Dim, &format!("copexctl: {note}"))));
+    for note in &model.notes {
+        let note = wrap::note(&format!("copexctl: {note}"), columns);
+        lines.extend(note.lines().map(|line| piece(Role::Dim, line)));
+    }
     lines
 }
 

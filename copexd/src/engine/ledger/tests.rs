@@ -44,6 +44,7 @@ fn summary(run: RunId, state: &str, resumed_from: Option<RunId>) -> Op {
         model: None,
         session: None,
         accepted_at: NOW - DAY_MS,
+        begun_at: None,
         ended_at: Some(NOW),
         last_seq: 1,
         resumed_from,

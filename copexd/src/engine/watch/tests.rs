@@ -48,6 +48,7 @@ impl Stage {
             model: None,
             session: None,
             accepted_at: 0,
+            begun_at: None,
             ended_at: None,
             last_seq: 1,
             resumed_from: None,

@@ -44,6 +44,7 @@ fn run(n: u64) -> RunSummary {
         model: Some("gpt-5".to_owned()),
         session: None,
         accepted_at: NOW + n,
+        begun_at: None,
         ended_at: None,
         last_seq: 1,
         resumed_from: None,
