@@ -63,7 +63,8 @@ impl Doing {
             EventBody::Member { name, state, stage, .. } => {
                 self.part(name, state.is_terminal());
                 self.silence(state.is_terminal());
-                if let Some(stage) = stage.as_ref().filter(|_| !state.is_terminal()) {
+                let waits = *state == RunState::Queued;
+                if let Some(stage) = stage.as_ref().filter(|_| !waits && !state.is_terminal()) {
                     self.turn(&format!("{stage} of {name}"), at);
                 }
             }
