@@ -220,13 +220,9 @@ fn read_slowly(line: &mut File, (columns, rows): (u16, u16), words: &str) -> usi
     }
 }
 
-#[test]
-fn on_a_slow_line_frames_are_left_out_and_keys_are_heard() {
-    // What the kernel keeps of a terminal, the frame that is on its way, and the newest.
-    const MOST: usize = 96 * 1024;
-    let product = Product::start();
-    let gate = Gate::new();
-    let held = gate.clone();
+/// A product whose model says much, and then waits.
+fn flood(gate: &Gate) -> Product {
+    let (product, held) = (Product::start(), gate.clone());
     product.model.respond(move |_| {
         let mut reply = Reply::stream();
         for line in 0..300 {
@@ -235,6 +231,39 @@ fn on_a_slow_line_frames_are_left_out_and_keys_are_heard() {
         }
         reply.say("all of it\n").wait(&held)
     });
+    product
+}
+
+#[test]
+fn a_line_that_nobody_reads_holds_no_end() {
+    let product = flood(&Gate::new());
+    let (ctl, size) = (product.ctl(), (200, 60));
+    let mut rpc = product.rpc();
+    let run = product.submit(&mut rpc, "flood", json!({}));
+    let watched = rpc.subscribe("run.watch", &json!({"run": run}));
+    rpc.events_until(&watched, "message_delta");
+    let ends = [Signal::SIGTERM, Signal::SIGHUP].map(|signal| {
+        let (tui, mut line) = ctl.launch(["tui"]).start_unread(size.1, size.0);
+        read_slowly(&mut line, size, "flood");
+        line.write_all(ENTER.as_bytes()).unwrap();
+        read_slowly(&mut line, size, "● running");
+        (signal, tui, line)
+    });
+    let last = |event: &serde_json::Value| {
+        event["text"].as_str().is_some_and(|text| text.contains("all of it"))
+    };
+    while !last(&rpc.next_event(&watched)) {}
+    for (signal, tui, _line) in ends {
+        tui.signal(signal);
+        assert_eq!(tui.wait().code(), 128 + signal as i32);
+    }
+}
+
+#[test]
+fn on_a_slow_line_frames_are_left_out_and_keys_are_heard() {
+    // What the kernel keeps of a terminal, the frame that is on its way, and the newest.
+    const MOST: usize = 96 * 1024;
+    let product = flood(&Gate::new());
     let ctl = product.ctl();
     let size = (200, 60);
     let mut rpc = product.rpc();
