@@ -50,6 +50,7 @@ impl Canvas<'_> {
         // What is looked at is seen, whatever was opened or came above it.
         let place = open.place();
         let top = place.map_or(top, |at| top.clamp((at + 1).saturating_sub(rows), at));
+        let top = open.reveal(top);
         let lines = blocks.iter().flat_map(|(block, begin, lines)| {
             let lines = lines[*begin..].iter().enumerate();
             lines.map(|(line, drawn)| (Spot { block: *block, line }, drawn))

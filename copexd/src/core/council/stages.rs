@@ -30,9 +30,8 @@ impl Council {
         if self.progress.stage == stage && !self.ended {
             let waiting = |(_, member): &(usize, &Member)| member.part == Part::Waiting;
             let waiting = self.progress.members.iter().enumerate().filter(waiting);
-            let told = waiting.map(|(index, _)| {
-                self.tell(Who::Member(index), MemberState::Queued, None)
-            });
+            let told =
+                waiting.map(|(index, _)| self.tell(Who::Member(index), MemberState::Queued, None));
             effects.extend(told);
         }
         effects

@@ -200,7 +200,10 @@ fn members_that_have_not_begun_are_counted() {
     let shown = texts(&frame(&model, AT + 2_000, (80, 24)));
     let head = "council · opinion · 1 at work · 1 waiting · 1 missing · ";
     assert!(shown[0].starts_with(head), "{shown:#?}");
-    assert_eq!(shown[5..7], ["· b     opinion · waits for a free place", "✗ c     opinion ✗ failed"]);
+    assert_eq!(
+        shown[5..7],
+        ["· b     opinion · waits for a free place", "✗ c     opinion ✗ failed"]
+    );
 }
 
 #[test]
