@@ -1,8 +1,11 @@
 //! The terminal itself: a mouse, a slow line, other sizes, nothing to do, and a hard end.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
+
+use nix::fcntl::OFlag;
 
 use super::*;
 
@@ -220,9 +223,38 @@ fn read_slowly(line: &mut File, (columns, rows): (u16, u16), words: &str) -> usi
     }
 }
 
-/// A product whose model says much, and then waits.
-fn flood(gate: &Gate) -> Product {
-    let (product, held) = (Product::start(), gate.clone());
+#[test]
+fn a_line_that_nobody_reads_holds_no_end() {
+    let product = Product::start();
+    let size = (80, 24);
+    for (end, code) in [(Some(Signal::SIGTERM), 143), (Some(Signal::SIGHUP), 129), (None, 0)] {
+        let (tui, mut line) = product.ctl().launch(["tui"]).start_unread(size.1, size.0);
+        read_slowly(&mut line, size, "no runs yet");
+        // Another who writes there, until the line takes nothing more.
+        let mut options = File::options();
+        options.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+        let mut other = options.open(format!("/proc/{}/fd/1", tui.pid())).unwrap();
+        let full = loop {
+            if let Err(error) = other.write(b"words of somebody else") {
+                break error.kind();
+            }
+        };
+        assert_eq!(full, ErrorKind::WouldBlock);
+        match end {
+            Some(signal) => tui.signal(signal),
+            None => line.write_all(CTRL_D.as_bytes()).unwrap(),
+        }
+        assert_eq!(tui.wait().code(), code);
+    }
+}
+
+#[test]
+fn on_a_slow_line_frames_are_left_out_and_keys_are_heard() {
+    // What the kernel keeps of a terminal, the frame that is on its way, and the newest.
+    const MOST: usize = 96 * 1024;
+    let product = Product::start();
+    let gate = Gate::new();
+    let held = gate.clone();
     product.model.respond(move |_| {
         let mut reply = Reply::stream();
         for line in 0..300 {
@@ -231,39 +263,6 @@ fn flood(gate: &Gate) -> Product {
         }
         reply.say("all of it\n").wait(&held)
     });
-    product
-}
-
-#[test]
-fn a_line_that_nobody_reads_holds_no_end() {
-    let product = flood(&Gate::new());
-    let (ctl, size) = (product.ctl(), (200, 60));
-    let mut rpc = product.rpc();
-    let run = product.submit(&mut rpc, "flood", json!({}));
-    let watched = rpc.subscribe("run.watch", &json!({"run": run}));
-    rpc.events_until(&watched, "message_delta");
-    let ends = [Signal::SIGTERM, Signal::SIGHUP].map(|signal| {
-        let (tui, mut line) = ctl.launch(["tui"]).start_unread(size.1, size.0);
-        read_slowly(&mut line, size, "flood");
-        line.write_all(ENTER.as_bytes()).unwrap();
-        read_slowly(&mut line, size, "● running");
-        (signal, tui, line)
-    });
-    let last = |event: &serde_json::Value| {
-        event["text"].as_str().is_some_and(|text| text.contains("all of it"))
-    };
-    while !last(&rpc.next_event(&watched)) {}
-    for (signal, tui, _line) in ends {
-        tui.signal(signal);
-        assert_eq!(tui.wait().code(), 128 + signal as i32);
-    }
-}
-
-#[test]
-fn on_a_slow_line_frames_are_left_out_and_keys_are_heard() {
-    // What the kernel keeps of a terminal, the frame that is on its way, and the newest.
-    const MOST: usize = 96 * 1024;
-    let product = flood(&Gate::new());
     let ctl = product.ctl();
     let size = (200, 60);
     let mut rpc = product.rpc();

@@ -293,7 +293,9 @@ fn wide_characters_stay_whole_at_every_edge() {
     rig.told((1..9).map(title).collect(), 0);
     let overs: [&[char]; 4] = [&[], &['?'], &[':'], &['n']];
     for over in overs {
-        over.iter().for_each(|key| drop(rig.press(KeyCode::Char(*key))));
+        for key in over {
+            rig.press(KeyCode::Char(*key));
+        }
         for width in (40..=200).rev() {
             // What is drawn is looked at there.
             rig.text(width, 24);

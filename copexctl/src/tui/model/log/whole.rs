@@ -56,9 +56,14 @@ fn len(bytes: usize) -> u64 {
 }
 
 impl Block {
+    /// Whether only a part of what it shows is here.
+    pub(crate) fn is_part(&self) -> bool {
+        self.rest.is_some() && !self.is_whole
+    }
+
     /// The event to be read for all of what is shown, while it is open and only a part is here.
     pub(crate) fn wanted(&self) -> Option<Seq> {
-        self.rest.filter(|_| self.by_hand == Some(true) && !self.is_whole)
+        self.rest.filter(|_| self.by_hand == Some(true) && self.is_part())
     }
 
     /// Only the part is kept once it is closed.
