@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use copex_proto::event::{EventBody, Outcome, RunEvent, StepState, ToolEnd, ToolStart};
 use copex_proto::plan::Plan;
-use copex_proto::run::Mode;
+use copex_proto::run::{Mode, RunState};
 
 use crate::follow::View;
 use crate::render::ansi;
@@ -414,6 +414,8 @@ impl<O: Write, E: Write> View for Text<O, E> {
                 self.close_open()?;
                 self.progress(&gate(command, *exit_code, output, *duration_ms))
             }
+            // Who waits is in the count of a screen.
+            EventBody::Member { state: RunState::Queued, .. } => Ok(()),
             EventBody::Member { name, state, stage, note } => {
                 let stage = stage.as_deref().unwrap_or("part");
                 self.close_open()?;

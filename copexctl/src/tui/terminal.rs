@@ -1,20 +1,23 @@
 //! The terminal: taken over, given back whatever happens.
 
 use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::rc::Rc;
 
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
+use crossterm::queue;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use crossterm::{execute, queue};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::buffer::Buffer;
@@ -36,8 +39,15 @@ pub(crate) enum Mouse {
 }
 
 /// Bytes that are given to the terminal at once. It says whether it takes some, not how many:
-/// on a slow line, keys wait until it has taken these.
+/// where its line cannot be opened anew, keys wait until it has taken these.
 const PIECE: usize = 512;
+
+/// How long a terminal that takes nothing is waited for when it is given back: a line that moves
+/// takes the few bytes sooner, and one that nobody reads must not hold an end.
+const GIVEN_BACK: u16 = 300;
+
+/// How often it is tried meanwhile: a line that takes one byte each time gets all of them.
+const TRIES: usize = 64;
 
 /// What is to be sent: one drawing at most, since the next is made when it is gone.
 #[derive(Debug, Default, Clone)]
@@ -54,8 +64,35 @@ impl Write for Outbox {
     }
 }
 
+/// The way to the terminal. It is opened anew where that is possible, so that a write takes what
+/// fits and never waits: as a setting of stdout, others who share it would have it too.
+struct Wire(Option<File>);
+
+impl Wire {
+    fn new() -> Self {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+        Self(options.open("/proc/self/fd/1").ok())
+    }
+
+    /// Gives it a piece of these bytes; how many it took, within so many milliseconds.
+    fn give(&self, bytes: &[u8], wait: PollTimeout) -> io::Result<usize> {
+        let stdout = io::stdout();
+        let line: BorrowedFd<'_> = self.0.as_ref().map_or(stdout.as_fd(), |line| line.as_fd());
+        let mut fds = [PollFd::new(line, PollFlags::POLLOUT)];
+        if poll(&mut fds, wait).unwrap_or(0) == 0 {
+            return Ok(0);
+        }
+        match nix::unistd::write(line, &bytes[..bytes.len().min(PIECE)]) {
+            Err(Errno::EINTR | Errno::EAGAIN) => Ok(0),
+            told => Ok(told?),
+        }
+    }
+}
+
 /// The terminal while it is ours. Dropping it gives it back.
 pub(crate) struct Stage {
+    wire: Wire,
     backend: CrosstermBackend<Outbox>,
     outbox: Outbox,
     /// Bytes of it that were sent.
@@ -74,7 +111,8 @@ impl Stage {
         restore_on_panic();
         let outbox = Outbox::default();
         let backend = CrosstermBackend::new(outbox.clone());
-        let mut stage = Self { backend, outbox, sent: 0, mouse, shown: None };
+        let wire = Wire::new();
+        let mut stage = Self { wire, backend, outbox, sent: 0, mouse, shown: None };
         stage.take()?;
         Ok(stage)
     }
@@ -101,17 +139,10 @@ impl Stage {
     /// Sends as much as the terminal takes now.
     pub(crate) fn send(&mut self) -> io::Result<()> {
         let mut bytes = self.outbox.0.borrow_mut();
-        let out = io::stdout();
         while self.sent < bytes.len() {
-            let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
-            if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 {
-                return Ok(());
-            }
-            let piece = &bytes[self.sent..bytes.len().min(self.sent + PIECE)];
-            match nix::unistd::write(&out, piece) {
-                Ok(count) => self.sent += count,
-                Err(Errno::EINTR | Errno::EAGAIN) => return Ok(()),
-                Err(error) => return Err(error.into()),
+            match self.wire.give(&bytes[self.sent..], PollTimeout::ZERO)? {
+                0 => return Ok(()),
+                count => self.sent += count,
             }
         }
         bytes.clear();
@@ -159,18 +190,25 @@ pub(crate) fn size() -> (u16, u16) {
     size.map_or(USUAL, |(columns, rows)| (columns.0, rows.0))
 }
 
-/// Gives the terminal back, for a while or for good. There is nobody to tell when it is gone.
+/// Gives the terminal back, for a while or for good. There is nobody to tell when it is gone, and
+/// one that takes nothing is not waited for.
 pub(crate) fn restore() {
-    let mut out = io::stdout();
-    let _ = execute!(
-        out,
+    let mut bytes = Vec::new();
+    let _ = queue!(
+        bytes,
         DisableMouseCapture,
         DisableBracketedPaste,
         LeaveAlternateScreen,
         Show,
         EndSynchronizedUpdate
     );
-    let _ = out.flush();
+    let (wire, mut rest) = (Wire::new(), bytes.as_slice());
+    for _ in 0..TRIES {
+        match wire.give(rest, PollTimeout::from(GIVEN_BACK)) {
+            Ok(count) if count > 0 => rest = &rest[count..],
+            _ => break,
+        }
+    }
     let _ = disable_raw_mode();
 }
 

@@ -162,6 +162,7 @@ impl Rig {
         self.model.size = (width, height);
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         draw(&self.model, &mut buffer);
+        assert_whole(&buffer);
         buffer
     }
 
@@ -183,6 +184,17 @@ impl Rig {
             text.push('\n');
         }
         text
+    }
+}
+
+/// Nothing lies on the second half of a wide character: a terminal would show neither of them.
+fn assert_whole(buffer: &Buffer) {
+    let Rect { width, height, .. } = buffer.area;
+    for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+        if unicode_width::UnicodeWidthStr::width(buffer[(x, y)].symbol()) > 1 {
+            let next = (x + 1 < width).then(|| buffer[(x + 1, y)].symbol());
+            assert_eq!(next, Some(" "), "at {x}, {y}: {buffer:?}");
+        }
     }
 }
 

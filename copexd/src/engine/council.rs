@@ -262,6 +262,7 @@ fn preset(preset: CouncilPreset) -> Preset {
 pub(super) fn wire_member(member: MemberFact) -> EventBody {
     let MemberFact { name, state, stage, note } = member;
     let state = match state {
+        MemberState::Queued => RunState::Queued,
         MemberState::Running => RunState::Running,
         MemberState::Done => RunState::Done,
         MemberState::Failed => RunState::Failed,

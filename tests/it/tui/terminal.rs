@@ -1,8 +1,11 @@
 //! The terminal itself: a mouse, a slow line, other sizes, nothing to do, and a hard end.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
+
+use nix::fcntl::OFlag;
 
 use super::*;
 
@@ -217,6 +220,31 @@ fn read_slowly(line: &mut File, (columns, rows): (u16, u16), words: &str) -> usi
         if parser.screen().contents().contains(words) {
             return read;
         }
+    }
+}
+
+#[test]
+fn a_line_that_nobody_reads_holds_no_end() {
+    let product = Product::start();
+    let size = (80, 24);
+    for (end, code) in [(Some(Signal::SIGTERM), 143), (Some(Signal::SIGHUP), 129), (None, 0)] {
+        let (tui, mut line) = product.ctl().launch(["tui"]).start_unread(size.1, size.0);
+        read_slowly(&mut line, size, "no runs yet");
+        // Another who writes there, until the line takes nothing more.
+        let mut options = File::options();
+        options.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+        let mut other = options.open(format!("/proc/{}/fd/1", tui.pid())).unwrap();
+        let full = loop {
+            if let Err(error) = other.write(b"words of somebody else") {
+                break error.kind();
+            }
+        };
+        assert_eq!(full, ErrorKind::WouldBlock);
+        match end {
+            Some(signal) => tui.signal(signal),
+            None => line.write_all(CTRL_D.as_bytes()).unwrap(),
+        }
+        assert_eq!(tui.wait().code(), code);
     }
 }
 

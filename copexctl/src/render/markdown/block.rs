@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use pulldown_cmark::{
-    Alignment, BrokenLink, CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd,
+    Alignment, BrokenLink, BrokenLinkCallback, CodeBlockKind, Event, LinkType, OffsetIter, Options,
+    Parser, Tag, TagEnd,
 };
 
 use super::Shape;
@@ -32,6 +33,19 @@ pub(super) enum Tables {
     No,
 }
 
+/// What the parser finds in `source`.
+pub(super) fn events(source: &str, tables: Tables) -> OffsetIter<'_, impl BrokenLinkCallback<'_>> {
+    let mut options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    if tables == Tables::Yes {
+        options |= Options::ENABLE_TABLES;
+    }
+    let named = |link: BrokenLink<'_>| {
+        let named = matches!(link.link_type, LinkType::Reference | LinkType::Collapsed);
+        (named && is_link(source, &link.span)).then(|| (" ".into(), "".into()))
+    };
+    Parser::new_with_broken_link_callback(source, options, Some(named)).into_offset_iter()
+}
+
 /// The lines of `source`; `number` is that of its item, where it is one.
 pub(super) fn render(
     source: &str,
@@ -39,10 +53,6 @@ pub(super) fn render(
     shape: &Shape,
     end: End,
 ) -> Rendered {
-    let mut options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    if tables == Tables::Yes {
-        options |= Options::ENABLE_TABLES;
-    }
     let mut walk = Walk {
         source,
         number,
@@ -57,12 +67,7 @@ pub(super) fn render(
         code: None,
         table: None,
     };
-    let named = |link: BrokenLink<'_>| {
-        let named = matches!(link.link_type, LinkType::Reference | LinkType::Collapsed);
-        (named && is_link(source, &link.span)).then(|| (" ".into(), "".into()))
-    };
-    let parser = Parser::new_with_broken_link_callback(source, options, Some(named));
-    let mut events = parser.into_offset_iter();
+    let mut events = events(source, tables);
     for (event, range) in events.by_ref() {
         walk.event(event, &range);
     }

@@ -64,7 +64,7 @@ pub(super) fn lay(leaves: &[Leaf], source: &str, shape: &Shape, end: End) -> Ren
         let row = |it: &Leaf| !rest(source, it).contains('\n');
         let table = || match &leaf.matter {
             Matter::Table(_) => true,
-            Matter::Words(_) => held(rest(source, leaf)).is_some(),
+            Matter::Words(_) => held(rest(source, leaf)).is_some_and(|bar| bar < leaf.range.len()),
             _ => false,
         };
         let next = leaves.get(number + 1);

@@ -6,6 +6,7 @@
 
 mod block;
 pub(crate) mod code;
+mod head;
 mod inline;
 mod lang;
 mod lay;

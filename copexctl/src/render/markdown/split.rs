@@ -1,9 +1,9 @@
 //! What a line of Markdown begins, at the top level of a text.
 //!
 //! A text is cut to its blocks here, so that each is read on its own as soon as it ends. What
-//! this costs: a name for a link that is defined in another block is not looked up, the words
-//! of a heading that is underlined are plain, and the head of a table without a bar before it is
-//! the first line of its block. Else a paragraph could not be shown before the line after it.
+//! this costs: a name for a link that is defined in another block is not looked up, and the
+//! words of a heading that is underlined are plain: else the first line of each paragraph could
+//! not be shown before the line after it.
 
 use super::refer::may_be_definition;
 
@@ -144,13 +144,16 @@ pub(super) fn delimits(line: &str) -> bool {
         && line.chars().all(|it| "|:- \t".contains(it))
 }
 
-/// Where the first bar stands in a paragraph that may yet be a table: its second line is not
-/// known, or looks as one that [`delimits`].
+/// Where the first bar stands of a line that may yet be the head of a table: the line behind it
+/// is not known, or looks as one that [`delimits`]. Only the last lines of a paragraph can be so.
 pub(super) fn held(paragraph: &str) -> Option<usize> {
-    let (first, rest) = paragraph.split_once('\n').unwrap_or((paragraph, ""));
-    let bar = first.find('|')?;
+    let begin = |end: usize| paragraph[..end].rfind('\n').map_or(0, |at| at + 1);
+    let last = begin(paragraph.len());
+    let bar = |from: usize, to: usize| paragraph[from..to].find('|').map(|bar| from + bar);
     // A mark of a quote may stand before it.
-    (!rest.contains('\n') && rest.chars().all(|it| "|:->  \t".contains(it))).then_some(bar)
+    let may_delimit = last > 0 && paragraph[last..].chars().all(|it| "|:->  \t".contains(it));
+    let head = may_delimit.then(|| bar(begin(last - 1), last)).flatten();
+    head.or_else(|| bar(last, paragraph.len()))
 }
 
 /// Whether this line ends a block of code that began with so many of these marks.

@@ -5,6 +5,7 @@
 
 use super::Shape;
 use super::block::{End, Tables, render};
+use super::head::cut;
 use super::lay::{Code, Rendered};
 use super::refer::definition;
 use super::split::{Kind, closes, delimits, indent, is_decided, kind, trim, underlines};
@@ -151,8 +152,14 @@ impl Stream {
         }
         self.source.push_str(line);
         self.source.push('\n');
-        if matches!(self.open, Open::Paragraph) && self.is_table_head() {
-            self.open = Open::Table;
+        match self.open {
+            Open::Paragraph if self.is_table_head() || cut(&mut self.source) => {
+                self.open = Open::Table;
+            }
+            Open::Item(..) | Open::Quote => {
+                cut(&mut self.source);
+            }
+            _ => {}
         }
         self.refresh(None, out);
     }
@@ -222,7 +229,7 @@ impl Stream {
             Open::Nothing | Open::Fence { .. } => false,
             Open::Paragraph => match kind {
                 Kind::Text | Kind::Indented | Kind::Html => true,
-                Kind::Row => delimits(line) && self.is_one_line_with_a_bar(),
+                Kind::Row => delimits(line) && self.ends_with_a_bar(),
                 Kind::Item { number, empty, .. } => empty || number.is_some_and(|it| it != 1),
                 _ => false,
             },
@@ -234,10 +241,8 @@ impl Stream {
         }
     }
 
-    fn is_one_line_with_a_bar(&self) -> bool {
-        self.source
-            .find('\n')
-            .is_some_and(|end| end + 1 == self.source.len() && self.source.contains('|'))
+    fn ends_with_a_bar(&self) -> bool {
+        self.source.lines().next_back().is_some_and(|line| line.contains('|'))
     }
 
     /// Whether the paragraph is the first two lines of a table.

@@ -214,13 +214,18 @@ impl Crew {
             Some(known) => known.1 = state,
             None => hand.stages.push((stage.to_owned(), state)),
         }
-        if state == RunState::Running {
-            (hand.began_at, hand.took_ms) = (at, None);
-            hand.work = Work::default();
-            hand.work.since = at;
-        } else {
-            hand.took_ms = Some(at.saturating_sub(hand.began_at));
-            hand.asks = 0;
+        match state {
+            RunState::Queued => (hand.began_at, hand.took_ms) = (0, None),
+            RunState::Running => {
+                (hand.began_at, hand.took_ms) = (at, None);
+                hand.work = Work::default();
+                hand.work.since = at;
+            }
+            _ => {
+                // One that was never asked took no time.
+                hand.took_ms = at.checked_sub(hand.began_at).filter(|_| hand.began_at > 0);
+                hand.asks = 0;
+            }
         }
         hand.state = state;
         hand.note = note.map(str::to_owned);

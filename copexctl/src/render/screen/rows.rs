@@ -179,7 +179,10 @@ fn says(crew: &Crew, hand: &Hand, (now_ms, columns): (u64, usize)) -> (Role, Str
             let (what, with) = doing(&hand.work, now_ms);
             (Role::Busy, what, with)
         }
-        _ => (Role::Bad, crate::commands::runs::state_name(hand.state), format!(": {note}")),
+        _ => {
+            let why = if note.is_empty() { note } else { format!(": {note}") };
+            (Role::Bad, crate::commands::runs::state_name(hand.state), why)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use copex_proto::event::{Ask, EventBody, Outcome, ToolEnd, ToolStart};
+use copex_proto::run::RunState;
 
 use super::{Body, Entry};
 use crate::render::words;
@@ -130,6 +131,7 @@ pub(crate) fn note(body: &EventBody) -> Option<String> {
         EventBody::Iteration { number, max } => format!("iteration {number} of {max}"),
         EventBody::Step(step) => words::step_line(step),
         EventBody::Task(task) => return crate::render::tally::line(task),
+        EventBody::Member { state: RunState::Queued, .. } => return None,
         EventBody::Member { name, state, stage, note } => {
             words::member_line(name, *state, stage.as_deref().unwrap_or("part"), note.as_deref())
         }

@@ -55,7 +55,7 @@ fn of_screen(model: &Model) -> Vec<Hint> {
             }
             keys.extend(of_run(open.summary.mode, open.summary.state));
             keys.extend((!open.answer().trim().is_empty()).then_some(("e", "editor")));
-            keys.extend(open.plan.as_ref().map(|_| ("E", "edit plan")));
+            keys.extend(open.doing.plan.as_ref().map(|_| ("E", "edit plan")));
             if open.tab == Tab::Log {
                 keys.extend([("^T", "output"), ("^G", "thoughts")]);
             }

@@ -50,6 +50,7 @@ impl Canvas<'_> {
         // What is looked at is seen, whatever was opened or came above it.
         let place = open.place();
         let top = place.map_or(top, |at| top.clamp((at + 1).saturating_sub(rows), at));
+        let top = open.reveal(top);
         let lines = blocks.iter().flat_map(|(block, begin, lines)| {
             let lines = lines[*begin..].iter().enumerate();
             lines.map(|(line, drawn)| (Spot { block: *block, line }, drawn))
@@ -171,7 +172,7 @@ impl Canvas<'_> {
                 let head = self.told((tone, sign), &format!("{place}{}", block.text), &took, width);
                 match change {
                     Some(change) => self.with_change(head, change, (open, all), width),
-                    None => self.with_output(head, result, (open, all), width),
+                    None => self.with_output(head, result, (block, open), width),
                 }
             }
             Kind::Gate { end, output } => {
@@ -186,7 +187,7 @@ impl Canvas<'_> {
                 let text = format!("{place}check {}", block.text);
                 took.insert_str(0, &folded(output, open));
                 let head = self.told((tone, sign), &text, &took, width);
-                self.with_output(head, output, (open, all), width)
+                self.with_output(head, output, (block, open), width)
             }
             Kind::Mark(mark) => self.mark(*mark, &format!("{place}{}", block.text), width),
         }
@@ -247,7 +248,7 @@ impl Canvas<'_> {
         &self,
         mut lines: Vec<Line<'static>>,
         output: &str,
-        (open, all): (bool, bool),
+        (block, open): (&Block, bool),
         width: usize,
     ) -> Vec<Line<'static>> {
         if !open || output.is_empty() {
@@ -255,9 +256,11 @@ impl Canvas<'_> {
         }
         let faint = self.style(Tone::Faint);
         let output = wrap(output, width - 5);
+        let all = block.by_hand.is_some();
         let skipped = if all { 0 } else { output.len().saturating_sub(OUTPUT) };
         if skipped > 0 {
-            let words = format!("   │ … {skipped} lines before: x shows them");
+            let more = if block.is_part() { " and more" } else { "" };
+            let words = format!("   │ … {skipped} lines{more} before: x shows them");
             lines.push(Line::from(Span::styled(words, faint)));
         }
         let rest = output.into_iter().skip(skipped);

@@ -83,11 +83,22 @@ impl Canvas<'_> {
     /// Puts a line somewhere, at most so wide.
     fn put(&mut self, x: u16, y: u16, width: u16, line: &Line<'_>) {
         if y < self.buffer.area.bottom() {
+            self.part(x, y);
             self.buffer.set_line(x, y, line, width);
             if width > 0 && line.width() > width.into() {
                 let style = line.spans.last().map_or(line.style, |span| span.style);
+                self.part(x + width - 1, y);
                 self.buffer.set_string(x + width - 1, y, "…", style);
             }
+        }
+    }
+
+    /// What is put here may cover the second half of a wide character: no terminal shows the
+    /// first half alone, and the whole would lie over what is put.
+    fn part(&mut self, x: u16, y: u16) {
+        let before = x.checked_sub(1).and_then(|x| self.buffer.cell_mut((x, y)));
+        if let Some(cell) = before.filter(|cell| cell.symbol().width() > 1) {
+            cell.set_symbol(" ");
         }
     }
 

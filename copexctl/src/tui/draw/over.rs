@@ -58,6 +58,7 @@ impl Canvas<'_> {
             height,
         };
         for y in outer.y..outer.bottom() {
+            self.part(outer.x, y);
             self.buffer.set_stringn(
                 outer.x,
                 y,
@@ -88,6 +89,7 @@ impl Canvas<'_> {
         let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX - 2);
         let inner = self.frame(title, rows, area);
         let last = lines.len().saturating_sub(inner.height.into());
+        self.model.over_last.set(last);
         let top = top.min(last);
         self.lines(inner, lines, top);
         let words = match last - top {

@@ -138,7 +138,7 @@ impl Canvas<'_> {
             ("folder", Some(summary.cwd.clone())),
             ("session", summary.session.as_ref().map(ToString::to_string)),
             ("resumed from", summary.resumed_from.map(|run| run.to_string())),
-            ("plan", open.plan.as_ref().map(|file| file.display().to_string())),
+            ("plan", open.doing.plan.as_ref().map(|file| file.display().to_string())),
             ("model", field("model").or_else(|| summary.model.clone())),
             ("effort", field("reasoning_effort")),
             ("promise", field("promise")),

@@ -52,7 +52,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.trim_end().split('\n') {
         let line = line.replace('\t', &" ".repeat(TAB));
-        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        let line: String = line.chars().filter(|c| crate::render::is_harmless(*c)).collect();
         wrap_line(line.trim_end(), width, &mut lines);
     }
     lines
@@ -60,7 +60,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 
 fn wrap_line(line: &str, width: usize, lines: &mut Vec<String>) {
     let mut rest = line;
-    while rest.width() > width {
+    while is_wider(rest, width) {
         let mut room = width;
         let mut end = 0;
         for (at, c) in rest.char_indices() {
@@ -87,6 +87,13 @@ fn wrap_line(line: &str, width: usize, lines: &mut Vec<String>) {
     lines.push(rest.to_owned());
 }
 
+/// Whether a text takes more columns. Of a long one its begin mostly tells: a line of a megabyte is
+/// not measured to its end for each that it is broken to.
+fn is_wider(text: &str, width: usize) -> bool {
+    let begin = text.floor_char_boundary(width.saturating_mul(16));
+    text[..begin].width() > width || begin < text.len() && text.width() > width
+}
+
 /// A text in exactly so many columns: cut, or filled with blanks.
 pub(crate) fn cell(text: &str, columns: usize) -> String {
     let text = crate::render::clean(text).replace(['\n', '\t'], " ");
@@ -95,13 +102,14 @@ pub(crate) fn cell(text: &str, columns: usize) -> String {
     let cut = text.width() > columns;
     let room = if cut { columns.saturating_sub(1) } else { columns };
     let mut used = 0;
-    for c in text.chars() {
-        let width = c.width().unwrap_or(0);
+    // As the screen counts: characters that are joined to one are one.
+    for whole in Span::raw(&text).styled_graphemes(Style::new()) {
+        let width = whole.symbol.width();
         if used + width > room {
             break;
         }
         used += width;
-        out.push(c);
+        out.push_str(whole.symbol);
     }
     left = left.saturating_sub(used);
     if cut && left > 0 {
@@ -125,6 +133,23 @@ mod tests {
         assert_eq!(wrap("\u{1b}[2Jx", 9), ["[2Jx"], "escapes do not reach the terminal");
         assert_eq!(wrap("", 9), [""]);
         assert_eq!(wrap("漢", 1), ["漢"], "and it ends");
+    }
+
+    #[test]
+    fn one_long_line_is_wrapped_in_no_time_and_nothing_turns_the_text() {
+        let lines = wrap(&"0123456789".repeat(100_000), 75);
+        assert_eq!((lines.len(), lines[0].len()), (1_000_000_usize.div_ceil(75), 75));
+        assert_eq!(wrap("a\u{202e}b", 9), ["ab"]);
+    }
+
+    #[test]
+    fn a_cell_is_as_wide_as_the_screen_counts_it() {
+        for text in ["❤\u{fe0f} heart", "👩\u{200d}👩\u{200d}👧 family", "e\u{301}x", "漢字"]
+        {
+            for columns in 0..12 {
+                assert_eq!(Span::raw(cell(text, columns)).width(), columns, "{text} {columns}");
+            }
+        }
     }
 
     #[test]

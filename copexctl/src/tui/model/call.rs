@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use copex_proto::event::Answer;
-use copex_proto::id::{AskId, RunId};
+use copex_proto::id::{AskId, RunId, Seq};
 use serde_json::{Value, json};
 
 use super::form::Draft;
@@ -25,6 +25,8 @@ pub(crate) enum Call {
     Detail(RunId),
     /// Why a run waits.
     Explain(RunId),
+    /// An event of a run, for what was too long to be kept of it.
+    Whole(RunId, Seq),
     /// Ends a run.
     Cancel(RunId),
     /// Goes on with a run that ended, or with one that is parked.
@@ -64,6 +66,9 @@ impl Call {
             Self::Breakers => ("breaker.list", json!({})),
             Self::Status => ("daemon.status", json!({})),
             Self::Detail(run) => ("run.get", json!({ "run": run })),
+            Self::Whole(run, seq) => {
+                ("run.events", json!({ "run": run, "after": seq.saturating_sub(1), "limit": 1 }))
+            }
             Self::Explain(run) => ("run.explain", json!({ "run": run })),
             Self::Cancel(run) => ("run.cancel", json!({ "run": run })),
             Self::Resume { run, prompt, now } => {

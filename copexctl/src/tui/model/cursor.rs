@@ -35,13 +35,25 @@ impl RunView {
     }
 
     /// The first line that is seen.
-    fn top(&self) -> usize {
+    pub(super) fn top(&self) -> usize {
         let (total, rows) = self.seen.get();
         let last = total.saturating_sub(rows);
-        match self.scroll {
-            Scroll::End => last,
-            Scroll::At(top) => top.min(last),
+        match (self.revealed.get(), self.scroll) {
+            (Some(top), _) | (None, Scroll::At(top)) => top.min(last),
+            (None, Scroll::End) => last,
         }
+    }
+
+    /// The first line to draw where it would be `top`: what was opened is seen as far as it fits.
+    pub(crate) fn reveal(&self, top: usize) -> usize {
+        let (Some(_), Some(at), Some(spot)) = (self.revealed.get(), self.place(), self.spot) else {
+            return top;
+        };
+        let of_it = |(block, _): &&(u64, usize)| *block == spot.block;
+        let lines = self.drawn.borrow().iter().find(of_it).map_or(0, |(_, lines)| *lines);
+        let top = top.max((at + lines).saturating_sub(self.seen.get().1)).min(at);
+        self.revealed.set(Some(top));
+        top
     }
 
     /// Looks at another line, so many down where that is positive; a page turns what is seen as
@@ -52,11 +64,12 @@ impl RunView {
         let nowhere = if page { total.saturating_sub(1) } else { total };
         let at = self.place().unwrap_or(nowhere).saturating_add_signed(by);
         self.spot = self.spot_at(at);
+        let top = self.top();
+        self.revealed.set(None);
         if self.spot.is_none() {
             self.scroll = Scroll::End;
             return;
         }
-        let top = self.top();
         let top = if page { top.saturating_add_signed(by) } else { top };
         self.scroll = Scroll::At(top.clamp((at + 1).saturating_sub(rows), at));
     }
@@ -64,6 +77,7 @@ impl RunView {
     /// Looks at a line that is there to be pointed at; whether it was looked at before.
     pub(crate) fn point(&mut self, spot: Spot) -> bool {
         self.scroll = Scroll::At(self.top());
+        self.revealed.set(None);
         self.spot.replace(spot) == Some(spot)
     }
 
@@ -103,7 +117,10 @@ impl RunView {
             return false;
         };
         block.unfold(shown);
-        self.scroll = Scroll::At(self.top());
+        let opened = block.is_open(shown);
+        let top = self.top();
+        self.scroll = Scroll::At(top);
+        self.revealed.set(opened.then_some(top));
         self.spot = Some(Spot { line: 0, ..spot });
         true
     }

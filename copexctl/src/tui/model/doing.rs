@@ -1,6 +1,7 @@
 //! What a run is doing at the moment, and how far it is, folded from its events.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use copex_proto::event::{EventBody, RunEvent, StepState};
 use copex_proto::id::Seq;
@@ -25,6 +26,8 @@ pub(crate) struct Doing {
     pub(crate) since: u64,
     /// Until when it waits, in Unix milliseconds.
     pub(crate) until: Option<u64>,
+    /// The file of its plan.
+    pub(crate) plan: Option<PathBuf>,
     /// The iteration and the last there may be.
     iteration: Option<(u32, u32)>,
     /// Whether each part of it is over: tasks, steps or members.
@@ -63,7 +66,8 @@ impl Doing {
             EventBody::Member { name, state, stage, .. } => {
                 self.part(name, state.is_terminal());
                 self.silence(state.is_terminal());
-                if let Some(stage) = stage.as_ref().filter(|_| !state.is_terminal()) {
+                let waits = *state == RunState::Queued;
+                if let Some(stage) = stage.as_ref().filter(|_| !waits && !state.is_terminal()) {
                     self.turn(&format!("{stage} of {name}"), at);
                 }
             }
@@ -101,6 +105,9 @@ impl Doing {
                 let key = needs_key.as_ref().map(|name| format!("needs the key in {name}"));
                 self.turn(&key.unwrap_or_else(|| format!("parked: {reason}")), at);
                 self.until = *until;
+            }
+            EventBody::Artifact { file, kind } if kind == "plan" => {
+                self.plan = Some(PathBuf::from(file));
             }
             EventBody::Ask(ask) => self.turn(&crate::answer::about(ask), at),
             _ => {}

@@ -75,9 +75,12 @@ impl Model {
                 form.prompt.text().clone_into(&mut self.draft);
             }
             _ if closes => {}
-            Over::Help(top) => self.over = scrolled(top, key).map(Over::Help),
+            Over::Help(top) => {
+                self.over = scrolled((top, self.over_last.get()), key).map(Over::Help);
+            }
             Over::Text { title, text, top } => {
-                self.over = scrolled(top, key).map(|top| Over::Text { title, text, top });
+                let top = scrolled((top, self.over_last.get()), key);
+                self.over = top.map(|top| Over::Text { title, text, top });
             }
             Over::Palette(mut palette) => {
                 let last = palette.found().len().saturating_sub(1);
@@ -289,14 +292,18 @@ impl Model {
 }
 
 /// Where a text is scrolled to by a key; none when the key closes it.
-pub(super) fn scrolled(top: usize, key: KeyEvent) -> Option<usize> {
+fn scrolled((top, last): (usize, usize), key: KeyEvent) -> Option<usize> {
     const PAGE: usize = 10;
-    match key.code {
-        KeyCode::Up | KeyCode::Char('k') => Some(top.saturating_sub(1)),
-        KeyCode::Down | KeyCode::Char('j') => Some(top + 1),
-        KeyCode::PageUp => Some(top.saturating_sub(PAGE)),
-        KeyCode::PageDown | KeyCode::Char(' ') => Some(top + PAGE),
-        KeyCode::Home => Some(0),
-        _ => None,
-    }
+    // The window may be higher than it was.
+    let top = top.min(last);
+    let top = match key.code {
+        KeyCode::Up | KeyCode::Char('k') => top.saturating_sub(1),
+        KeyCode::Down | KeyCode::Char('j') => top + 1,
+        KeyCode::PageUp => top.saturating_sub(PAGE),
+        KeyCode::PageDown | KeyCode::Char(' ') => top + PAGE,
+        KeyCode::Home => 0,
+        KeyCode::End => last,
+        _ => return None,
+    };
+    Some(top.min(last))
 }

@@ -1,11 +1,13 @@
 //! What happened in a run, as blocks that a person reads from top to bottom.
 
 mod line;
+mod whole;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 
 use copex_proto::event::{EventBody, RunEvent};
+use copex_proto::id::Seq;
 use copex_proto::run::Mode;
 
 use super::Shown;
@@ -16,6 +18,7 @@ use crate::render::{brief, telling};
 use crate::tui::draw::prose::Prose;
 use crate::tui::draw::text::Wrapped;
 use line::line;
+use whole::{clip, head, is_more};
 
 /// Blocks that are kept: hours of a loop. Earlier ones are in `runs logs`.
 const BLOCKS: usize = 4_000;
@@ -25,9 +28,6 @@ const BYTES: usize = 8 * 1024 * 1024;
 
 /// Characters of a line about something.
 const LINE: usize = 300;
-
-/// Bytes of a result that are kept: what a person looks at before opening the log.
-const RESULT: usize = 4 * 1024;
 
 /// Lines of an output that are shown where all are.
 pub(crate) const OUTPUT: usize = 12;
@@ -99,6 +99,10 @@ pub(crate) struct Block {
     pub(crate) prose: Prose,
     /// Whether a person opened or closed it by itself.
     pub(crate) by_hand: Option<bool>,
+    /// The event that has all of what it shows when it is open, where only a part is here.
+    rest: Option<Seq>,
+    /// Whether all of it is here.
+    is_whole: bool,
     /// Whether all of so many bytes, the last of them or not, are words for people.
     plain: Cell<Option<(usize, bool, bool)>>,
 }
@@ -145,6 +149,9 @@ impl Block {
         };
         let more = self.by_hand.is_none() && text.lines().count() > most;
         self.by_hand = Some(more || !self.is_open(shown));
+        if self.by_hand == Some(false) {
+            self.shorten();
+        }
         self.wrapped.forget();
     }
 
@@ -175,7 +182,7 @@ pub(crate) struct Log {
 impl Log {
     /// Takes an event.
     pub(crate) fn apply(&mut self, event: &RunEvent) {
-        let path = event.path.as_deref();
+        let (path, seq) = (event.path.as_deref(), event.seq);
         match &event.body {
             EventBody::MessageDelta { text } => self.say(path, text),
             EventBody::Message { text } => self.said(path, text),
@@ -190,15 +197,25 @@ impl Log {
                 self.close_words(path);
                 let about = brief(telling(tool).unwrap_or_default(), LINE);
                 let call = tool.call.clone();
-                let change = tools::change(tool).map(|text| head(&text));
+                let change = tools::change(tool);
+                let rest = change.as_deref().is_some_and(is_more).then_some(seq);
+                let change = change.map(|text| head(&text));
                 let kind = Kind::Tool { call, end: None, result: String::new(), change };
-                self.push(path, kind, format!("{} {about}", tool.name).trim_end().to_owned());
+                let block =
+                    self.push(path, kind, format!("{} {about}", tool.name).trim_end().to_owned());
+                block.rest = rest;
             }
             EventBody::ToolEnd(tool) => {
                 let ended = |block: &mut Block| match &mut block.kind {
                     Kind::Tool { call, end, result, change } if *call == tool.call => {
                         let red = tools::exit_code(tool).is_some_and(|code| code != 0);
-                        *end = Some((tool.success && !red, tool.duration_ms));
+                        let well = tool.success && !red;
+                        *end = Some((well, tool.duration_ms));
+                        // What it was given to change is what is shown, when it did.
+                        if change.is_none() || !well {
+                            block.rest = is_more(&tool.result).then_some(seq);
+                            block.is_whole = false;
+                        }
                         if change.is_none() && is_diff(&tool.result) {
                             *change = Some(head(&tool.result));
                         }
@@ -218,13 +235,15 @@ impl Log {
                 let ended = |block: &mut Block| match &mut block.kind {
                     Kind::Gate { end: end @ None, output: kept } if block.text == *command => {
                         (*end, *kept) = (told, clip(output));
+                        block.rest = is_more(output).then_some(seq);
                         true
                     }
                     _ => false,
                 };
                 if !self.change(ended) {
                     let kind = Kind::Gate { end: told, output: clip(output) };
-                    self.push(path, kind, command.clone());
+                    let block = self.push(path, kind, command.clone());
+                    block.rest = is_more(output).then_some(seq);
                 }
             }
             body => {
@@ -241,7 +260,7 @@ impl Log {
         self.blocks.get_mut(usize::try_from(number.checked_sub(self.gone)?).ok()?)
     }
 
-    fn push(&mut self, path: Option<&str>, kind: Kind, text: String) {
+    fn push(&mut self, path: Option<&str>, kind: Kind, text: String) -> &mut Block {
         self.bytes += text.len();
         let path = path.map(str::to_owned);
         let (wrapped, prose) = (Wrapped::default(), Prose::default());
@@ -252,6 +271,8 @@ impl Log {
             wrapped,
             prose,
             by_hand: None,
+            rest: None,
+            is_whole: false,
             plain: Cell::default(),
         });
         while self.blocks.len() > BLOCKS || (self.bytes > BYTES && self.blocks.len() > 1) {
@@ -259,6 +280,9 @@ impl Log {
             self.bytes = self.bytes.saturating_sub(first.text.len());
             self.gone += 1;
         }
+        // The last one is never let go.
+        let last = self.blocks.len() - 1;
+        &mut self.blocks[last]
     }
 
     /// Changes the last block that `change` takes; whether there is one.
@@ -325,21 +349,6 @@ impl Log {
     }
 }
 
-/// The end of a long text: what failed stands there.
-fn clip(text: &str) -> String {
-    let text = text.trim_end();
-    if text.len() <= RESULT {
-        return text.to_owned();
-    }
-    format!("…{}", &text[text.ceil_char_boundary(text.len() - RESULT)..])
-}
-
-/// The begin of a change: which file it is of stands there.
-fn head(text: &str) -> String {
-    let text = text.trim_matches('\n');
-    text[..text.floor_char_boundary(RESULT)].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use copex_proto::event::{ToolEnd, ToolStart};
@@ -385,7 +394,7 @@ mod tests {
         assert_eq!(log.blocks[0].text, "bash make test");
         let Kind::Tool { end, result, .. } = &log.blocks[0].kind else { panic!("{log:?}") };
         assert_eq!(*end, Some((false, 5)));
-        assert!(result.len() < RESULT + 10, "{}", result.len());
+        assert!(result.len() < whole::PART + 10, "{}", result.len());
     }
 
     #[test]

@@ -177,6 +177,9 @@ pub(crate) struct Model {
     pub(crate) house: House,
     /// What lies over the screen.
     pub(crate) over: Option<Over>,
+    /// The last line that can stand at the top of a text which lies over the screen, as it was
+    /// drawn last.
+    pub(crate) over_last: Cell<usize>,
     /// What the mouse may hit, as it was drawn last.
     pub(crate) hits: Hits,
     /// A note at the bottom.

@@ -26,8 +26,8 @@ impl Model {
             }
             Command::Tools => {
                 self.shown.results = !self.shown.results;
-                for block in self.open.iter_mut().flat_map(|open| &mut open.log.blocks) {
-                    block.by_hand = None;
+                if let Some(open) = &mut self.open {
+                    open.log.close_all();
                 }
                 self.forget_lines();
             }
@@ -48,7 +48,7 @@ impl Model {
                 let why = if none { "; this terminal shows no colours" } else { "" };
                 self.say(format!("theme: {}{why}", theme.as_str()));
             }
-            Command::Unfold => self.unfold(),
+            Command::Unfold => return self.unfold(),
             Command::Refresh => {
                 let mut effects = self.look();
                 effects.push(Effect::Redraw);
@@ -112,7 +112,8 @@ impl Model {
             Command::View => return self.view(run),
             Command::EditPlan => {
                 let open = self.open.as_ref().filter(|open| open.run() == run);
-                if let Some(file) = open.and_then(|open| open.plan.clone()) {
+                let doing = open.map(|open| &open.doing).or_else(|| self.runs.doing.get(&run));
+                if let Some(file) = doing.and_then(|doing| doing.plan.clone()) {
                     return vec![Effect::EditPlan(file)];
                 }
                 self.say("no plan is known here; open a run that has one");
@@ -133,7 +134,7 @@ impl Model {
                     open.show(Tab::Log);
                     open.scroll = super::run::Scroll::End;
                 } else if open.tab == Tab::Log {
-                    self.unfold();
+                    return self.unfold();
                 }
                 Vec::new()
             }
@@ -141,15 +142,20 @@ impl Model {
         }
     }
 
-    /// Opens the line of the log that is looked at, or closes it.
-    fn unfold(&mut self) {
+    /// Opens the line of the log that is looked at, or closes it. What is not kept of it is read.
+    fn unfold(&mut self) -> Vec<Effect> {
         let shown = self.shown;
         let open =
             self.open.as_mut().filter(|open| self.screen == Screen::Run && open.tab == Tab::Log);
-        let Some(open) = open else { return };
+        let Some(open) = open else { return Vec::new() };
         if !open.unfold(shown) {
             self.say("↑ ↓ look at a line; those of tools, checks and plans can be opened");
+            return Vec::new();
         }
+        let run = open.run();
+        let block = open.spot.and_then(|spot| open.log.block(spot.block));
+        let wanted = block.and_then(|block| block.wanted());
+        wanted.map(|seq| Call::Whole(run, seq).into()).into_iter().collect()
     }
 
     fn view(&mut self, run: RunId) -> Vec<Effect> {

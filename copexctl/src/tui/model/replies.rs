@@ -3,7 +3,7 @@
 use copex_proto::ask::AskList;
 use copex_proto::error::ErrorInfo;
 use copex_proto::explain::Explanation;
-use copex_proto::health::{AnswerResponse, SubmitResponse};
+use copex_proto::health::{AnswerResponse, EventsResponse, SubmitResponse};
 use copex_proto::id::RunId;
 use copex_proto::run::RunDetail;
 use serde::de::DeserializeOwned;
@@ -72,6 +72,12 @@ impl Model {
                 let detail: RunDetail = read(raw)?;
                 if let Some(open) = self.open.as_mut().filter(|open| open.run() == *run) {
                     open.detail(detail);
+                }
+            }
+            Call::Whole(run, _) => {
+                let told: EventsResponse = read(raw)?;
+                if let Some(open) = self.open.as_mut().filter(|open| open.run() == *run) {
+                    told.events.iter().for_each(|event| open.log.whole(event));
                 }
             }
             Call::Explain(_) => {

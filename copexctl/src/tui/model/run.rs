@@ -1,7 +1,6 @@
 //! One run in full, folded from its events.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
 
 use copex_proto::error::ErrorInfo;
 use copex_proto::event::{Ask, EventBody, Outcome, RunEvent, Step, Task, Usage};
@@ -98,8 +97,6 @@ pub(crate) struct RunView {
     pub(crate) outcome: Option<Outcome>,
     /// Why it did not end well.
     pub(crate) error: Option<ErrorInfo>,
-    /// The file of its plan.
-    pub(crate) plan: Option<PathBuf>,
     /// What it was asked, once the daemon told.
     pub(crate) request: Option<serde_json::Value>,
     /// What is shown.
@@ -116,6 +113,9 @@ pub(crate) struct RunView {
     pub(crate) seen: Cell<(usize, usize)>,
     /// The line of the log that is looked at.
     pub(crate) spot: Option<Spot>,
+    /// The first line that was drawn, while what was opened last is looked at: it is shown as far
+    /// as it fits.
+    pub(crate) revealed: Cell<Option<usize>>,
     /// The log's blocks and how many lines each has, as they were drawn last.
     pub(crate) drawn: RefCell<Vec<(u64, usize)>>,
 }
@@ -136,7 +136,6 @@ impl RunView {
             words: String::new(),
             outcome: None,
             error: None,
-            plan: None,
             request: None,
             tab: Tab::default(),
             only: None,
@@ -145,6 +144,7 @@ impl RunView {
             laid: Wrapped::default(),
             seen: Cell::new((0, 0)),
             spot: None,
+            revealed: Cell::new(None),
             drawn: RefCell::default(),
         }
     }
@@ -218,9 +218,6 @@ impl RunView {
             }
             EventBody::Ask(ask) => self.asks.push(ask.clone()),
             EventBody::Answered { ask, .. } => self.asks.retain(|open| open.ask != *ask),
-            EventBody::Artifact { file, kind } if kind == "plan" => {
-                self.plan = Some(PathBuf::from(file));
-            }
             body if body.is_terminal() => self.end(body, event.at),
             _ => {}
         }
@@ -338,6 +335,7 @@ impl RunView {
             self.tab = tab;
             self.scroll = if tab == Tab::Log { Scroll::End } else { Scroll::At(0) };
             self.spot = None;
+            self.revealed.set(None);
         }
     }
 
@@ -345,11 +343,8 @@ impl RunView {
     pub(crate) fn scroll_by(&mut self, lines: isize) {
         let (total, rows) = self.seen.get();
         let last = total.saturating_sub(rows);
-        let top = match self.scroll {
-            Scroll::End => last,
-            Scroll::At(top) => top.min(last),
-        };
-        let top = top.saturating_add_signed(lines).min(last);
+        let top = self.top().saturating_add_signed(lines).min(last);
+        self.revealed.set(None);
         self.scroll =
             if top == last && self.tab == Tab::Log { Scroll::End } else { Scroll::At(top) };
         self.keep_in_sight();

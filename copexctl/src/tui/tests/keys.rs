@@ -217,3 +217,74 @@ fn scrolling_stays_where_it_is_while_text_comes() {
     rig.press(KeyCode::End);
     assert!(rig.text(80, 24).contains("line 100"), "it follows again");
 }
+
+#[test]
+fn a_text_over_the_screen_is_scrolled_to_its_ends_and_back_at_once() {
+    let mut rig = Rig::new();
+    rig.press(KeyCode::Char('?'));
+    let begin = rig.text(80, 24);
+    rig.press(KeyCode::End);
+    let end = rig.text(80, 24);
+    assert!(begin.contains("all runs") && end.contains("Ctrl+J"), "{end}");
+    for _ in 0..50 {
+        rig.press(KeyCode::Down);
+    }
+    assert_eq!(rig.text(80, 24), end);
+    rig.press(KeyCode::Up);
+    assert_ne!(rig.text(80, 24), end, "one key is one line");
+    rig.press(KeyCode::Home);
+    assert_eq!(rig.text(80, 24), begin);
+}
+
+#[test]
+fn a_plan_is_edited_from_the_inbox_though_its_run_was_not_opened() {
+    let (mut rig, asking, _) = rig();
+    let (file, kind) = ("/home/ada/plan.md".to_owned(), "plan".to_owned());
+    rig.event(asking, 1, None, EventBody::Artifact { file: file.clone(), kind });
+    rig.press(KeyCode::Char('2'));
+    assert_eq!(rig.press(KeyCode::Char('E')), [Effect::EditPlan(file.into())]);
+}
+
+#[test]
+fn a_long_output_is_read_to_its_first_line_when_it_is_opened() {
+    let (mut rig, _, working) = rig();
+    rig.press(KeyCode::Down);
+    rig.press(KeyCode::Enter);
+    let lines: Vec<String> = (0..1_000).map(|number| format!("line {number}\n")).collect();
+    let output = lines.concat();
+    rig.event(working, 1, None, gate("make", 0, &output));
+    rig.event(working, 2, None, said("short"));
+    assert!(!rig.text(80, 24).contains("line 999"), "a line of it all");
+    let whole = Call::Whole(working, 1);
+    assert_eq!(rig.press(KeyCode::Char('x')), [whole.clone().into()]);
+    rig.text(80, 24);
+    rig.press(KeyCode::Home);
+    assert!(!rig.text(80, 24).contains("│ line 0\n"));
+    let event = |output: &str| {
+        json!({"events": [{"run": working, "seq": 1, "at": 1, "type": "gate", "command": "make",
+            "exit_code": 0, "output": output, "duration_ms": 1}],
+            "next_after": 1, "ended": false, "epoch": "e"})
+    };
+    rig.replied(whole.clone(), &event(&output));
+    assert!(rig.text(80, 24).contains("│ line 0\n"));
+    // Closed, it takes no more room than before; and it can be read again.
+    assert_eq!(rig.press(KeyCode::Char('x')), []);
+    assert_eq!(rig.press(KeyCode::Char('x')), [whole.clone().into()]);
+    rig.text(80, 24);
+    assert!(!rig.text(80, 24).contains("│ line 0\n"));
+    // There is an end, and it is said.
+    rig.replied(whole.clone(), &event(&"0123456789 ".repeat(200_000)));
+    let screen = rig.text(80, 24);
+    assert!(screen.contains("│ … 1 MB before this: copexctl runs logs RUN"), "{screen}");
+    // An answer that comes after it was closed changes nothing.
+    rig.press(KeyCode::Char('x'));
+    rig.replied(whole, &event(&output));
+    rig.press(KeyCode::Char('x'));
+    assert!(!rig.text(80, 24).contains("│ line 0\n"));
+    // What is whole is not read.
+    rig.event(working, 3, None, gate("make test", 0, "one\ntwo"));
+    rig.text(80, 24);
+    rig.press(KeyCode::End);
+    assert_eq!(rig.press(KeyCode::Char('x')), []);
+    assert!(rig.text(80, 24).contains("│ two"));
+}

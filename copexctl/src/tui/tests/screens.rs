@@ -284,6 +284,34 @@ fn mono_has_no_colour_and_every_theme_the_same_letters() {
 }
 
 #[test]
+fn wide_characters_stay_whole_at_every_edge() {
+    let mut rig = Rig::new();
+    let title = |number: u32| {
+        let words = "日本語の文章です、長い題名".repeat(12);
+        summary(number, RunState::Running, &format!("{}{words}", "x".repeat(number as usize)))
+    };
+    rig.told((1..9).map(title).collect(), 0);
+    let overs: [&[char]; 4] = [&[], &['?'], &[':'], &['n']];
+    for over in overs {
+        for key in over {
+            rig.press(KeyCode::Char(*key));
+        }
+        for width in (40..=200).rev() {
+            // What is drawn is looked at there.
+            rig.text(width, 24);
+        }
+        rig.press(KeyCode::Esc);
+    }
+    rig.press(KeyCode::Enter);
+    let run = rig.run();
+    rig.event(run, 1, None, said(&"日本語の文章です ❤\u{fe0f} ".repeat(20)));
+    rig.event(run, 2, None, gate_start(&"題名".repeat(99)));
+    for width in 40..=200 {
+        rig.text(width, 12);
+    }
+}
+
+#[test]
 fn no_size_and_no_text_breaks_it() {
     let mut rig = house();
     rig.press(KeyCode::Char('n'));
@@ -303,7 +331,18 @@ fn no_size_and_no_text_breaks_it() {
         let mut rig = house();
         rig.asks(vec![permission(), choice()]);
         over(&mut rig);
-        for (width, height) in [(1, 1), (40, 10), (41, 11), (130, 10), (40, 60), (80, 24)] {
+        for (width, height) in [
+            (0, 0),
+            (1, 1),
+            (20, 3),
+            (3, 90),
+            (300, 2),
+            (40, 10),
+            (41, 11),
+            (130, 10),
+            (40, 60),
+            (80, 24),
+        ] {
             for key in ['1', '2', '3', '4'] {
                 let over = rig.model.over.take();
                 let note = rig.model.note.take();

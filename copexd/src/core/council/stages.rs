@@ -26,6 +26,14 @@ impl Council {
         }
         let mut effects = vec![Effect::Unwait(Timer::Straggler), Effect::Checkpoint];
         effects.extend(self.settle(moment));
+        // Who waits is told of, too: clients count only those whom they know.
+        if self.progress.stage == stage && !self.ended {
+            let waiting = |(_, member): &(usize, &Member)| member.part == Part::Waiting;
+            let waiting = self.progress.members.iter().enumerate().filter(waiting);
+            let told =
+                waiting.map(|(index, _)| self.tell(Who::Member(index), MemberState::Queued, None));
+            effects.extend(told);
+        }
         effects
     }
 

@@ -60,6 +60,13 @@ fn no_more_are_at_work_than_there_may_be() {
     let rig = Rig::run(CouncilSpec { max_concurrent: 1, ..spec() }, World::default());
     assert!(rig.done());
     assert_eq!(rig.wide, 1);
+    let told = rig.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::Member(it) if it.stage == "opinion" => Some((it.name.as_str(), it.state)),
+        _ => None,
+    });
+    let told: Vec<_> = told.take(spec().members.len()).collect();
+    assert_eq!(told[0].1, MemberState::Running);
+    assert!(told[1..].iter().all(|(_, state)| *state == MemberState::Queued), "{told:?}");
 }
 
 #[test]

@@ -143,7 +143,9 @@ impl Fleet {
                 task.needs_key.clone_from(needs_key);
                 let limited = needs_key.is_none();
                 let mut effects = self.stop_clock(lane, moment);
-                effects.extend(self.throttled(lane).filter(|_| limited));
+                if limited {
+                    effects.extend(self.throttled(lane));
+                }
                 return effects;
             }
             Fact::Usage(usage) => task.spent.add(Spent::by(usage)),
@@ -163,16 +165,16 @@ impl Fleet {
     }
 
     /// The model throttles a task: fewer are begun from now on.
-    fn throttled(&mut self, lane: Lane) -> Option<Effect> {
+    fn throttled(&mut self, lane: Lane) -> Vec<Effect> {
         let ceiling = self.spec.max_concurrent;
         let cuts = self.progress.tasks.get(&lane).map_or(0, |task| task.cuts);
-        let fewer = self.progress.width.throttled(cuts, ceiling);
-        fewer.then(|| {
-            let now = self.progress.width.now(ceiling);
-            let message =
-                format!("the model throttles: {now} of {ceiling} tasks at once from now on");
-            Effect::Emit(Fact::Warning { code: "throttled".to_owned(), message })
-        })
+        if !self.progress.width.throttled(cuts, ceiling) {
+            return Vec::new();
+        }
+        let now = self.progress.width.now(ceiling);
+        let message = format!("the model throttles: {now} of {ceiling} tasks at once from now on");
+        let warning = Effect::Emit(Fact::Warning { code: "throttled".to_owned(), message });
+        [warning].into_iter().chain(self.tell_waiting()).collect()
     }
 
     /// Lets a task's time run.

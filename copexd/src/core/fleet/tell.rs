@@ -51,6 +51,14 @@ impl Fleet {
         effects
     }
 
+    /// Tells the first that waits again, with how many may be at work now: what it waits for has
+    /// changed, while its state has not.
+    pub(super) fn tell_waiting(&self) -> Option<Effect> {
+        let waits = |lane: &Lane| self.progress.told.get(lane) == Some(&TaskState::Queued);
+        let lane = self.lanes().filter(waits).find(|it| self.state(*it) == TaskState::Queued)?;
+        Some(Effect::Emit(Fact::Task(self.fact(lane, TaskState::Queued))))
+    }
+
     fn fact(&self, lane: Lane, state: TaskState) -> TaskFact {
         let task = self.progress.tasks.get(&lane);
         let answer = task.map(|task| &task.answer).filter(|_| state.over());

@@ -110,6 +110,10 @@ fn a_throttled_model_has_fewer_at_once_and_more_again_later() {
         .iter()
         .filter(|fact| matches!(fact, Fact::Warning { code, .. } if code == "throttled"));
     assert_eq!(warned.count(), 1);
+    let mut told =
+        rig.facts.iter().skip_while(|fact| !matches!(fact, Fact::Warning { .. })).skip(1);
+    let Some(Fact::Task(first)) = told.next() else { panic!("{:#?}", rig.facts) };
+    assert_eq!((first.state, first.at_once), (TaskState::Queued, 2), "it is told at once");
 }
 
 #[test]

@@ -168,6 +168,8 @@ pub struct MemberFact {
 /// The states of a council's member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberState {
+    /// It waits until there is room for it.
+    Queued,
     /// At work.
     Running,
     /// It has done its part.

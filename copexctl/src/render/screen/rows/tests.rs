@@ -189,6 +189,24 @@ fn a_throttled_fleet_says_how_wide_it_is() {
 }
 
 #[test]
+fn members_that_have_not_begun_are_counted() {
+    let mut model = Model::default();
+    take(&mut model, 0, None, accepted(Mode::Council));
+    let states = [("a", RunState::Running), ("b", RunState::Queued), ("c", RunState::Queued)];
+    for (name, state) in states.into_iter().chain([("c", RunState::Failed)]) {
+        let (name, stage) = (name.to_owned(), Some("opinion".to_owned()));
+        take(&mut model, 1, None, EventBody::Member { name, state, stage, note: None });
+    }
+    let shown = texts(&frame(&model, AT + 2_000, (80, 24)));
+    let head = "council · opinion · 1 at work · 1 waiting · 1 missing · ";
+    assert!(shown[0].starts_with(head), "{shown:#?}");
+    assert_eq!(
+        shown[5..7],
+        ["· b     opinion · waits for a free place", "✗ c     opinion ✗ failed"]
+    );
+}
+
+#[test]
 fn a_council_has_the_stages_of_its_members() {
     let mut model = Model::default();
     take(&mut model, 0, None, accepted(Mode::Council));
@@ -198,6 +216,7 @@ fn a_council_has_the_stages_of_its_members() {
         take(&mut model, seconds, None, EventBody::Member { name, state, stage, note });
     };
     member(1, "maker/alpha", "opinion", RunState::Running, None);
+    member(1, "beta", "opinion", RunState::Queued, None);
     member(1, "beta", "opinion", RunState::Running, None);
     member(2, "gamma", "opinion", RunState::Running, None);
     member(5, "gamma", "opinion", RunState::Failed, Some("it said nothing"));

@@ -41,7 +41,7 @@ pub(super) fn line(body: &EventBody) -> Option<(Mark, String)> {
             let took = took.unwrap_or_default();
             some(of_state(task.state), format!("{words}{took}{}", why(task.note.as_ref())))
         }
-        EventBody::Member { name, state, stage, note } => {
+        EventBody::Member { name, state, stage, note } if *state != RunState::Queued => {
             let stage = stage.as_ref().map(|stage| format!("{stage} of ")).unwrap_or_default();
             let words = format!("{stage}{name} {}{}", standing(*state), why(note.as_ref()));
             some(of_state(*state), words)
