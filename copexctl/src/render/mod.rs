@@ -19,7 +19,7 @@ pub(crate) mod text;
 pub(crate) mod theme;
 pub(crate) mod tools;
 pub(crate) mod transcript;
-mod words;
+pub(crate) mod words;
 pub(crate) mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -28,6 +28,7 @@ use copex_proto::error::ErrorInfo;
 use copex_proto::event::{Outcome, ToolStart, Usage};
 
 pub(crate) use rows::table;
+pub(crate) use words::held_back;
 
 /// The answer of a run; that of a council with opinions and reviews where the `whole` is wanted.
 pub(crate) fn answer(outcome: &Outcome, whole: bool) -> String {
