@@ -25,7 +25,7 @@ fn a_refusal_ends_with_its_code_and_the_servers_words() {
         product.model.push(refused(status, &format!("{words} ({API_KEY})")));
         let output = product.chat(["go"]).expect_code(code);
         let told = format!(
-            "error: {MODEL} at {place}/chat/completions answered {status}: {words} ([redacted])\n\
+            "error: {words} ([redacted]) ({status} from {MODEL} at {place}/chat/completions)\n\
              hint: "
         );
         assert!(output.stderr.contains(&told), "{told} {}", output.stderr);

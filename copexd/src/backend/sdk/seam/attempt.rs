@@ -83,8 +83,13 @@ impl Refusal {
         };
         let endpoint = place(url).unwrap_or_else(|| target.endpoint.clone());
         let whom = Target { endpoint, ..target.clone() }.to_string();
-        let words = if self.said { format!(": {}", failure.message) } else { String::new() };
-        failure.message = format!("{} answered {}{words}", redactor.text(&whom), self.status);
+        let (whom, status) = (redactor.text(&whom), self.status);
+        failure.message = if self.said {
+            // Its words first: rows of a screen show the beginning alone.
+            format!("{} ({status} from {whom})", failure.message)
+        } else {
+            format!("{whom} answered {status}")
+        };
         failure.hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
     }
 
