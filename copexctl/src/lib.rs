@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
     let json = wants_json(&arguments);
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error, json).into(),
+        Err(error) => return refused(&error, &arguments, json).into(),
     };
     match commands::run(cli) {
         Ok(exit) => exit.into(),
@@ -101,21 +101,57 @@ fn wants_json(arguments: &[OsString]) -> bool {
         .any(|argument| argument == "--json" || argument == "--jsonl")
 }
 
-fn refused(error: &clap::Error, json: bool) -> Exit {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A closed stdout leaves nobody to tell.
-        let _ = error.print();
-        return Exit::Done;
-    }
-    if json {
-        let text = error.render().to_string();
-        let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-        let info = ErrorInfo::new(ErrorClass::Usage, text).with_hint("copexctl --help");
-        let _ = render::value(&render::json::failure(&info, None));
-    } else {
-        let _ = error.print();
+fn refused(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed stdout leaves nobody to tell.
+            let _ = error.print();
+            return Exit::Done;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !json => {
+            let _ = error.print();
+        }
+        _ => {
+            let info = in_words(&error.render().to_string(), arguments);
+            told(&info.into(), json);
+        }
     }
     Exit::Usage
+}
+
+/// What the parser of the command line says, as every other error is told: what and why in a
+/// line, and the way out.
+fn in_words(said: &str, arguments: &[OsString]) -> ErrorInfo {
+    /// How the standard library says that a text is no number.
+    const NUMBERS: [(&str, &str); 4] = [
+        ("invalid float literal", "it is not a number"),
+        ("cannot parse float from empty string", "it is not a number"),
+        ("invalid digit found in string", "it is not a whole number"),
+        ("cannot parse integer from empty string", "it is not a whole number"),
+    ];
+    let said = said.trim_start_matches("error: ");
+    let what: Vec<&str> = said.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let mut what = what.join(" ");
+    for (theirs, ours) in NUMBERS {
+        what = what.replace(theirs, ours);
+    }
+    let mut tips = said.lines().filter_map(|line| line.trim_start().strip_prefix("tip: "));
+    let hint = tips.next().map_or_else(|| help_of(arguments), str::to_owned);
+    ErrorInfo::new(ErrorClass::Usage, what).with_hint(hint)
+}
+
+/// How help is had for the command of this command line.
+fn help_of(arguments: &[OsString]) -> String {
+    let root = command();
+    let mut words = vec!["copexctl"];
+    let mut command = &root;
+    for argument in arguments.iter().skip(1) {
+        let Some(next) = command.find_subcommand(argument) else { break };
+        words.push(next.get_name());
+        command = next;
+    }
+    words.push("--help");
+    words.join(" ")
 }
 
 fn told(failure: &Failure, json: bool) -> Exit {
@@ -127,4 +163,30 @@ fn told(failure: &Failure, json: bool) -> Exit {
         }
     }
     failure.exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_that_is_wrong_is_told_in_a_line_with_its_way_out() {
+        let table: [(&[&str], &str, &str); 6] = [
+            (&["chat", "x", "--timeout", "a"], "it is not a number", "copexctl chat --help"),
+            (&["chat", "x", "--max-retries", "a"], "it is not a whole number", "-"),
+            (&["runs", "attach"], "were not provided: <ID>", "copexctl runs attach --help"),
+            (&["runs", "list", "--state", "123"], "[possible values: queued, running,", "-"),
+            (&["runs", "--frob"], "unexpected argument '--frob' found", "copexctl runs --help"),
+            (&["chat", "x", "--aproval", "x"], "'--aproval'", "'--approval'"),
+        ];
+        for (args, what, hint) in table {
+            let args: Vec<OsString> = ["copexctl"].iter().chain(args).map(OsString::from).collect();
+            let said = parse(&args).unwrap_err().render().to_string();
+            let info = in_words(&said, &args);
+            assert!(info.message.contains(what), "{args:?}: {info:?}");
+            assert!(!info.message.contains(['\n', '\u{1b}']), "{info:?}");
+            let told = info.hint.unwrap();
+            assert!(told.contains(hint) && !told.contains("tip"), "{args:?}: {told}");
+        }
+    }
 }

@@ -12,6 +12,9 @@ use nix::poll::{PollFd, PollFlags, poll};
 use crate::error::{Failure, Result};
 use crate::render;
 
+/// How a prompt is given, whatever the command.
+const HOW: &str = "say what to do in quotes, \"like this\", or pipe it in";
+
 /// Where the parts come from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts<'a> {
@@ -38,8 +41,7 @@ fn wants_stdin(parts: Parts<'_>) -> Result<bool> {
     let stdin = io::stdin();
     if parts.from_stdin || parts.prompt.is_none() {
         if stdin.is_terminal() && !parts.from_stdin {
-            return Err(Failure::usage("no prompt: give one, or pipe it in")
-                .with_hint("copexctl chat \"your question\""));
+            return Err(Failure::usage("no prompt: give one, or pipe it in").with_hint(HOW));
         }
         return Ok(true);
     }
@@ -114,9 +116,7 @@ pub(crate) fn join(
         (Some(prompt), None) => prompt.to_owned(),
         (None, Some(piped)) if prompt.is_none() => piped.to_owned(),
         (None, _) => {
-            return Err(
-                Failure::usage("the prompt is empty").with_hint("copexctl chat \"your question\"")
-            );
+            return Err(Failure::usage("the prompt is empty").with_hint(HOW));
         }
     };
     if files.is_empty() {

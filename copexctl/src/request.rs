@@ -150,6 +150,7 @@ pub(crate) fn options(ctx: &Context, settings: &Settings, flags: &ChatFlags) -> 
         (None, true) => SessionChoice::Continue,
         (None, false) => SessionChoice::New,
     };
+    skills::refuse_absent(settings)?;
     let servers = mcp::by_name(mcp::gather(settings, &flags.turn.tools.mcp_config)?);
     let mut secrets =
         snapshot::secrets(&ctx.env, config.provider.as_ref(), config.github_token.as_ref());

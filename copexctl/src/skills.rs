@@ -5,9 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use copex_proto::config::Origin;
 use copex_proto::skill::SkillQuery;
 
 use crate::context::Context;
+use crate::error::{Failure, Result};
 use crate::settings::{Settings, repository};
 
 /// Folders of the Copilot CLI in a project, by kind: each of the working folder first and then
@@ -39,6 +41,23 @@ pub(crate) fn places(ctx: &Context, settings: &Settings) -> Vec<Place> {
     let named = settings.config.skill_directories.iter();
     places.extend(named.map(|folder| Place { folder: folder.into(), source: "named" }));
     places
+}
+
+/// Refuses a folder that was named for this very call and is not there. One in a file may be
+/// there at other times.
+pub(crate) fn refuse_absent(settings: &Settings) -> Result<()> {
+    let named = settings.merged.entry("skill_directories");
+    if !named.is_some_and(|entry| matches!(entry.origin, Origin::Flag(_))) {
+        return Ok(());
+    }
+    let mut folders = settings.config.skill_directories.iter();
+    match folders.find(|folder| !Path::new(folder).is_dir()) {
+        Some(folder) => {
+            let hint = "`copexctl skills list` shows where skills are looked for";
+            Err(Failure::usage(format!("--skill-dir: {folder} is no folder")).with_hint(hint))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The folders alone, as a request names them.

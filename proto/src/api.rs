@@ -145,7 +145,7 @@ pub trait CopexApi {
         model: Option<String>,
     ) -> RpcResult<ResetResponse>;
 
-    /// Models: the account's when signed in, else the Copilot CLI's catalogue, and the provider's.
+    /// Models: the provider's where one is given, else the account's when signed in, else the Copilot CLI's catalogue.
     #[method(name = "model.list", param_kind = map)]
     async fn model_list(&self, query: Option<BackendQuery>) -> RpcResult<ModelList>;
 

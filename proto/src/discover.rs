@@ -228,7 +228,7 @@ impl Document {
     }
 
     fn backend_methods(&mut self) {
-        self.method("model.list", "Models: the account's when signed in, else the Copilot CLI's catalogue, and the provider's.")
+        self.method("model.list", "Models: the provider's where one is given, else the account's when signed in, else the Copilot CLI's catalogue.")
             .param::<BackendQuery>("query", Need::Optional)
             .fails(&["Auth", "Backend"])
             .gives::<ModelList>();

@@ -138,7 +138,7 @@ pub struct BackendQuery {
     /// The environment to ask with. Default: the daemon's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, String>>,
-    /// The provider to ask as well.
+    /// The provider to ask instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<crate::run::Provider>,
     /// Secrets by name, held in memory only.
@@ -164,7 +164,7 @@ pub struct ModelInfo {
     /// Its name for people, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Who says so: `account`, `catalogue` or `provider`.
+    /// Who says so: `account`, `catalogue` or `provider`; `configured` in what `copexctl` prints.
     pub source: String,
     /// Reasoning efforts it supports; empty when nobody told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

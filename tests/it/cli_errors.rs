@@ -35,7 +35,7 @@ fn what_the_command_line_does_not_know_is_refused_by_name() {
         (&["chat", "two", "words"], &["'words'", "quotes"]),
         (&["chat", "x", "-r", "ultra"], &["--reasoning", "ultra", "xhigh"]),
         (&["chat", "x", "--approval", "x"], &["--approval", "workspace"]),
-        (&["chat", "x", "--timeout", "soon"], &["--timeout", "soon"]),
+        (&["chat", "x", "--timeout", "soon"], &["--timeout", "soon", "it is not a number"]),
         (&["chat", "x", "--timeout", "-1"], &["--timeout"]),
         (&["chat", "x", "--max-retries", "-3"], &["--max-retries"]),
         (&["chat", "x", "--continue", "--resume", "id"], &["--continue", "--resume"]),
@@ -46,6 +46,8 @@ fn what_the_command_line_does_not_know_is_refused_by_name() {
     ];
     for (args, words) in table {
         refused(&sandbox, args, 2, words);
+        let told = ctl(&sandbox).run(args).stderr;
+        assert!(told.starts_with("copexctl: error: ") && !told.contains("Usage"), "{told}");
     }
     let told = ctl(&sandbox).run(["chat", "x", "--json", "--jsonl"]).expect_code(2);
     assert_eq!(told.json()["error"]["class"], "usage", "{told:?}");
@@ -128,13 +130,15 @@ fn the_configuration_is_changed_with_care() {
 #[test]
 fn files_and_folders_that_are_not_there_are_named() {
     let sandbox = Sandbox::new();
-    let table: [(&[&str], &[&str]); 6] = [
+    let table: [(&[&str], &[&str]); 8] = [
         (&["chat", "x", "--config", "nowhere.toml"], &["nowhere.toml", "no such file"]),
         (&["config", "check", "--config", "nowhere.toml"], &["nowhere.toml", "no such file"]),
         (&["chat", "x", "--cwd", "/no/such/folder"], &["/no/such/folder", "no such file"]),
         (&["chat", "x", "-C", "nowhere.txt"], &["nowhere.txt", "no such file"]),
         (&["chat", "x", "--mcp-config", "nowhere.json"], &["nowhere.json", "no such file"]),
         (&["runs", "list", "--cwd", "/no/such/folder"], &["/no/such/folder", "no such file"]),
+        (&["chat", "x", "--skill-dir", "nowhere"], &["--skill-dir", "/nowhere is no folder"]),
+        (&["skills", "list", "--skill-dir", "nowhere"], &["--skill-dir", "nowhere"]),
     ];
     for (args, words) in table {
         refused(&sandbox, args, 2, words);
@@ -145,6 +149,10 @@ fn files_and_folders_that_are_not_there_are_named() {
 fn an_empty_prompt_is_no_prompt() {
     let sandbox = Sandbox::new();
     refused(&sandbox, &["chat"], 2, &["prompt"]);
+    for mode in ["ralph", "plan"] {
+        let told = ctl(&sandbox).run([mode]).expect_code(2).stderr;
+        assert!(told.contains("in quotes") && !told.contains("copexctl chat"), "{told}");
+    }
     refused(&sandbox, &["chat", "  \n"], 2, &["prompt"]);
     let piped = ctl(&sandbox).stdin(" \n").run(["chat"]).expect_code(2);
     clean(&piped);

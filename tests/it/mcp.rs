@@ -92,12 +92,28 @@ fn a_server_that_fails_says_why_and_none_is_waited_for_for_ever() {
         servers.iter().map(|one| one["error"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let errors = failed("60", &["absent", "dies"]);
-    assert!(errors[0].contains("No such file"), "{errors:?}");
+    let absent = "`no-such-program` is not on the PATH; install it, or write its path";
+    assert!(errors[0].starts_with(absent) && !errors[0].contains("os error"), "{errors:?}");
     assert!(errors[1].contains("the database is away"), "{errors:?}");
     let errors = failed("2", &["waits"]);
     assert!(errors[0].contains("2 s"), "{errors:?}");
     let left = copex_tests::process::marked(product.daemon.sandbox().marker());
     assert!(!left.iter().any(|(_, line)| line.contains("sleep 613")), "{left:?}");
+
+    // What is written out in a server is not repeated in its failure, and neither is a cause.
+    let file = product.daemon.sandbox().write("work/plain.txt", "no program");
+    let servers = json!({
+        "gone": {"command": "/nowhere/server"},
+        "page": {"type": "http", "url": "http://127.0.0.1:9/mcp?api-key=a-secret-key-0123456789"},
+        "plain": {"command": file},
+    });
+    let output = product.ctl().run(["mcp", "check", "--mcp-config", &servers.to_string()]);
+    let output = output.expect_code(1);
+    for words in ["`/nowhere/server` is not there; ", "plain.txt may not be executed; `chmod +x`"] {
+        assert_eq!(output.stdout.matches(words).count(), 1, "{words}: {}", output.stdout);
+    }
+    assert!(output.stdout.contains("127.0.0.1:9/mcp"), "{}", output.stdout);
+    assert!(!output.stdout.contains("a-secret-key"), "{}", output.stdout);
 
     let output = product.ctl().run(["mcp", "check", "nobody", "--mcp-config", &text]);
     let output = output.expect_code(2);

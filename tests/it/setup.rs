@@ -35,9 +35,17 @@ fn what_is_installed_works_and_goes_again() {
     let (local, config) = (sandbox.path("home/.local"), sandbox.path("config"));
     let ctl = Ctl::new(&copex_tests::bins!(), &sandbox);
 
-    let planned = ctl.run(["setup", "--dry-run"]).ok();
+    let planned = ctl.run(["setup", "--dry-run", "--verbose"]).ok();
+    let short = ctl.run(["setup", "--dry-run"]).ok();
     assert!(files(&local).is_empty() && files(&config).is_empty());
+    assert!(short.starts_with("would install  2 programs "), "{short}");
     let done = ctl.run(["setup"]).expect_code(0);
+    assert_eq!(done.stdout.lines().count(), 6, "a line for each kind of thing: {}", done.stdout);
+    let pages = planned.lines().filter(|path| path.contains("/man1/")).count();
+    let told = format!("{pages} manual pages");
+    assert!(done.stdout.contains(&told), "{told}: {}", done.stdout);
+    assert!(done.stdout.contains("copexd, copexctl"), "{}", done.stdout);
+    let done = ctl.run(["setup", "-v"]).expect_code(0);
     assert_eq!(done.stdout, planned);
     assert!(done.stderr.contains("systemctl --user"), "{}", done.stderr);
     assert!(done.stderr.contains("not on your PATH"), "{}", done.stderr);
@@ -65,6 +73,9 @@ fn what_is_installed_works_and_goes_again() {
     fs::write(&page, "mine").unwrap();
     let gone = ctl.run(["setup", "uninstall"]).expect_code(0);
     assert!(gone.stderr.contains("copexctl-chat.1 was changed"), "{}", gone.stderr);
+    let told = format!("{} manual pages", pages - 1);
+    assert!(gone.stdout.contains(&told) && gone.stdout.lines().count() == 6, "{}", gone.stdout);
+    assert!(gone.stdout.lines().all(|line| line.starts_with("removed ")), "{}", gone.stdout);
     assert_eq!(fs::read_to_string(&page).unwrap(), "mine");
     assert!(files(&config).is_empty());
     ctl.run(["setup", "uninstall", "--force"]).ok();

@@ -1,6 +1,6 @@
 //! Chat as scripts see it: exit codes, Ctrl-C, runs that go on without their client.
 
-use copex_tests::model::{Gate, Reply};
+use copex_tests::model::{API_KEY, Gate, MODEL, Reply};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -11,19 +11,39 @@ fn a_refusal_ends_with_its_code_and_the_servers_words() {
     let product = Product::start();
     let refused = |status, words: &str| Reply::error(status, "refused", words).no_cli_retry();
 
-    product.model.push(refused(401, "no such key"));
-    let output = product.chat(["go"]).expect_code(77);
-    assert!(output.stderr.contains("hint: "), "{}", output.stderr);
-    assert!(output.stderr.contains("copexctl login"), "{}", output.stderr);
-
-    for (status, words) in [(400, "the field is odd"), (404, "nobody of that name")] {
-        product.model.push(refused(status, words));
-        let output = product.chat(["go"]).expect_code(1);
-        assert!(output.stderr.contains(words), "{status}: {}", output.stderr);
+    let place = product.model.base_url();
+    let place = place.trim_start_matches("http://");
+    let table = [
+        (401, "no such key", 77, "copexctl status"),
+        (403, "not for you", 77, "copexctl status"),
+        (400, "the field is odd", 1, "copexctl models"),
+        (404, "nobody of that name", 1, "base_url"),
+        (422, "that is too much", 1, "copexctl models"),
+    ];
+    for (status, words, code, way) in table {
+        // Some servers repeat the key.
+        product.model.push(refused(status, &format!("{words} ({API_KEY})")));
+        let output = product.chat(["go"]).expect_code(code);
+        let told = format!(
+            "error: {words} ([redacted]) ({status} from {MODEL} at {place}/chat/completions)\n\
+             hint: "
+        );
+        assert!(output.stderr.contains(&told), "{told} {}", output.stderr);
+        let (_, hint) = output.stderr.split_once("hint: ").unwrap();
+        assert!(hint.contains(way) && !hint.contains("login"), "{status}: {hint}");
         assert_eq!(output.stdout, "", "{status}");
     }
+    assert_eq!(product.model.requests().len(), table.len(), "nobody is asked twice");
 
-    assert_eq!(product.model.requests().len(), 3, "nobody is asked twice");
+    // Without words of its own, and asked by an address that has a secret in it.
+    product.model.push(Reply::status(422, "{}"));
+    let address = format!("{}?key=hidden", product.model.base_url());
+    let address = address.replace("http://", "http://somebody:hidden@");
+    let ctl = product.ctl().with(|launch| launch.env("COPILOT_PROVIDER_BASE_URL", address));
+    let output = ctl.run(["chat", "go"]).expect_code(1);
+    assert!(output.stderr.contains(&format!("{MODEL} at {place}")), "{}", output.stderr);
+    assert!(output.stderr.contains("answered 422\n"), "{}", output.stderr);
+    assert!(!output.stderr.contains("hidden"), "{}", output.stderr);
 
     // Nothing is no refusal: it is asked again, twice, and then no success either.
     for _ in 0..3 {
@@ -31,7 +51,7 @@ fn a_refusal_ends_with_its_code_and_the_servers_words() {
     }
     let output = product.chat(["go"]).expect_code(1);
     assert!(output.stderr.contains("error: "), "{}", output.stderr);
-    assert_eq!(product.model.requests().len(), 6);
+    assert_eq!(product.model.requests().len(), table.len() + 4);
 }
 
 #[test]

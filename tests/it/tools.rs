@@ -1,7 +1,7 @@
 //! What the agent is given: tools, skills, MCP servers, words, effort, a model.
 
 use copex_tests::model::{ModelServer, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::product::{Product, follow, of_type, shell};
 
@@ -264,16 +264,24 @@ fn nobody_signed_in_is_said_with_the_ways_out() {
 }
 
 #[test]
-fn a_providers_models_are_listed_beside_the_catalogue() {
+fn a_provider_has_models_of_its_own_and_needs_no_sign_in() {
     let product = Product::start();
     let list = product.ctl().run(["models", "--json"]).expect_code(0).json();
     let models = list["models"].as_array().unwrap();
-    let from = |source: &str| -> Vec<&Value> {
-        models.iter().filter(|model| model["source"] == source).map(|model| &model["id"]).collect()
-    };
-    assert!(from("catalogue").len() > 20, "{list}");
-    assert!(!from("provider").is_empty(), "{list}");
-    assert!(list["notes"][0].as_str().unwrap().contains("not signed in"), "{list}");
+    assert!(!models.is_empty(), "{list}");
+    assert!(models.iter().all(|model| model["source"] == "provider"), "{list}");
+    assert!(list.get("notes").is_none(), "{list}");
+    let told = product.ctl().run(["models"]).expect_code(0);
+    assert!(told.stdout.contains("asked by default ($COPILOT_MODEL)"), "{}", told.stdout);
+    assert!(!told.stderr.contains("not signed in"), "{}", told.stderr);
+    assert!(told.stderr.contains("$COPILOT_PROVIDER_BASE_URL"), "{}", told.stderr);
+    // One that lists nothing has the model that is asked of it all the same.
+    let nobody = ("COPILOT_PROVIDER_BASE_URL", "http://user:hidden@127.0.0.1:9/v1?key=hidden");
+    let ctl = product.ctl().with(|launch| launch.env(nobody.0, nobody.1));
+    let told = ctl.run(["models"]).expect_code(0);
+    assert!(told.stdout.contains("configured"), "{}", told.stdout);
+    assert!(told.stderr.contains("127.0.0.1:9/v1 lists no models: "), "{}", told.stderr);
+    assert!(!told.stderr.contains("hidden"), "{}", told.stderr);
     // A provider that answers is asked, whatever may stand in instead.
     let answer = product.chat(["go", "--or-demo"]).expect_code(0);
     assert_eq!(answer.stdout, "echo: go\n");

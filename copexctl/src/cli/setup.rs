@@ -36,6 +36,9 @@ pub(crate) struct Place {
     /// Overwrite or remove files that copex did not write, or that were changed since.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Print every path instead of a summary.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// One JSON object on stdout.
     #[arg(long)]
     pub(crate) json: bool,

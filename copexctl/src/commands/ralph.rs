@@ -7,7 +7,11 @@ use crate::commands::{again, chat};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::request;
+use crate::{render, request};
+
+/// What is said of a loop that nothing can end well.
+const ENDLESS: &str = "warning: nothing can end this loop well, only a limit: give it --promise \
+                       TEXT for the agent to say, or --verify COMMAND to become green";
 
 /// Starts the loop, or goes on with one, and shows how it goes.
 pub(crate) fn run(mut ctx: Context, args: RalphArgs) -> Result<Exit> {
@@ -17,6 +21,9 @@ pub(crate) fn run(mut ctx: Context, args: RalphArgs) -> Result<Exit> {
     }
     let flags = ChatFlags { turn, ..ChatFlags::default() };
     let (settings, prompt) = chat::prepare(&mut ctx, prompt.as_deref(), &flags)?;
+    if of_loop.promise.is_none() && of_loop.verify.is_empty() {
+        render::note(ENDLESS);
+    }
     let request = request::ralph(&ctx, &settings, (of_loop, &flags), prompt)?;
     chat::launch(&ctx, &request, &settings, &flags)
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod manifest;
+mod summary;
 
 use std::path::{Path, PathBuf};
 
@@ -39,17 +40,30 @@ struct Report {
 
 /// Carries out one of the verbs.
 pub(crate) fn run(ctx: &Context, args: &SetupArgs) -> Result<Exit> {
-    let (report, json) = match &args.command {
-        None => (install(ctx, &args.install)?, args.install.place.json),
-        Some(SetupCommand::Install(args)) => (install(ctx, args)?, args.place.json),
-        Some(SetupCommand::Uninstall(place)) => (uninstall(ctx, place)?, place.json),
+    let (report, place) = match &args.command {
+        None => (install(ctx, &args.install)?, &args.install.place),
+        Some(SetupCommand::Install(args)) => (install(ctx, args)?, &args.place),
+        Some(SetupCommand::Uninstall(place)) => (uninstall(ctx, place)?, place),
     };
-    if json {
+    if place.json {
         render::value(&report)?;
         return Ok(Exit::Done);
     }
-    for path in report.installed.iter().chain(&report.removed) {
-        render::line(&path.display().to_string())?;
+    let paths: Vec<&Path> =
+        report.installed.iter().chain(&report.removed).map(PathBuf::as_path).collect();
+    if place.verbose {
+        for path in paths {
+            render::line(&path.display().to_string())?;
+        }
+    } else {
+        let done = match (report.dry_run, &args.command) {
+            (false, Some(SetupCommand::Uninstall(_))) => "removed",
+            (false, _) => "installed",
+            (true, Some(SetupCommand::Uninstall(_))) => "would remove",
+            (true, _) => "would install",
+        };
+        let rows = summary::rows(&paths, done);
+        render::text(render::table(&rows).as_bytes())?;
     }
     for path in &report.kept {
         render::note(&format!(

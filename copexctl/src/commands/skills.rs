@@ -38,6 +38,7 @@ fn look(ctx: &Context, given: SkillFolders) -> Result<(Connection, Vec<Place>, S
     };
     let flags = request::layer(&TurnFlags { tools, ..TurnFlags::default() }, &ctx.home, &here)?;
     let settings = settings::load(ctx, Given { file: given.config, cwd: given.cwd, flags })?;
+    skills::refuse_absent(&settings)?;
     let mut ctx = ctx.clone();
     ctx.auto_start = settings.config.auto_start;
     let places = skills::places(&ctx, &settings);

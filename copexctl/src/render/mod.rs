@@ -19,7 +19,7 @@ pub(crate) mod text;
 pub(crate) mod theme;
 pub(crate) mod tools;
 pub(crate) mod transcript;
-mod words;
+pub(crate) mod words;
 pub(crate) mod wrap;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -29,6 +29,7 @@ use copex_proto::error::ErrorInfo;
 use copex_proto::event::{Outcome, ToolStart, Usage};
 
 pub(crate) use rows::table;
+pub(crate) use words::held_back;
 
 /// Whether what is told is read aloud.
 static ALOUD: AtomicBool = AtomicBool::new(false);

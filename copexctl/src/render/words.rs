@@ -1,5 +1,6 @@
 //! Events in a line each.
 
+use copex_proto::error::ErrorClass;
 use copex_proto::event::{Outcome, Retrying, Step, StepState, ToolEnd, ToolStart};
 use copex_proto::run::RunState;
 
@@ -12,14 +13,19 @@ pub(super) fn told(text: &str, look: Option<Look>) -> &str {
     if aloud { text.trim_matches(['─', ' ']) } else { text }
 }
 
-/// A retry in a line.
+/// A retry in a line, or a wait before anybody is asked.
 pub(super) fn retry_line(retry: &Retrying) -> String {
-    format!(
-        "retry {} in {}: {}",
-        retry.attempt.saturating_sub(1),
-        duration(retry.delay_ms),
-        brief(&retry.error.message, 100)
-    )
+    let (wait, why) = (duration(retry.delay_ms), brief(&retry.error.message, 100));
+    match held_back(retry) {
+        Some(what) => format!("waits {wait} for {what}: {why}"),
+        None => format!("retry {} in {wait}: {why}", retry.attempt.saturating_sub(1)),
+    }
+}
+
+/// What is waited for, where nobody was asked and so nothing failed.
+pub(crate) fn held_back(retry: &Retrying) -> Option<&'static str> {
+    let limit = retry.error.class == ErrorClass::RateLimit;
+    retry.unasked.then_some(if limit { "the rate limit" } else { "the model's breaker" })
 }
 
 /// A step's new state in a line.
@@ -107,4 +113,27 @@ pub(super) fn summary(outcome: &Outcome) -> String {
         }
     }
     parts.join(" · ")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use copex_proto::error::ErrorInfo;
+
+    use super::*;
+
+    /// A wait before anybody was asked, for this class of failure.
+    pub(crate) fn wait(class: ErrorClass) -> Retrying {
+        let error = ErrorInfo::new(class, "m1 is limited for 5 s");
+        Retrying { attempt: 1, error, delay_ms: 4_400, unasked: true }
+    }
+
+    #[test]
+    fn who_was_not_asked_is_not_asked_again() {
+        let held = wait(ErrorClass::RateLimit);
+        assert_eq!(retry_line(&held), "waits 4.4 s for the rate limit: m1 is limited for 5 s");
+        let shut = retry_line(&wait(ErrorClass::Server));
+        assert!(shut.starts_with("waits 4.4 s for the model's breaker: "), "{shut}");
+        let asked = Retrying { attempt: 3, unasked: false, ..held };
+        assert!(retry_line(&asked).starts_with("retry 2 in 4.4 s: "));
+    }
 }

@@ -188,7 +188,8 @@ impl Chat {
 
     /// How the turn stands.
     pub(super) fn progress(&self) -> Progress {
-        Progress { tools: self.turn.tools_run(), ..self.progress.clone() }
+        let (tools, effects) = (self.turn.tools_run(), self.turn.effects());
+        Progress { tools, effects, ..self.progress.clone() }
     }
 
     fn send(&self) -> Effect {
@@ -196,7 +197,7 @@ impl Chat {
     }
 
     fn recover(&mut self, tail: Tail, moment: Moment) -> Vec<Effect> {
-        self.turn = Turn::resumed(tail.usage, tail.tools, tail.messages);
+        self.turn = Turn::resumed(tail.usage, (tail.tools, tail.effects), tail.messages);
         let mut effects = Vec::new();
         // While nobody was there nothing failed.
         self.progress.streak.since = None;
@@ -257,13 +258,19 @@ impl Chat {
 
     fn opened(&mut self, opened: Opened, moment: Moment) -> Vec<Effect> {
         self.progress.attempts += 1;
-        self.progress.session = Some(opened.session);
+        let before = self.progress.session.replace(opened.session);
         self.progress.needs_key = None;
         self.compaction = working::Compaction::None;
         self.backend = opened.backend;
         self.can_rerun = opened.can_rerun;
         self.words.look(&self.progress.steers, &opened.said);
         let mut effects = Vec::new();
+        if before.is_some() && before != self.progress.session {
+            let message = "the session was lost before a tool could have changed anything: the \
+                           turn starts over in a new one";
+            let (code, message) = ("session_lost".to_owned(), message.to_owned());
+            effects.push(Effect::Emit(Fact::Warning { code, message }));
+        }
         if let Some(message) = opened.repaired {
             let code = "session_repaired".to_owned();
             effects.push(Effect::Emit(Fact::Warning { code, message }));

@@ -285,6 +285,8 @@ pub struct Tail {
     pub usage: CallUsage,
     /// Tools that ran so far.
     pub tools: u32,
+    /// Those of them that may have changed something.
+    pub effects: u32,
     /// The iteration that was shown last.
     pub iteration: Option<u32>,
     /// The same of the lanes; theirs have none.

@@ -13,6 +13,9 @@ pub struct Target {
     pub model: String,
 }
 
+/// The endpoint of GitHub's own models.
+pub const GITHUB: &str = "github";
+
 /// The endpoint of a replay.
 pub const CASSETTE: &str = "cassette";
 

@@ -10,6 +10,15 @@ use super::signal::{CallUsage, Signal};
 /// The agent always gets the whole.
 pub const TOOL_RESULT_BYTES: usize = 8 * 1024;
 
+/// The Copilot CLI's tools that change nothing and reach nowhere. What is not named here may
+/// have had effects: a tool of a later version least of all is one of them.
+pub const READING: [&str; 5] = ["view", "grep", "rg", "glob", "report_intent"];
+
+/// Whether a tool of this name may change something.
+pub fn has_effects(name: &str) -> bool {
+    !READING.contains(&name)
+}
+
 /// Folds the signals of one turn.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Turn {
@@ -27,15 +36,18 @@ pub struct Turn {
     told: Vec<String>,
     /// Tools that ran.
     ran: u32,
+    /// Those of them that may have changed something.
+    effects: u32,
     /// Model requests that were asked again.
     again: u32,
     usage: CallUsage,
 }
 
 impl Turn {
-    /// A turn that goes on: what it cost, ran and told so far, as the log has it.
-    pub fn resumed(usage: CallUsage, ran: u32, told: Vec<String>) -> Self {
-        Self { told, ran, usage, ..Self::default() }
+    /// A turn that goes on: what it cost, ran (and of that with effects) and told so far, as
+    /// the log has it.
+    pub fn resumed(usage: CallUsage, (ran, effects): (u32, u32), told: Vec<String>) -> Self {
+        Self { told, ran, effects, usage, ..Self::default() }
     }
 
     /// The prompt was accepted under this message id.
@@ -61,6 +73,11 @@ impl Turn {
     /// Tools that ran so far.
     pub fn tools_run(&self) -> u32 {
         self.ran
+    }
+
+    /// Those of them that may have changed something.
+    pub fn effects(&self) -> u32 {
+        self.effects
     }
 
     /// Model requests that were asked again so far.
@@ -132,6 +149,7 @@ impl Turn {
                     return Vec::new();
                 }
                 self.ran += 1;
+                self.effects += u32::from(has_effects(name));
                 vec![Fact::ToolStart {
                     call: call.clone(),
                     name: name.clone(),

@@ -195,7 +195,9 @@ impl Account {
                     let level = if self.waiting > 0 { "request" } else { "turn" };
                     self.waiting = self.waiting.saturating_sub(1);
                     let class = measure::wire_name(&retrying.error.class);
-                    self.meter.count(&metrics::RETRIES, &[level, &class]);
+                    if !retrying.unasked {
+                        self.meter.count(&metrics::RETRIES, &[level, &class]);
+                    }
                 }
                 EventBody::Fallback { from, to, .. } => {
                     self.meter.count(&metrics::FALLBACKS, &[from, to]);

@@ -10,11 +10,8 @@ use super::{Engine, effort, events, prepare};
 use crate::backend::cli;
 use crate::core::chat::Choice;
 use crate::core::fallback::{self, MOST_LINKS, Place};
-use crate::core::target::{CASSETTE, Candidate, DEMO, Target};
+use crate::core::target::{CASSETTE, Candidate, DEMO, GITHUB, Target};
 use crate::engine::registry::Live;
-
-/// GitHub's endpoint, in targets.
-const GITHUB: &str = "github";
 
 /// The chain of one run. Never empty.
 #[derive(Debug)]
@@ -144,7 +141,7 @@ fn target(options: &RunOptions) -> Target {
 }
 
 /// A URL without what may be secret in it.
-fn public(url: &str) -> String {
+pub(super) fn public(url: &str) -> String {
     let Ok(parsed) = reqwest::Url::parse(url) else { return "provider".to_owned() };
     let host = parsed.host_str().unwrap_or_default();
     let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();

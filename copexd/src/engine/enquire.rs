@@ -6,10 +6,12 @@ use copex_proto::error::ErrorInfo;
 use copex_proto::health::{AuthStatus, BackendQuery, ModelInfo, ModelList, Quota};
 use copex_proto::run::{Effort, Provider, RunOptions};
 
+use super::chain::public;
 use super::{Engine, events, prepare};
 use crate::backend::Model;
 use crate::backend::sdk::Runtime;
 use crate::backend::sdk::classify::SIGN_IN;
+use crate::backend::sdk::seam::cause;
 use crate::backend::spec::SecretText;
 use crate::core::failure::{Failure, FailureClass};
 
@@ -23,28 +25,15 @@ const QUOTA_TIMEOUT: Duration = Duration::from_millis(1_500);
 const MOST_MODELS: usize = 1_000;
 
 impl Engine {
-    /// The account's models when signed in, else the Copilot CLI's catalogue, and the
-    /// provider's own.
+    /// What can be asked: with a provider its models, else the account's when signed in, else
+    /// the Copilot CLI's catalogue.
     ///
     /// # Errors
-    /// When there is no Copilot CLI.
+    /// Without a provider, when there is no Copilot CLI.
     pub async fn models(&self, query: BackendQuery) -> Result<ModelList, ErrorInfo> {
         let (options, secrets) = as_options(query);
         let ambient = &self.inner.ambient;
-        let spec = prepare::runtime_spec(&options, &secrets, ambient);
-        let runtime = self.inner.pool.runtime(&spec).await.map_err(|it| events::error_info(&it))?;
         let mut list = ModelList { models: Vec::new(), notes: Vec::new() };
-        let auth = runtime.auth().await.map_err(|failure| events::error_info(&failure))?;
-        if auth.authenticated {
-            let models = runtime.models().await.map_err(|failure| events::error_info(&failure))?;
-            list.models.extend(models.into_iter().map(|model| account_model(&model)));
-        } else {
-            let ids = runtime.catalogue().await.map_err(|failure| events::error_info(&failure))?;
-            list.models.extend(ids.into_iter().map(|id| named(id, "catalogue")));
-            list.notes.push(format!(
-                "not signed in: this is the Copilot CLI's built-in catalogue; {SIGN_IN}"
-            ));
-        }
         if let Some(provider) = &options.provider {
             let home = ambient.home.to_string_lossy();
             let spec = prepare::session_spec(&options, &secrets, &home, ambient).await;
@@ -56,11 +45,24 @@ impl Engine {
             match models {
                 Ok(ids) => list.models.extend(ids.into_iter().map(|id| named(id, "provider"))),
                 Err(failure) => {
-                    let note =
-                        format!("the provider {} lists no models: {failure}", provider.base_url);
-                    list.notes.push(note);
+                    let endpoint = public(&provider.base_url);
+                    list.notes.push(format!("{endpoint} lists no models: {failure}"));
                 }
             }
+            return Ok(list);
+        }
+        let spec = prepare::runtime_spec(&options, &secrets, ambient);
+        let runtime = self.inner.pool.runtime(&spec).await.map_err(|it| events::error_info(&it))?;
+        let auth = runtime.auth().await.map_err(|failure| events::error_info(&failure))?;
+        if auth.authenticated {
+            let models = runtime.models().await.map_err(|failure| events::error_info(&failure))?;
+            list.models.extend(models.into_iter().map(|model| account_model(&model)));
+        } else {
+            let ids = runtime.catalogue().await.map_err(|failure| events::error_info(&failure))?;
+            list.models.extend(ids.into_iter().map(|id| named(id, "catalogue")));
+            list.notes.push(format!(
+                "not signed in: this is the Copilot CLI's built-in catalogue; {SIGN_IN}"
+            ));
         }
         Ok(list)
     }
@@ -161,13 +163,14 @@ async fn provider_models(
     if let Some(key) = key {
         request = request.bearer_auth(key.reveal());
     }
-    let response = request.send().await.map_err(|error| fail(&error))?;
+    let response = request.send().await.map_err(|error| fail(&cause(&error)))?;
     let status = response.status();
     if !status.is_success() {
         return Err(fail(&format!("it answered {status}")));
     }
-    let text = response.text().await.map_err(|error| fail(&error))?;
-    let body: serde_json::Value = serde_json::from_str(&text).map_err(|error| fail(&error))?;
+    let text = response.text().await.map_err(|error| fail(&cause(&error)))?;
+    let body: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| fail(&format!("its answer is no JSON ({error})")))?;
     let models = body["data"].as_array().cloned().unwrap_or_default();
     let ids = models.iter().filter_map(|model| model["id"].as_str().map(str::to_owned));
     Ok(ids.take(MOST_MODELS).collect())

@@ -68,7 +68,8 @@ fn body(fact: Fact) -> EventBody {
         }
         Fact::Usage(usage) => EventBody::Usage(wire_usage(&usage)),
         Fact::Retrying { attempt, failure, delay_ms } => {
-            EventBody::Retrying(Retrying { attempt, error: error_info(&failure), delay_ms })
+            let (error, unasked) = (error_info(&failure), failure.unasked);
+            EventBody::Retrying(Retrying { attempt, error, delay_ms, unasked })
         }
         Fact::Restarted(reason) => EventBody::Restarted { reason },
         Fact::Ask(question) => EventBody::Ask(wire_ask(question)),

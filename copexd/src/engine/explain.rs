@@ -248,7 +248,11 @@ fn doing(run: RunId, live: &Live, now: u64) -> Wait {
             } else {
                 "copexctl breakers reset".to_owned()
             };
-            let detail = format!("it is tried again in {left}, after: {}", failure.message);
+            let detail = if failure.unasked {
+                format!("nobody was asked yet, it is in {left}: {}", failure.message)
+            } else {
+                format!("it is tried again in {left}, after: {}", failure.message)
+            };
             wait(kind, detail, None, Some(until), unblock)
         }
         Doing::Nothing => wait(

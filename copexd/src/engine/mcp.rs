@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use copex_proto::error::{ErrorClass, ErrorInfo};
@@ -10,6 +12,7 @@ use copex_proto::mcp::{
 };
 use copex_proto::run::{RunOptions, RunRequest};
 use copex_proto::secret::Secret;
+use serde_json::Value;
 
 use super::prepare::{self, Ambient};
 use super::{Engine, enquire, events};
@@ -137,11 +140,14 @@ impl Engine {
             let message = format!("timeout_s is {seconds}; it goes from 0 to {MOST_CHECK_S}");
             return Err(ErrorInfo::new(ErrorClass::Usage, message));
         }
-        let (options, secrets) = enquire::as_options(check.query);
+        let (options, mut secrets) = enquire::as_options(check.query);
         let ambient = &self.inner.ambient;
         let cwd = check.cwd.unwrap_or_else(|| ambient.home.to_string_lossy().into_owned());
-        let servers = normal(check.servers).map_err(usage)?;
+        let mut servers = normal(check.servers).map_err(usage)?;
         let spec = prepare::runtime_spec(&options, &secrets, ambient);
+        // What is written out in them is known as secret from here on.
+        mcp::hide(&mut servers, &mut secrets, &is_token);
+        let redactor = Redactor::new(secrets.values().map(Secret::reveal));
         let mut report = McpReport::default();
         let mut ready = Vec::new();
         for (name, server) in servers {
@@ -168,8 +174,14 @@ impl Engine {
             let failed = |failure: Failure| events::error_info(&failure);
             let runtime = self.inner.pool.runtime(&spec).await.map_err(failed)?;
             let most = Duration::from_secs_f64(seconds);
+            let started: Servers = ready.iter().cloned().collect();
             let checked = runtime.check_mcp(&cwd, ready, most).await.map_err(failed)?;
             report.servers.extend(checked.into_iter().map(|one| {
+                let server = started.get(&one.name);
+                let why = |words: String| match server {
+                    Some(server) => why(server, (&cwd, &spec.env), &words),
+                    None => words,
+                };
                 McpChecked {
                     name: one.name,
                     transport: one.transport,
@@ -180,12 +192,41 @@ impl Engine {
                         .into_iter()
                         .map(|(name, description)| McpTool { name, description })
                         .collect(),
-                    error: one.error,
+                    error: one.error.map(|words| redactor.said(&why(words))),
                 }
             }));
         }
         report.servers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(report)
+    }
+}
+
+/// Why a server failed. For one that is a process this names its program, and where there is
+/// no such program it says so: the words of the operating system name no file.
+fn why(server: &Value, (folder, env): (&str, &BTreeMap<String, String>), words: &str) -> String {
+    let Some(command) = server["command"].as_str() else { return words.to_owned() };
+    let folder = Path::new(folder).join(server["cwd"].as_str().unwrap_or_default());
+    let (files, place): (Vec<PathBuf>, _) = if command.contains('/') {
+        let place = if command.starts_with('/') { "there" } else { "below its folder" };
+        (vec![folder.join(command)], place)
+    } else {
+        let path = server["env"]["PATH"].as_str();
+        let path = path.or_else(|| env.get("PATH").map(String::as_str)).unwrap_or_default();
+        (std::env::split_paths(path).map(|it| it.join(command)).collect(), "on the PATH")
+    };
+    let there = files.iter().filter(|file| file.is_file());
+    let runs = |it: &&PathBuf| it.metadata().is_ok_and(|it| it.permissions().mode() & 0o111 != 0);
+    match (there.clone().find(runs), there.clone().next()) {
+        (Some(_), _) => format!("`{command}`: {words}"),
+        (None, Some(file)) => {
+            format!(
+                "{} may not be executed; `chmod +x` it, or name its interpreter",
+                file.display()
+            )
+        }
+        (None, None) => format!(
+            "`{command}` is not {place}; install it, or write its path in `command` of the server"
+        ),
     }
 }
 

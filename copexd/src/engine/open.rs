@@ -117,7 +117,7 @@ async fn open_session(
     let fresh = *choice == SessionChoice::New;
     let gone = matches!(&acquired, Err(failure) if failure.class == FailureClass::SessionGone);
     let anew = gone && fresh && progress.session.is_some();
-    if anew && progress.tools > 0 {
+    if anew && progress.effects > 0 {
         // What they did would be done again: the machine knows whether that is wanted.
         let message = "the session of this run is gone, and tools ran in it: not started over";
         let hint = "look at what the tools did, then start a new run";

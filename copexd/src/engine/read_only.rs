@@ -2,9 +2,7 @@
 
 use copex_proto::run::RunOptions;
 
-/// The Copilot CLI's tools that change nothing and reach nowhere. What is not named here is
-/// not offered: a tool of a later version least of all.
-const TOOLS: [&str; 5] = ["view", "grep", "rg", "glob", "report_intent"];
+use crate::core::turn::READING;
 
 /// Reads what a skill says, which can do no more than the tools that are offered.
 const SKILL: &str = "skill";
@@ -16,7 +14,7 @@ const DENIED: [&str; 2] = ["shell", "write"];
 pub(super) fn options(options: &RunOptions, named: &[String]) -> RunOptions {
     let mut options = options.clone();
     let skills = (!options.skill_directories.is_empty()).then_some(SKILL);
-    let offered = TOOLS.into_iter().chain(skills).chain(named.iter().map(String::as_str));
+    let offered = READING.into_iter().chain(skills).chain(named.iter().map(String::as_str));
     let wanted = |tool: &&str| {
         let only = options.available_tools.as_ref();
         only.is_none_or(|only| only.iter().any(|it| it == tool))
@@ -36,7 +34,7 @@ mod tests {
         let offered = |given: &RunOptions, named: &[String]| {
             options(given, named).available_tools.unwrap_or_default()
         };
-        assert_eq!(offered(&given, &[]), TOOLS);
+        assert_eq!(offered(&given, &[]), READING);
         assert_eq!(offered(&given, &["docs-search".to_owned()]).last().unwrap(), "docs-search");
         given.skill_directories = vec!["/skills".to_owned()];
         assert!(offered(&given, &[]).contains(&"skill".to_owned()));

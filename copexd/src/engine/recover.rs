@@ -15,6 +15,7 @@ use super::returning::Returning;
 use super::{Engine, council, events, fleet, prepare, store_error};
 use crate::core::machine::{Input, Lane, MAIN, Tail};
 use crate::core::stored::Stored;
+use crate::core::turn::has_effects;
 use crate::pool::Queued;
 use crate::store::{RunSummary, StoreError};
 
@@ -183,6 +184,7 @@ fn add(tail: &mut Tail, body: EventBody) {
         EventBody::Usage(usage) => tail.usage.add(&events::core_usage(usage)),
         EventBody::ToolStart(tool) => {
             tail.tools += 1;
+            tail.effects += u32::from(has_effects(&tool.name));
             tail.open_tools.push((tool.call, tool.name));
         }
         EventBody::ToolEnd(tool) => tail.open_tools.retain(|(call, _)| *call != tool.call),

@@ -24,15 +24,18 @@ pub struct Attempt {
     pub session: SessionId,
 }
 
-/// The turn failed and will be tried again.
+/// The turn failed and will be tried again, or waits before it asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Retrying {
-    /// The try that comes, from 2.
+    /// The try that comes, from 2; from 1 where nobody was asked yet.
     pub attempt: u32,
-    /// What failed.
+    /// What failed, or what is waited for.
     pub error: ErrorInfo,
     /// How long it waits first.
     pub delay_ms: u64,
+    /// Whether nobody was asked: a limit or a breaker that is known holds it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
 }
 
 /// A tool begins.

@@ -152,7 +152,12 @@ fn turn() -> Vec<EventBody> {
             duration_ms: 12,
         }),
         EventBody::Usage(usage()),
-        EventBody::Retrying(Retrying { attempt: 2, error: error(), delay_ms: 2000 }),
+        EventBody::Retrying(Retrying {
+            attempt: 2,
+            error: error(),
+            delay_ms: 2000,
+            unasked: false,
+        }),
         EventBody::Restarted { reason: text("the connection broke") },
         EventBody::Fallback {
             from: text("gpt-5.5"),

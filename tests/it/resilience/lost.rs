@@ -3,6 +3,7 @@
 
 use copex_tests::model::Reply;
 use copex_tests::rpc::{Rpc, Subscription};
+use copex_tests::tap::{Tap, Tapped, assert_whole};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -21,6 +22,71 @@ fn lost_in_a_tool(product: &Product, rpc: &mut Rpc, more: Value) -> (String, Sub
     let _absent = std::fs::remove_dir_all(product.daemon.sandbox().path("copilot/session-state"));
     signal_runtimes(product, Signal::SIGKILL);
     (run, watched)
+}
+
+/// The daemon is killed, and what the Copilot CLI had of its sessions never reaches the disk.
+fn killed_without_transcripts(product: &mut Product) {
+    signal_runtimes(product, Signal::SIGSTOP);
+    let _killed = product.daemon.kill9();
+    let _absent = std::fs::remove_dir_all(product.daemon.sandbox().path("copilot/session-state"));
+    product.daemon.restart();
+}
+
+/// A loop, and a task of a fleet.
+const PARTS: [&[&str]; 2] = [
+    &["ralph", "go", "-p", "it is done", "--context", "fresh", "--detach"],
+    &["fleet", "go", "--detach"],
+];
+
+/// Begins a loop or a fleet whose daemon is killed once a `tool` was shown as begun, or, with
+/// none, once its model was asked. All that the run says after it, to its end or its question.
+fn lost_part(product: &mut Product, part: &[&str], tool: Option<&(&str, Value)>) -> Vec<Tapped> {
+    let before = product.model.requests().len();
+    if let Some((name, arguments)) = tool {
+        product.model.push(Reply::tool(name, arguments));
+    }
+    let stays = tool.is_some_and(|(name, _)| *name == "bash");
+    if !stays {
+        product.model.push(Reply::hang_before_head());
+    }
+    let run = product.ctl().run(part).ok().trim().to_owned();
+    let socket = product.daemon.socket();
+    product.model.wait_for_requests(before + 1 + usize::from(tool.is_some() && !stays));
+    if tool.is_some() {
+        Tap::watch(&socket, &run, 0).until(|event| event.kind == "tool_start");
+    }
+    killed_without_transcripts(product);
+    Tap::watch(&socket, &run, 0).until(|event| event.is_terminal() || event.kind == "ask")
+}
+
+#[test]
+fn a_part_of_a_run_that_changed_nothing_starts_over_by_itself() {
+    let mut product = Product::start();
+    let folder = product.daemon.sandbox().work().display().to_string();
+    let promise = "<promise>it is done</promise>";
+    for part in PARTS {
+        for tool in [None, Some(("view", json!({"path": folder})))] {
+            let context = format!("{part:?} {tool:?}");
+            product.model.respond(move |_| Reply::text(promise));
+            let all = lost_part(&mut product, part, tool.as_ref());
+            assert_eq!(all.last().unwrap().kind, "done", "{context}: {all:#?}");
+            assert_whole(&all);
+            let warned = |event: &&Tapped| event.value()["code"] == "session_lost";
+            assert_eq!(all.iter().filter(warned).count(), 1, "{context}: {all:#?}");
+            assert_eq!(product.last_request().user_messages().len(), 1, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_run_that_may_have_changed_something_asks() {
+    let mut product = Product::start();
+    for part in PARTS {
+        let tool = ("bash", shell("echo once >> tool.txt; sleep 351"));
+        let all = lost_part(&mut product, part, Some(&tool));
+        let asked = all.last().unwrap().value();
+        assert_eq!(asked["choices"], json!(["start over", "stop"]), "{part:?}: {asked}");
+    }
 }
 
 /// The question whether the turn is to start over.

@@ -145,8 +145,17 @@ fn a_limit_that_is_waited_for_in_place_can_be_forgotten() {
     let why = rpc.call("run.explain", &json!({"run": run}));
     assert_eq!(why["waits"][0]["kind"], "limit", "{why}");
     assert_eq!(why["waits"][0]["unblock"], "copexctl breakers reset", "{why}");
+    // Who comes now asks nobody: that is a wait, and no retry.
+    let other = product.submit(&mut rpc, "another prompt", background(json!({})));
+    let others = rpc.subscribe("run.watch", &json!({"run": other}));
+    let waits = rpc.events_until(&others, "retrying").pop().unwrap();
+    assert_eq!((&waits["attempt"], &waits["unasked"]), (&json!(1), &json!(true)), "{waits}");
+    assert!(retrying.get("unasked").is_none(), "{retrying}");
     product.model.respond(|_| Reply::text("at last"));
     assert_eq!(rpc.call("breaker.reset", &json!({}))["reset"], 1);
+    let told = product.runs(["attach", &other]).expect_code(0).stderr;
+    assert!(told.contains("waits ") && told.contains(" for the rate limit: "), "{told}");
+    assert!(!told.contains("retry 0"), "{told}");
     let end = rpc.events_to_end(&watched).pop().unwrap();
     assert_eq!(end["content"], "at last", "{end}");
     assert!(end["duration_ms"].as_u64().unwrap() < 30_000, "before the limit's end: {end}");

@@ -129,8 +129,12 @@ pub(super) fn doing(work: &Work, now_ms: u64) -> (String, String) {
         Doing::Tool { name, argument } => of(name, format!("  {argument}")),
         Doing::Gate { command } => of("check", format!("  {command}")),
         Doing::Between => of("between two iterations", String::new()),
-        Doing::Retrying { until: at, why } => {
-            (format!("tries again in {}", until(*at)), format!(": {why}"))
+        Doing::Retrying { until: at, why, held_back } => {
+            let words = match held_back {
+                Some(what) => format!("waits {} for {what}", until(*at)),
+                None => format!("tries again in {}", until(*at)),
+            };
+            (words, format!(": {why}"))
         }
         Doing::Parked { until: None, why } => of("parked", format!(": {why}")),
         Doing::Parked { until: Some(at), why } => {

@@ -3,7 +3,7 @@
 use copex_proto::event::{EventBody, ToolStart};
 use copex_proto::run::RunState;
 
-use crate::render::telling;
+use crate::render::{held_back, telling};
 
 /// Bytes of the agent's last words that are kept: more than any screen shows, and a whole plan.
 pub(super) const WORDS: usize = 64 * 1024;
@@ -49,6 +49,8 @@ pub(crate) enum Doing {
         until: u64,
         /// What failed.
         why: String,
+        /// What it waits for, where nobody was asked and nothing failed.
+        held_back: Option<&'static str>,
     },
     /// It waits for the end of a limit.
     Parked {
@@ -88,7 +90,8 @@ impl Work {
             }
             EventBody::Retrying(retry) => {
                 let (until, why) = (at + retry.delay_ms, retry.error.message.clone());
-                self.turn_to(Doing::Retrying { until, why }, at);
+                let held_back = held_back(retry);
+                self.turn_to(Doing::Retrying { until, why, held_back }, at);
             }
             EventBody::Parked { reason, until, needs_key } => {
                 let key = needs_key.as_ref().map(|name| format!("needs the key in {name}"));

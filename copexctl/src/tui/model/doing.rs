@@ -7,7 +7,7 @@ use copex_proto::event::{EventBody, RunEvent, StepState};
 use copex_proto::id::Seq;
 use copex_proto::run::RunState;
 
-use crate::render::{brief, telling};
+use crate::render::{brief, held_back, telling};
 
 /// Characters of what is being done: a row shows fewer.
 const MOST: usize = 160;
@@ -98,7 +98,9 @@ impl Doing {
             EventBody::GateStart { command } => self.turn(&format!("check {command}"), at),
             EventBody::Gate { .. } => self.turn("goes on after the check", at),
             EventBody::Retrying(retry) => {
-                self.turn(&format!("tries again: {}", retry.error.message), at);
+                let words = held_back(retry).map(|what| format!("waits for {what}"));
+                let words = words.unwrap_or_else(|| "tries again".to_owned());
+                self.turn(&format!("{words}: {}", retry.error.message), at);
                 self.until = Some(at + retry.delay_ms);
             }
             EventBody::Parked { reason, until, needs_key } => {
@@ -174,8 +176,21 @@ impl Doing {
 
 #[cfg(test)]
 mod tests {
+    use copex_proto::error::ErrorClass;
+
     use super::*;
+    use crate::render::words::tests::wait;
     use crate::tui::tests::{summary, task};
+
+    #[test]
+    fn a_wait_for_a_limit_is_no_try() {
+        let mut doing = Doing::default();
+        let body = EventBody::Retrying(wait(ErrorClass::RateLimit));
+        let run = summary(1, RunState::Running, "x").run;
+        doing.apply(&RunEvent { run, seq: 1, at: 1, path: None, body });
+        assert_eq!(doing.what, "waits for the rate limit: m1 is limited for 5 s");
+        assert_eq!(doing.until, Some(4_401));
+    }
 
     #[test]
     fn of_several_who_speak_one_is_heard_to_the_end() {

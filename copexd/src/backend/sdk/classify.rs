@@ -36,6 +36,8 @@ pub fn with_seen(reported: Failure, seen: Option<Failure>) -> Failure {
 
 fn hinted(failure: Failure) -> Failure {
     match failure.class {
+        // Whoever asked a provider knows a better one.
+        FailureClass::Auth if failure.hint.is_some() => failure,
         FailureClass::Auth => failure.with_hint(SIGN_IN),
         FailureClass::Quota => failure.with_hint("wait for the reset, buy more, or use [provider]"),
         FailureClass::RateLimit(_) => failure.with_hint("wait a while, or ask another model"),

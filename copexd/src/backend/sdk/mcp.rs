@@ -110,8 +110,21 @@ fn tools(answer: &Value) -> Vec<(String, Option<String>)> {
     list.iter().filter_map(tool).take(MOST_TOOLS).collect()
 }
 
-/// What the server's failure is, without the words around it.
+/// What the server's failure is, without the words around it, and its last cause once.
 fn in_words(error: &str) -> String {
     let (_, words) = error.rsplit_once("failed with message: ").unwrap_or(("", error));
-    words.to_owned()
+    let twice = words.rsplit_once(": ").filter(|(outer, cause)| outer.ends_with(cause));
+    twice.map_or(words, |(outer, _)| outer).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let words = |text: &str| in_words(&format!("RPC -32603 failed with message: {text}"));
+        assert_eq!(words("no spawn: denied (13): denied (13)"), "no spawn: denied (13)");
+        assert_eq!(words("exited; last stderr: away"), "exited; last stderr: away");
+    }
 }

@@ -25,6 +25,8 @@ pub struct Progress {
     pub reruns: u32,
     /// Tools that ran so far.
     pub tools: u32,
+    /// Those of them that may have changed something.
+    pub effects: u32,
     /// What a person said to the turn after its prompt, in order.
     pub steers: Vec<String>,
     /// Questions asked so far.

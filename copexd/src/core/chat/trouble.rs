@@ -256,11 +256,12 @@ impl Chat {
         self.turn.break_off(reason, moment).into_iter().map(Effect::Emit).collect()
     }
 
-    /// Whether this says that the run's own session is gone, with what tools did in it.
+    /// Whether this says that the run's own session is gone, with what tools may have done in
+    /// it. What was only read is read again.
     fn is_lost(&self, failure: &Failure) -> bool {
         failure.class == FailureClass::SessionGone
             && self.progress.session.is_some()
-            && self.turn.tools_run().max(self.progress.tools) > 0
+            && self.turn.effects().max(self.progress.effects) > 0
     }
 
     fn lost(&mut self, failure: Failure, moment: Moment) -> Vec<Effect> {

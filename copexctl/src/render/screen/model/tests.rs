@@ -1,11 +1,13 @@
 //! A run as a person sees it, event by event.
 
+use copex_proto::error::ErrorClass;
 use copex_proto::event::{Accepted, Answer, AnsweredBy, AskKind, Attempt, Outcome, StepState};
 use copex_proto::event::{ToolEnd, ToolStart};
 use copex_proto::id::{AskId, RunId, SessionId};
 
 use super::super::work::WORDS;
 use super::*;
+use crate::render::words::tests::wait;
 
 pub(crate) const AT: u64 = 1_000_000;
 
@@ -95,6 +97,9 @@ fn what_is_being_done_follows_the_events() {
     let command = "check".to_owned();
     let parked =
         EventBody::Parked { reason: "slow down".to_owned(), until: Some(9), needs_key: None };
+    let limit = wait(ErrorClass::RateLimit);
+    let (why, held_back) = (limit.error.message.clone(), Some("the rate limit"));
+    let held = Doing::Retrying { until: AT + 13_400, why, held_back };
     let script = [
         (accepted(Mode::Ralph), Doing::Starting),
         (EventBody::State { state: RunState::Running }, Doing::Starting),
@@ -105,6 +110,7 @@ fn what_is_being_done_follows_the_events() {
         (EventBody::ToolEnd(ended), Doing::Asked),
         (EventBody::GateStart { command: command.clone() }, Doing::Gate { command }),
         (gate("check", 0, ""), Doing::Between),
+        (EventBody::Retrying(limit), held),
         (parked, Doing::Parked { until: Some(9), why: "slow down".to_owned() }),
         (EventBody::State { state: RunState::Running }, Doing::Asked),
     ];

@@ -5,7 +5,7 @@ use copex_proto::run::RunState;
 
 use super::{LINE, Mark};
 use crate::answer;
-use crate::render::{brief, duration};
+use crate::render::{brief, duration, held_back};
 
 /// Events that are a line of their own.
 pub(super) fn line(body: &EventBody) -> Option<(Mark, String)> {
@@ -48,7 +48,11 @@ pub(super) fn line(body: &EventBody) -> Option<(Mark, String)> {
         }
         EventBody::Retrying(retry) => {
             let wait = duration(retry.delay_ms);
-            some(Mark::Note, format!("try {} in {wait}: {}", retry.attempt, retry.error.message))
+            let words = match held_back(retry) {
+                Some(what) => format!("waits {wait} for {what}"),
+                None => format!("try {} in {wait}", retry.attempt),
+            };
+            some(Mark::Note, format!("{words}: {}", retry.error.message))
         }
         EventBody::Fallback { from, to, reason } => {
             some(Mark::Note, format!("{to} takes over from {from}: {reason}"))

@@ -14,6 +14,7 @@ use super::{Link, Seam};
 use crate::core::failure::{Failure, FailureClass, Watchdog};
 use crate::core::redact::Redactor;
 use crate::core::refusal;
+use crate::core::target::{GITHUB, Target};
 use crate::runtime::clock;
 
 /// Bytes of a stream that are held back while it has not said anything.
@@ -45,6 +46,8 @@ pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// Whether the failure's words are the server's.
+    said: bool,
 }
 
 impl Refusal {
@@ -55,7 +58,39 @@ impl Refusal {
         let body = json!({ "error": { "code": "copex", "message": message } }).to_string();
         let mut headers = HeaderMap::new();
         headers.insert("content-type", http::HeaderValue::from_static("application/json"));
-        Self { failure, status, headers, body: body.into_bytes() }
+        Self { failure, status, headers, body: body.into_bytes(), said: false }
+    }
+
+    /// Says who refused, and what to do next, where the request or the key is at fault: the
+    /// server's words alone tell neither. No query and no user of the URL is told.
+    pub(super) fn name(&mut self, target: &Target, url: &str, redactor: &Redactor) {
+        let failure = &mut self.failure;
+        let ours = target.endpoint != GITHUB;
+        let hint = match (failure.class, failure.status) {
+            (FailureClass::Auth, Some(_)) if ours => {
+                "check the provider's key: `copexctl status` says where it comes from"
+            }
+            // Its way out is the sign-in.
+            (FailureClass::Auth, Some(_)) => "",
+            (FailureClass::Client, Some(404)) if ours => {
+                "`copexctl models` lists the models that it offers; when yours is among them, \
+                 check base_url and wire_api in [provider]"
+            }
+            (FailureClass::Client, Some(_)) => {
+                "`copexctl models` lists the models that it offers; -m MODEL asks another one"
+            }
+            _ => return,
+        };
+        let endpoint = place(url).unwrap_or_else(|| target.endpoint.clone());
+        let whom = Target { endpoint, ..target.clone() }.to_string();
+        let (whom, status) = (redactor.text(&whom), self.status);
+        failure.message = if self.said {
+            // Its words first: rows of a screen show the beginning alone.
+            format!("{} ({status} from {whom})", failure.message)
+        } else {
+            format!("{whom} answered {status}")
+        };
+        failure.hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
     }
 
     /// Takes the session's secrets out of the server's words, and what is too much of them. The
@@ -87,6 +122,13 @@ pub(super) async fn once(
     let class = FailureClass::Timeout(Watchdog::FirstEvent);
     let hint = "try again, try another model, or raise `retry.first_event_timeout`";
     failed(Failure::new(class, message).with_hint(hint))
+}
+
+/// Host, port and path of a URL.
+fn place(url: &str) -> Option<String> {
+    let url: http::Uri = url.parse().ok()?;
+    let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}{port}{}", url.host()?, url.path()))
 }
 
 fn failed(failure: Failure) -> Outcome {
@@ -150,6 +192,7 @@ async fn read_refusal(response: Response) -> Refusal {
     let code = error["code"].as_str().or_else(|| error["type"].as_str());
     let class = refusal::class_of_status(status, code, !body.is_empty());
     let words = error["message"].as_str().or_else(|| parsed["message"].as_str());
+    let said = words.is_some();
     let words = words.map_or_else(|| format!("the model answered {status}"), str::to_owned);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let after = header("retry-after");
@@ -157,5 +200,5 @@ async fn read_refusal(response: Response) -> Refusal {
     let date_ms = date.and_then(|date| u64::try_from(date.timestamp().as_millisecond()).ok());
     let wait = refusal::retry_after_ms(header("retry-after-ms"), after, date_ms, clock::now_ms());
     let failure = Failure::new(class, words).with_status(Some(status)).with_retry_after(wait);
-    Refusal { failure, status, headers, body }
+    Refusal { failure, status, headers, body, said }
 }

@@ -316,10 +316,15 @@ impl Asking<'_> {
         let first_event = Duration::from_millis(first_event);
         let (seam, link) = (self.seam, Some(self.link));
         passing.asked = Some(Instant::now());
-        let outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
-        if let Outcome::Answer(_) = &outcome {
-            passing.report(&Report::Begun);
-            self.errand.activity.set(Doing::Answering { target, since });
+        let mut outcome = attempt::once(seam, self.head, self.body, link, first_event).await;
+        match &mut outcome {
+            Outcome::Answer(_) => {
+                passing.report(&Report::Begun);
+                self.errand.activity.set(Doing::Answering { target, since });
+            }
+            Outcome::Failed(refusal) => {
+                refusal.name(&self.target, &self.head.url, &self.link.redactor);
+            }
         }
         outcome
     }

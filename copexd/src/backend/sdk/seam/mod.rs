@@ -39,6 +39,7 @@ use crate::runtime::tasks::Tasks;
 use exchange::Exchange;
 pub(super) use tape::Tape;
 use transport::Transport;
+pub use transport::cause;
 
 /// A session's end of the seam.
 #[derive(Clone)]

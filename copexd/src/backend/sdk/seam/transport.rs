@@ -108,8 +108,8 @@ fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
     Failure::new(FailureClass::Network, message)
 }
 
-/// The innermost reason; the outer ones only repeat that a request failed.
-fn cause(error: &reqwest::Error) -> String {
+/// The innermost reason; the outer ones only repeat that a request failed, and have its URL.
+pub fn cause(error: &reqwest::Error) -> String {
     let mut words = String::new();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -195,9 +195,9 @@ fn a_run_that_takes_too_long_is_exhausted_wherever_it_is() {
 fn a_lost_session_in_which_tools_ran_is_for_a_person_to_decide() {
     let lost = |on_lost_session| {
         let spec = ChatSpec { on_lost_session, ..spec(Mode::Workspace) };
-        let progress = Progress { tools: 1, ..working().progress.clone() };
+        let progress = Progress { tools: 1, effects: 1, ..working().progress.clone() };
         let mut chat = Rig::of(Chat::restored(spec, progress));
-        chat.handle(Input::Recover(Tail { tools: 1, ..Tail::default() }), NOW);
+        chat.handle(Input::Recover(Tail { tools: 1, effects: 1, ..Tail::default() }), NOW);
         let gone = Failure::new(FailureClass::SessionGone, "gone");
         let effects = chat.handle(Input::Refused(gone), NOW);
         (chat, effects)
