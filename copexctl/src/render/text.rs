@@ -161,11 +161,13 @@ impl<O: Write, E: Write> Text<O, E> {
     /// A note, broken at words where it is seen.
     fn told(&self, text: &str) -> String {
         let text = format!("copexctl: {text}");
-        let look = self.style.asides.filter(|look| !look.ui.screen_reader);
-        match look.and_then(|look| look.columns.or_else(note_columns)) {
-            Some(most) => wrap::note(&text, most),
-            None => text,
-        }
+        self.columns().map_or_else(|| text.clone(), |most| wrap::note(&text, most))
+    }
+
+    /// Where lines of ours are broken, if they are.
+    fn columns(&self) -> Option<usize> {
+        let look = self.style.asides.filter(|look| !look.ui.screen_reader)?;
+        look.columns.or_else(note_columns)
     }
 
     fn delta(&mut self, text: &str) -> io::Result<()> {
@@ -254,7 +256,9 @@ impl<O: Write, E: Write> Text<O, E> {
         self.end_out_line()?;
         self.table()?;
         if self.style.summary == Shown::Yes {
-            self.aside(&summary(outcome))?;
+            let text = summary(outcome);
+            let broken = self.columns().map(|most| wrap::parts(&text, most));
+            self.aside(&broken.unwrap_or(text))?;
         }
         self.tell_commits()
     }

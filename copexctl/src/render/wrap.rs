@@ -85,6 +85,13 @@ pub(crate) fn note(text: &str, most: usize) -> String {
     broken
 }
 
+/// Breaks a line of parts with `·` between them, and no part.
+pub(crate) fn parts(text: &str, most: usize) -> String {
+    const STAYS: &str = "\u{a0}";
+    let whole = text.replace(' ', STAYS).replace("\u{a0}·\u{a0}", "\u{a0}· ");
+    note(&whole, most).replace(STAYS, " ")
+}
+
 /// Bytes up to where a note may be broken next: its spaces, and what stays whole behind them.
 fn whole(text: &str) -> usize {
     let word = text.len() - text.trim_start_matches(' ').len();
@@ -278,6 +285,14 @@ mod tests {
             let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(words(&note(text, most)), text);
         }
+    }
+
+    #[test]
+    fn parts_stay_whole() {
+        let text = "gpt-5 · 30.8 s · 800 in, 400 out tokens · 6 retries";
+        assert_eq!(parts(text, 80), text);
+        let broken = "gpt-5 · 30.8 s ·\n  800 in, 400 out tokens ·\n  6 retries";
+        assert_eq!(parts(text, 28), broken);
     }
 
     #[test]

@@ -130,9 +130,12 @@ pub(super) fn doing(work: &Work, now_ms: u64) -> (String, String) {
         Doing::Gate { command } => of("check", format!("  {command}")),
         Doing::Between => of("between two iterations", String::new()),
         Doing::Retrying { until: at, why, held_back } => {
-            let words = match held_back {
-                Some(what) => format!("waits {} for {what}", until(*at)),
-                None => format!("tries again in {}", until(*at)),
+            // Others who wait for the same may be before it then.
+            let words = match (held_back, *at > now_ms) {
+                (Some(what), true) => format!("waits {} for {what}", until(*at)),
+                (Some(what), false) => format!("waits for {what}"),
+                (None, true) => format!("tries again in {}", until(*at)),
+                (None, false) => "tries again".to_owned(),
             };
             (words, format!(": {why}"))
         }
@@ -251,5 +254,23 @@ fn round(round: &Round) -> Line {
         ),
         None if round.gates > 0 => named(Role::Good, "✓"),
         None => named(Role::Dim, "·"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_counts_down_to_nothing() {
+        let at = |held_back, now_ms| {
+            let doing_now = Doing::Retrying { until: 5_000, why: "busy".to_owned(), held_back };
+            doing(&Work { doing: doing_now, ..Work::default() }, now_ms).0
+        };
+        let limit = Some("the rate limit");
+        assert_eq!(at(limit, 1_000), "waits 4 s for the rate limit");
+        assert_eq!(at(limit, 5_000), "waits for the rate limit");
+        assert_eq!(at(None, 1_000), "tries again in 4 s");
+        assert_eq!(at(None, 9_000), "tries again");
     }
 }

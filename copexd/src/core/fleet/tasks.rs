@@ -171,6 +171,10 @@ impl Fleet {
         if !self.progress.width.throttled(cuts, ceiling) {
             return Vec::new();
         }
+        // Where nobody is left to begin it is no news.
+        if !self.lanes().any(|lane| self.state(lane) == TaskState::Queued) {
+            return Vec::new();
+        }
         let now = self.progress.width.now(ceiling);
         let message = format!("the model throttles: {now} of {ceiling} tasks at once from now on");
         let warning = Effect::Emit(Fact::Warning { code: "throttled".to_owned(), message });

@@ -114,6 +114,14 @@ fn a_throttled_model_has_fewer_at_once_and_more_again_later() {
         rig.facts.iter().skip_while(|fact| !matches!(fact, Fact::Warning { .. })).skip(1);
     let Some(Fact::Task(first)) = told.next() else { panic!("{:#?}", rig.facts) };
     assert_eq!((first.state, first.at_once), (TaskState::Queued, 2), "it is told at once");
+    // Where all have begun it is no news.
+    let mut fleet = spec();
+    fleet.tasks = ["a", "b"].map(|name| task(name, &[])).to_vec();
+    let mut rig = Rig::start(fleet, World::default());
+    rig.until_at_work(2);
+    rig.throttle(1);
+    assert_eq!(rig.fleet.progress.width.cuts(), 1);
+    assert!(!rig.facts.iter().any(|fact| matches!(fact, Fact::Warning { .. })));
 }
 
 #[test]
