@@ -112,7 +112,8 @@ fn a_server_that_fails_says_why_and_none_is_waited_for_for_ever() {
     for words in ["`/nowhere/server` is not there; ", "plain.txt may not be executed; `chmod +x`"] {
         assert_eq!(output.stdout.matches(words).count(), 1, "{words}: {}", output.stdout);
     }
-    assert!(output.stdout.contains("127.0.0.1:9/mcp"), "{}", output.stdout);
+    let words = "nobody answers at http://127.0.0.1:9/mcp; start it, or correct `url`";
+    assert!(output.stdout.contains(words), "{}", output.stdout);
     assert!(!output.stdout.contains("a-secret-key"), "{}", output.stdout);
 
     let output = product.ctl().run(["mcp", "check", "nobody", "--mcp-config", &text]);

@@ -114,6 +114,8 @@ fn a_log_of_copexd_is_rendered_and_bad_lines_are_skipped() {
     assert!(missing.stderr.contains("cannot read /none: no such file"), "{missing:?}");
     let none = product.ctl().stdin("x\n").run(["render", "-"]).expect_code(1);
     assert!(none.stderr.contains("stdin is no log"), "{none:?}");
+    let nobody = product.ctl().start_on_one_terminal(["render"]).wait().expect_code(2);
+    assert!(nobody.stdout.contains("there is nothing to render"), "{}", nobody.stdout);
     let empty = product.ctl().stdin("").run(["render", "-"]).expect_code(0);
     assert!(empty.stderr.contains("stdin has no events"), "{empty:?}");
 }
@@ -149,7 +151,7 @@ fn logs_of_the_copilot_cli_are_rendered() {
     let id =
         log.lines().last().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let id = id.unwrap()["sessionId"].as_str().unwrap().to_owned();
-    let shown = product.ctl().stdin(log).run(["render", "-"]).expect_code(0).stdout;
+    let shown = product.ctl().stdin(log).run(["render"]).expect_code(0).stdout;
     let kept = sandbox.path("copilot/session-state").join(id).join("events.jsonl");
     let session = product.ctl().run(["render", &kept.display().to_string()]).expect_code(0).stdout;
     for text in [&shown, &session] {

@@ -11,8 +11,8 @@ use crate::render::transcript::Class;
 #[derive(Debug, Args)]
 pub(crate) struct RenderArgs {
     /// The log: JSON lines of copexd (`--jsonl`, `runs logs --jsonl`) or of the Copilot CLI
-    /// (`--output-format json`, `session-state/ID/events.jsonl`); `-` is stdin.
-    #[arg(value_name = "FILE", required_unless_present = "input")]
+    /// (`--output-format json`, `session-state/ID/events.jsonl`); `-`, or none, is stdin.
+    #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// The same.
     #[arg(short, long, value_name = "FILE|-", conflicts_with = "file")]

@@ -32,7 +32,12 @@ pub(crate) fn run(ctx: &Context, args: &RenderArgs) -> Result<Exit> {
     if args.follow && args.format != Format::Text {
         return Err(Failure::usage("--follow goes with --format text"));
     }
-    let path = args.file.as_deref().or(args.input.as_deref()).unwrap_or(Path::new("-"));
+    let path = args.file.as_deref().or(args.input.as_deref());
+    if path.is_none() && io::stdin().is_terminal() {
+        return Err(Failure::usage("there is nothing to render")
+            .with_hint("copexctl render FILE, or a log through a pipe"));
+    }
+    let path = path.unwrap_or(Path::new("-"));
     let since =
         args.since.as_deref().map(|text| when::since(text, clock::unix_ms())).transpose()?;
     let ui = request::ui(ctx, &args.ui)?;

@@ -14,6 +14,7 @@ use copex_proto::run::{RunOptions, RunRequest};
 use copex_proto::secret::Secret;
 use serde_json::Value;
 
+use super::chain::public;
 use super::prepare::{self, Ambient};
 use super::{Engine, enquire, events};
 use crate::core::failure::{Failure, FailureClass};
@@ -201,10 +202,17 @@ impl Engine {
     }
 }
 
+/// What the CLI says of an address at which nobody answers, without a word of the reason.
+const UNREACHED: &str = "error sending request for url";
+
 /// Why a server failed. For one that is a process this names its program, and where there is
 /// no such program it says so: the words of the operating system name no file.
 fn why(server: &Value, (folder, env): (&str, &BTreeMap<String, String>), words: &str) -> String {
-    let Some(command) = server["command"].as_str() else { return words.to_owned() };
+    let Some(command) = server["command"].as_str() else {
+        let url = server["url"].as_str().filter(|_| words.contains(UNREACHED));
+        let Some(address) = url.map(public) else { return words.to_owned() };
+        return format!("nobody answers at {address}; start it, or correct `url` of the server");
+    };
     let folder = Path::new(folder).join(server["cwd"].as_str().unwrap_or_default());
     let (files, place): (Vec<PathBuf>, _) = if command.contains('/') {
         let place = if command.starts_with('/') { "there" } else { "below its folder" };

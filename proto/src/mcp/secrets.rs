@@ -38,7 +38,7 @@ pub fn hide(
             }
         }
         if let Some(Value::String(url)) = fields.get_mut("url")
-            && let Some(from) = secret_part(url, known)
+            && let Some(from) = url_part(url, known)
         {
             keep(&format!("{server}_URL"), url, from, secrets);
         }
@@ -89,6 +89,28 @@ fn secret_part(text: &str, known: &dyn Fn(&str) -> bool) -> Option<usize> {
         (is_secret(name) && !plain).then(|| text.len() - value.len())
     });
     named.or_else(|| known(text).then_some(0))
+}
+
+/// Names of parameters that are secret in an address, whatever they mean elsewhere: API keys,
+/// signatures, codes of functions.
+const PARAMETERS: [&str; 6] = ["key", "sig", "signature", "auth", "code", "access"];
+
+/// From which byte on an address is secret: from a user's name with a password, or a parameter.
+fn url_part(url: &str, known: &dyn Fn(&str) -> bool) -> Option<usize> {
+    if url.contains("${") {
+        return None;
+    }
+    let begin = url.find("://").map_or(0, |at| at + 3);
+    let host = &url[begin..begin + url[begin..].find(['/', '?', '#']).unwrap_or(url.len() - begin)];
+    let user = host.rfind('@').is_some_and(|at| host[..at].contains(':')).then_some(begin);
+    let parameter = || {
+        url.match_indices(['?', '&']).find_map(|(at, _)| {
+            let (name, value) = url[at + 1..].split_once('=')?;
+            let named = PARAMETERS.iter().any(|it| it.eq_ignore_ascii_case(name));
+            (named && !value.is_empty()).then(|| at + 1 + name.len() + 1)
+        })
+    };
+    user.into_iter().chain(parameter()).chain(secret_part(url, known)).min()
 }
 
 fn is_secret(name: &str) -> bool {

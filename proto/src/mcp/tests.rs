@@ -189,3 +189,23 @@ fn secrets_among_arguments_are_taken_away() {
     let from = Surroundings { variable: &variable, folder: "/", home: "/" };
     assert_eq!(resolve(&servers, &from).unwrap()["s"], server, "it is started as it was written");
 }
+
+#[test]
+fn an_address_has_a_user_or_a_key_that_is_secret() {
+    for (url, kept, secret) in [
+        ("https://h/mcp?key=one", "https://h/mcp?key=", "one"),
+        ("https://h/mcp?x=1&Sig=two&y=2", "https://h/mcp?x=1&Sig=", "two&y=2"),
+        ("https://me:three@h/mcp?key=k", "https://", "me:three@h/mcp?key=k"),
+        ("https://h:80/a@b:c?monkey=1&key=", "https://h:80/a@b:c?monkey=1&key=", ""),
+        ("https://me@h/mcp", "https://me@h/mcp", ""),
+        ("https://h/mcp?key=${env:K}", "https://h/mcp?key=${env:K}", ""),
+    ] {
+        let mut servers: Servers = [("s".to_owned(), json!({ "url": url }))].into();
+        let mut secrets = BTreeMap::new();
+        hide(&mut servers, &mut secrets, &|_| false);
+        let hidden: String = secrets.values().map(crate::secret::Secret::reveal).collect();
+        assert_eq!(hidden, secret, "{url}");
+        let left = servers["s"]["url"].as_str().unwrap();
+        assert_eq!(left.trim_end_matches("${env:COPEX_MCP_S_URL}"), kept, "{url}");
+    }
+}
