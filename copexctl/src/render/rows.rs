@@ -29,6 +29,9 @@ fn laid(rows: &[Vec<String>], most: Option<usize>) -> String {
     for row in rows {
         let mut used = 0;
         for (at, (cell, wide)) in row.iter().zip(&widths).enumerate() {
+            if row[at..].iter().all(String::is_empty) {
+                break;
+            }
             let last = at + 1 == row.len();
             if last && most.saturating_sub(used) >= LEAST {
                 words(&mut text, cell, used, most);
@@ -100,5 +103,8 @@ mod tests {
         let list = rows(&[&["0123456789", "2026-11-26", "done", "a title"]]);
         let folded = "0123456789  2026-11-26\n    done  a title\n";
         assert_eq!(laid(&list, Some(24)), folded);
+        let empty = rows(&[&["0123456789", "2026-11-26-12:30", "", ""], &["x", "y", "z", "w"]]);
+        let folded = "0123456789  2026-11-26-12:30\nx           y\n    z  w\n";
+        assert_eq!(laid(&empty, Some(28)), folded, "no row of nothing");
     }
 }
