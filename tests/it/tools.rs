@@ -169,6 +169,31 @@ fn without_provider(
 }
 
 #[test]
+fn each_dialect_lists_its_models_with_its_own_key() {
+    let model = ModelServer::start();
+    let daemon = without_provider(&model, Vec::new());
+    for (kind, base, header, value) in [
+        ("openai", model.base_url(), "authorization", "Bearer a-key-0123456789"),
+        ("azure", model.base_url(), "api-key", "a-key-0123456789"),
+        ("anthropic", model.origin(), "x-api-key", "a-key-0123456789"),
+    ] {
+        daemon.sandbox().write_config(&format!(
+            "[provider]\ntype = \"{kind}\"\nbase_url = \"{base}\"\nkey_command = \"echo a-key-0123456789\"\n\
+             [provider.headers]\nx-team = \"blue\"\n"
+        ));
+        let list = daemon.ctl().run(["models", "--json"]).expect_code(0).json();
+        assert_eq!(list["models"][0]["source"], "provider", "{kind}: {list}");
+        let asked = model.all_requests().pop().unwrap();
+        assert_eq!(asked.path, "/v1/models", "{kind}");
+        let headers = &asked.headers;
+        assert_eq!(headers.get(header).map(String::as_str), Some(value), "{kind}: {headers:?}");
+        assert_eq!(headers["x-team"], "blue", "{kind}");
+        assert_eq!(headers.contains_key("authorization"), kind == "openai", "{kind}");
+        assert_eq!(headers.contains_key("anthropic-version"), kind == "anthropic", "{kind}");
+    }
+}
+
+#[test]
 fn a_signed_in_account_answers_without_a_provider() {
     let model = ModelServer::start();
     let daemon = without_provider(&model, model.signed_in_env());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use copex_proto::error::ErrorInfo;
 use copex_proto::health::{AuthStatus, BackendQuery, ModelInfo, ModelList, Quota};
-use copex_proto::run::{Effort, Provider, RunOptions};
+use copex_proto::run::{Effort, RunOptions};
 
 use super::chain::public;
 use super::{Engine, events, prepare};
@@ -12,7 +12,7 @@ use crate::backend::Model;
 use crate::backend::sdk::Runtime;
 use crate::backend::sdk::classify::SIGN_IN;
 use crate::backend::sdk::seam::cause;
-use crate::backend::spec::SecretText;
+use crate::backend::spec::ProviderSpec;
 use crate::core::failure::{Failure, FailureClass};
 
 /// How long a provider may take to list its models.
@@ -37,9 +37,9 @@ impl Engine {
         if let Some(provider) = &options.provider {
             let home = ambient.home.to_string_lossy();
             let spec = prepare::session_spec(&options, &secrets, &home, ambient).await;
-            let key = spec.map(|spec| spec.provider.and_then(|provider| provider.key));
-            let models = match key {
-                Ok(key) => provider_models(provider, key.as_ref()).await,
+            let models = match spec.map(|spec| spec.provider) {
+                Ok(Some(provider)) => provider_models(&provider).await,
+                Ok(None) => Ok(Vec::new()),
                 Err(failure) => Err(failure),
             };
             match models {
@@ -148,21 +148,39 @@ fn account_model(model: &Model) -> ModelInfo {
     }
 }
 
-/// Asks an OpenAI-compatible endpoint for its models.
-async fn provider_models(
-    provider: &Provider,
-    key: Option<&SecretText>,
-) -> Result<Vec<String>, Failure> {
+/// The header in which a request to Anthropic names the version of the interface.
+const VERSION: &str = "anthropic-version";
+
+fn is_version(name: &str) -> bool {
+    name.eq_ignore_ascii_case(VERSION)
+}
+
+/// Asks an endpoint for its models, in its dialect: OpenAI's, or Anthropic's, whose base URL has
+/// no version, whose requests name one, and whose keys are no bearer tokens (its API reference,
+/// "List Models"). Azure's keys have a header of their own, too.
+async fn provider_models(provider: &ProviderSpec) -> Result<Vec<String>, Failure> {
     let fail = |what: &dyn std::fmt::Display| Failure::new(FailureClass::Network, what.to_string());
     // The provider is asked in TLS only where its URL says so; both sides are then known.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client =
         reqwest::Client::builder().timeout(LIST_TIMEOUT).build().map_err(|error| fail(&error))?;
-    let url = format!("{}/models", provider.base_url.trim_end_matches('/'));
-    let mut request = client.get(url);
-    if let Some(key) = key {
-        request = request.bearer_auth(key.reveal());
+    let (path, header) = match provider.kind.as_str() {
+        "anthropic" => ("/v1/models", Some("x-api-key")),
+        "azure" => ("/models", Some("api-key")),
+        _ => ("/models", None),
+    };
+    let mut request = client.get(format!("{}{path}", provider.base_url.trim_end_matches('/')));
+    for (name, value) in &provider.headers {
+        request = request.header(name, value);
     }
+    if provider.kind == "anthropic" && !provider.headers.keys().any(|name| is_version(name)) {
+        request = request.header(VERSION, "2023-06-01");
+    }
+    request = match (&provider.key, header.filter(|_| !provider.bearer)) {
+        (Some(key), Some(header)) => request.header(header, key.reveal()),
+        (Some(key), None) => request.bearer_auth(key.reveal()),
+        (None, _) => request,
+    };
     let response = request.send().await.map_err(|error| fail(&cause(&error)))?;
     let status = response.status();
     if !status.is_success() {
