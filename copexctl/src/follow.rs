@@ -431,7 +431,7 @@ impl<'a> Follow<'a> {
         keys::offer(wire, self.keys, &event)?;
         // Who cancels sees what becomes of it.
         if let Some(bell) = self.bell.as_mut().filter(|_| self.cancel == Cancel::No) {
-            bell.event(&event.body);
+            bell.event(&event);
         }
         if event.body.is_terminal() {
             return Ok(Some(Step::Ended(Ended::Terminal(Box::new(event)))));

@@ -189,7 +189,7 @@ fn ui(ctx: &Context, flags: &OutputFlags) -> Result<Ui> {
 pub(super) fn bell(ctx: &Context, flags: &OutputFlags) -> Result<Option<Bell>> {
     let silent = flags.quiet || flags.json || flags.jsonl || !io::stderr().is_terminal();
     let wanted = !silent && (flags.bell || ui(ctx, flags)?.bell);
-    Ok(wanted.then(Bell::default))
+    Ok(wanted.then(Bell::new))
 }
 
 /// Whether another program reads the answer: it may write on the same terminal.
