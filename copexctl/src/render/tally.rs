@@ -236,11 +236,10 @@ fn state(state: RunState) -> String {
     crate::commands::runs::state_name(state)
 }
 
-/// A task's new state in a line; nothing for one that waits for its turn.
-pub(crate) fn line(task: &Task) -> Option<String> {
-    let Task { id, state, number, total, note, duration_ms, .. } = task;
-    let words = match state {
-        RunState::Queued => return None,
+/// How something stands, behind its name.
+pub(crate) fn standing(state: RunState) -> &'static str {
+    match state {
+        RunState::Queued => "waits",
         RunState::Running => "is at work",
         RunState::Asking => "waits for an answer",
         RunState::Parked => "is parked",
@@ -249,7 +248,16 @@ pub(crate) fn line(task: &Task) -> Option<String> {
         RunState::Blocked => "is blocked",
         RunState::Exhausted => "reached a limit",
         RunState::Cancelled => "was stopped",
-    };
+    }
+}
+
+/// A task's new state in a line; nothing for one that waits for its turn.
+pub(crate) fn line(task: &Task) -> Option<String> {
+    let Task { id, state, number, total, note, duration_ms, .. } = task;
+    if *state == RunState::Queued {
+        return None;
+    }
+    let words = standing(*state);
     let note = note.as_ref().map(|note| format!(": {}", brief(note, 200))).unwrap_or_default();
     let took = duration_ms.map(|ms| format!(" ({})", duration(ms))).unwrap_or_default();
     Some(format!("── {id} ({number} of {total}) {words}{note}{took} ──"))

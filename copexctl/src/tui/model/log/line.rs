@@ -5,6 +5,7 @@ use copex_proto::run::RunState;
 
 use super::{LINE, Mark};
 use crate::answer;
+use crate::render::tally::standing;
 use crate::render::{brief, duration, held_back};
 
 /// Events that are a line of their own.
@@ -91,20 +92,5 @@ fn of_state(state: RunState) -> Mark {
         }
         RunState::Asking => Mark::Asks,
         _ => Mark::Head,
-    }
-}
-
-/// How something stands, behind its name.
-fn standing(state: RunState) -> &'static str {
-    match state {
-        RunState::Queued => "waits",
-        RunState::Running => "is at work",
-        RunState::Asking => "waits for an answer",
-        RunState::Parked => "is parked",
-        RunState::Done => "is done",
-        RunState::Failed => "failed",
-        RunState::Blocked => "is blocked",
-        RunState::Exhausted => "reached a limit",
-        RunState::Cancelled => "was stopped",
     }
 }
